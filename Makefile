@@ -1,0 +1,30 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each creates the virtual environment it needs.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+SHARED ?= $(or $(CROSSMARGIN_SHARED),$(shell scripts/shared-folder))
+
+.PHONY: demo test check verify bench soak lock clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.runtime
+	$(BIN)/crossmargin demo
+
+test: $(VENV)/.dev
+	CROSSMARGIN_SHARED="$(SHARED)" $(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.dev
+	CROSSMARGIN_SHARED="$(SHARED)" scripts/check
+
+$(VENV)/.runtime: requirements/runtime.lock pyproject.toml scripts/setup
+	scripts/setup runtime "$(PYTHON)" "$(VENV)"
+
+$(VENV)/.dev: requirements/dev.lock pyproject.toml scripts/setup
+	scripts/setup dev "$(PYTHON)" "$(VENV)"
+
+lock: $(VENV)/.dev
+	scripts/lock
+
+clean:
+	rm -rf $(VENV) build dist reports

@@ -1,0 +1,5 @@
+"""`python -m crossmargin`."""
+
+from crossmargin.cli import main
+
+main()

@@ -1,0 +1,69 @@
+"""The command line."""
+
+import sys
+from importlib import resources
+from pathlib import Path
+
+import cyclopts
+import msgspec
+from rich.console import Console
+
+from crossmargin.errors import CrossMarginError
+from crossmargin.files.book import read_book
+from crossmargin.files.market import read_market
+from crossmargin.files.parameters import read_parameters
+from crossmargin.margin.methods import method_named
+from crossmargin.margin.requirements import requirements
+from crossmargin.report.table import requirement_record, requirements_table
+
+app = cyclopts.App(name="crossmargin", help="Cross-margin a book of crypto derivatives.", version_flags=["--version"])
+_console = Console()
+
+
+@app.command
+def margin(
+    book: Path, *, market: Path, method: str = "scenario_grid", as_of: str | None = None, json: bool = False
+) -> None:
+    """State the margin of every account of BOOK.
+
+    Parameters
+    ----------
+    book
+        Accounts, balances, positions and orders.
+    market
+        Market snapshot.
+    method
+        Margin method.
+    as_of
+        Use the parameters in force on this ISO date.
+    json
+        Print records instead of a table.
+    """
+    chosen = method_named(method)
+    results = requirements(read_book(book), read_market(market), chosen, read_parameters(chosen, as_of))
+    if json:
+        sys.stdout.write(msgspec.json.encode([requirement_record(result) for result in results]).decode() + "\n")
+    else:
+        _console.print(requirements_table(results))
+
+
+@app.command
+def demo(*, json: bool = False) -> None:
+    """Margin the embedded sample book; needs no files, keys or network.
+
+    Parameters
+    ----------
+    json
+        Print records instead of tables.
+    """
+    with resources.as_file(resources.files("crossmargin") / "sample") as folder:
+        margin(folder / "book.json", market=folder / "market.json", json=json)
+
+
+def main() -> None:
+    """Run the command line; one clear line and exit code 2 on bad input."""
+    try:
+        app()
+    except CrossMarginError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        sys.exit(2)

@@ -1,0 +1,1 @@
+"""The edge where files become values: books, market snapshots and parameters."""

@@ -1,0 +1,1 @@
+"""How much is required: margin methods and venue rulebooks, one file each."""

@@ -1,0 +1,22 @@
+"""The methods by name. A new venue is a new file in this folder and a line here."""
+
+from typing import Any
+
+from crossmargin.errors import InputError
+from crossmargin.margin import scenario_grid
+from crossmargin.margin.method import Method
+
+METHODS: dict[str, Method[Any]] = {method.name: method for method in (scenario_grid.METHOD,)}
+
+
+def method_named(name: str) -> Method[Any]:
+    """Return the method called `name`.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if name not in METHODS:
+        raise InputError(f"a method must be one of {', '.join(sorted(METHODS))}, was {name!r}")
+    return METHODS[name]

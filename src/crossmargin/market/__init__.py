@@ -1,0 +1,1 @@
+"""What is observed: prices, forwards and vols at one time, each with its quality."""

@@ -1,0 +1,139 @@
+"""The market at one moment, as calculations see it."""
+
+import enum
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from crossmargin.errors import MarketDataError
+from crossmargin.instruments.contracts import Asset, Future, Instrument, Option, Perpetual, Spot
+from crossmargin.market.forward_curve import ForwardCurve
+from crossmargin.market.vol_surface import VolSurface
+from crossmargin.units import USD, Currency, InstrumentId
+
+
+class Quality(enum.Enum):
+    """How far a price may be trusted."""
+
+    GOOD = "good"
+    STALE = "stale"
+    """Older than its maximum age."""
+    BOUND = "bound"
+    """Held at a limit by its source."""
+    MISSING = "missing"
+    """Not quoted; the value is the last known one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A positive number with its quality and the time at which it was observed."""
+
+    value: float
+    quality: Quality = Quality.GOOD
+    time_ns: int | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.value) and self.value >= 0.0):
+            raise MarketDataError(f"a price must be finite and not negative, was {self.value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that was wrong with a quote, and what was done about it."""
+
+    subject: str
+    rule: str
+    found: str
+    treatment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketSnapshot:
+    """Index, marks, forwards, vols, funding and open interest at `time_ns`.
+
+    Attributes
+    ----------
+    index
+        USD per coin, for every currency that a book may hold; USD itself is always 1.
+    marks
+        Perpetuals, futures and spot in quote currency per coin; options in settlement currency per coin of underlying.
+    forwards, surfaces
+        By underlying.
+    funding_rate_8h
+        Fraction of notional that longs pay shorts per 8 hours.
+    open_interest
+        Contracts.
+    findings
+        What was missing, stale or repaired on the way in.
+    """
+
+    time_ns: int
+    index: Mapping[Currency, Price]
+    marks: Mapping[InstrumentId, Price] = field(default_factory=dict)
+    forwards: Mapping[Currency, ForwardCurve] = field(default_factory=dict)
+    surfaces: Mapping[Currency, VolSurface] = field(default_factory=dict)
+    funding_rate_8h: Mapping[InstrumentId, float] = field(default_factory=dict)
+    open_interest: Mapping[InstrumentId, float] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    def __post_init__(self) -> None:
+        for currency, price in self.index.items():
+            if price.value <= 0.0:
+                raise MarketDataError(f"an index price must be positive, was {price.value} for {currency}")
+
+    def index_price(self, currency: Currency) -> float:
+        """Return USD per coin of `currency`.
+
+        Raises
+        ------
+        MarketDataError
+            If the snapshot has no good price for it.
+        """
+        if currency == USD:
+            return 1.0
+        return _good(self.index.get(currency), f"index price for {currency}", self.time_ns)
+
+    def mark_price(self, instrument: Instrument) -> float:
+        """Return the mark: quote currency per coin, or settlement currency per coin for an option.
+
+        A spot pair without a mark of its own is marked at the ratio of the two index prices; a future without one, at
+        its forward; a perpetual, at the index. An option must have its own mark.
+        """
+        price = self.marks.get(instrument.id)
+        if price is not None:
+            return _good(price, f"mark price for {instrument.id}", self.time_ns)
+        match instrument:
+            case Asset():
+                return self.index_price(instrument.currency)
+            case Spot() | Perpetual():
+                return self.index_price(instrument.base) / self.index_price(instrument.quote)
+            case Future():
+                return self.forward(instrument.base, instrument.expiry_ns) / self.index_price(instrument.quote)
+            case Option():
+                return _good(None, f"mark price for {instrument.id}", self.time_ns)
+
+    def forward(self, underlying: Currency, expiry_ns: int) -> float:
+        """Return the USD forward of `underlying` at `expiry_ns`; the index price where no curve is known."""
+        curve = self.forwards.get(underlying)
+        return self.index_price(underlying) if curve is None else curve.forward(expiry_ns)
+
+    def vol(self, option: Option) -> float:
+        """Return the annual implied vol of `option`.
+
+        Raises
+        ------
+        MarketDataError
+            If there is no vol surface for its underlying.
+        """
+        surface = self.surfaces.get(option.underlying)
+        if surface is None:
+            raise MarketDataError(f"no vol surface for {option.underlying} at {self.time_ns} ns, needed by {option.id}")
+        return surface.vol(option.expiry_ns, option.strike_float, self.forward(option.underlying, option.expiry_ns))
+
+
+def _good(price: Price | None, what: str, time_ns: int) -> float:
+    if price is None:
+        raise MarketDataError(f"no {what} at {time_ns} ns")
+    if price.quality is not Quality.GOOD:
+        raise MarketDataError(f"{what} must be good, was {price.quality.value} at {time_ns} ns")
+    return price.value

@@ -1,0 +1,91 @@
+"""One account's book as calculations see it: balances, positions and open orders."""
+
+import enum
+import math
+from dataclasses import dataclass
+
+from crossmargin.errors import InputError
+from crossmargin.instruments.contracts import Contract, Perpetual, Spot
+from crossmargin.units import AccountId, Currency, Venue
+
+
+class Side(enum.Enum):
+    """Direction of an order."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """+1 to buy, -1 to sell."""
+        return 1 if self is Side.BUY else -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """An amount of one currency; negative is borrowed."""
+
+    currency: Currency
+    amount: float
+    venue: Venue | None = None
+    chain: str | None = None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.amount):
+            raise InputError(f"a balance must be finite, was {self.amount} {self.currency}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A signed number of contracts; long > 0, short < 0.
+
+    `entry_price` is in the quote currency (options: settlement currency). Without it the position is taken as entered
+    at its mark, so that it has no unrealised profit. Positions with the same `isolated_group` share ring-fenced
+    collateral.
+    """
+
+    instrument: Contract
+    quantity: float
+    entry_price: float | None = None
+    isolated_group: str | None = None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.quantity):
+            raise InputError(f"a quantity must be finite, was {self.quantity} of {self.instrument.id}")
+        price = self.entry_price
+        if price is not None and not (math.isfinite(price) and price >= 0.0):
+            raise InputError(f"an entry price must be finite and not negative, was {price} for {self.instrument.id}")
+        if price == 0.0 and isinstance(self.instrument, Perpetual | Spot):
+            raise InputError(f"an entry price must be positive, was 0 for {self.instrument.id}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An open order; `quantity` is a positive number of contracts."""
+
+    instrument: Contract
+    side: Side
+    quantity: float
+    price: float
+    reduce_only: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.quantity) and self.quantity > 0.0):
+            raise InputError(f"an order's quantity must be positive, was {self.quantity} of {self.instrument.id}")
+        if not (math.isfinite(self.price) and self.price > 0.0):
+            raise InputError(f"an order's price must be positive, was {self.price} for {self.instrument.id}")
+
+    @property
+    def signed_quantity(self) -> float:
+        """Contracts that a complete fill adds to the position."""
+        return self.side.sign * self.quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portfolio:
+    """The balances, positions and open orders of one account."""
+
+    account: AccountId
+    balances: tuple[Balance, ...] = ()
+    positions: tuple[Position, ...] = ()
+    orders: tuple[Order, ...] = ()

@@ -1,0 +1,1 @@
+"""What it is worth: option formulas, greeks, implied vols and the value of each instrument."""

@@ -1,0 +1,72 @@
+"""What one long unit of each instrument is worth, and what the book holds once unrealised profit is counted as cash.
+
+A future or perpetual is marked to market: beyond its unrealised profit, which is cash in its settlement currency, it is
+worth nothing. An option or a coin is an asset and is worth its price.
+"""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from crossmargin.instruments.contracts import Asset, Future, Instrument, Option, Payoff, Perpetual, Spot
+from crossmargin.market.snapshot import MarketSnapshot
+from crossmargin.portfolio import Portfolio, Position
+from crossmargin.units import Currency
+
+
+def unit_value(instrument: Instrument, market: MarketSnapshot) -> float:
+    """Return the USD value of one long unit: a coin for an asset, a contract otherwise.
+
+    Raises
+    ------
+    MarketDataError
+        If a price that is needed is missing or not good.
+    """
+    match instrument:
+        case Asset():
+            return market.index_price(instrument.currency)
+        case Spot():
+            return instrument.contract_size_float * market.index_price(instrument.base)
+        case Option():
+            size = instrument.contract_size_float
+            return size * market.mark_price(instrument) * market.index_price(instrument.settle)
+        case Perpetual() | Future():
+            return 0.0
+    assert_never(instrument)
+
+
+def unrealised_profit(position: Position, market: MarketSnapshot) -> float:
+    """Return the profit since entry of a future or perpetual, in its settlement currency; 0 for paid-up instruments.
+
+    Linear and quanto: ``q * size * (mark - entry)``; inverse: ``q * size * (1/entry - 1/mark)``.
+    """
+    contract = position.instrument
+    if isinstance(contract, Spot | Option) or position.entry_price is None:
+        return 0.0
+    mark = market.mark_price(contract)
+    size = contract.contract_size_float * position.quantity
+    if contract.payoff is Payoff.INVERSE:
+        return size * (1.0 / position.entry_price - 1.0 / mark)
+    return size * (mark - position.entry_price)
+
+
+def cash_by_currency(portfolio: Portfolio, market: MarketSnapshot) -> dict[Currency, float]:
+    """Return balances plus unrealised profit per currency, in coins; negative is owed."""
+    cash: dict[Currency, float] = {}
+    for balance in portfolio.balances:
+        cash[balance.currency] = cash.get(balance.currency, 0.0) + balance.amount
+    for position in portfolio.positions:
+        currency = position.instrument.settle
+        profit = unrealised_profit(position, market)
+        if profit != 0.0:
+            cash[currency] = cash.get(currency, 0.0) + profit
+    return cash
+
+
+def position_value(positions: tuple[Position, ...], market: MarketSnapshot) -> float:
+    """Return the USD value of what was paid for: options at their mark (short < 0) and spot at the index."""
+    return sum(position.quantity * unit_value(position.instrument, market) for position in positions)
+
+
+def usd_value(cash: Mapping[Currency, float], market: MarketSnapshot) -> float:
+    """Return the plain USD value of `cash`, without haircuts."""
+    return sum(amount * market.index_price(currency) for currency, amount in sorted(cash.items()))

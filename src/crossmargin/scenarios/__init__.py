@@ -1,0 +1,1 @@
+"""What could happen: joint moves of prices and vols, as arrays with labels."""

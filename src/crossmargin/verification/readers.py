@@ -1,0 +1,42 @@
+"""The readers by folder name, and `verify_folders`, which runs them.
+
+A reader is a function of the folder's path that returns a `Tally`. It translates the cases into calls of the same
+functions that margin a book, and holds no formula of its own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from crossmargin.errors import InputError
+from crossmargin.verification.tally import Tally
+
+READERS: dict[str, Callable[[Path], Tally]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderOutcome:
+    """What became of one folder; `known` is False where no reader exists."""
+
+    name: str
+    known: bool
+    tally: Tally | None = None
+
+
+def verify_folders(directory: Path) -> list[FolderOutcome]:
+    """Run every case folder below `directory` for which a reader exists; name the others.
+
+    Raises
+    ------
+    InputError
+        If `directory` is not a folder.
+    """
+    if not directory.is_dir():
+        raise InputError(f"the cases must be a folder, found none at {directory}")
+    folders = sorted(entry for entry in directory.iterdir() if entry.is_dir())
+    return [
+        FolderOutcome(name=folder.name, known=True, tally=READERS[folder.name](folder))
+        if folder.name in READERS
+        else FolderOutcome(name=folder.name, known=False)
+        for folder in folders
+    ]

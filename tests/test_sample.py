@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from crossmargin.cli import demo
+from crossmargin.cli.margin import demo
 
 
 def test_the_demo_states_a_margin_for_every_account(capsys: pytest.CaptureFixture[str]) -> None:

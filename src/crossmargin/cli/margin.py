@@ -1,23 +1,18 @@
-"""The command line."""
+"""Margin a book."""
 
 import sys
 from importlib import resources
 from pathlib import Path
 
-import cyclopts
 import msgspec
-from rich.console import Console
 
-from crossmargin.errors import CrossMarginError
+from crossmargin.cli.app import app, console
 from crossmargin.files.book import read_book
 from crossmargin.files.market import read_market
 from crossmargin.files.parameters import read_parameters
 from crossmargin.margin.methods import method_named
 from crossmargin.margin.requirements import requirements
 from crossmargin.report.table import requirement_record, requirements_table
-
-app = cyclopts.App(name="crossmargin", help="Cross-margin a book of crypto derivatives.", version_flags=["--version"])
-_console = Console()
 
 
 @app.command
@@ -44,7 +39,7 @@ def margin(
     if json:
         sys.stdout.write(msgspec.json.encode([requirement_record(result) for result in results]).decode() + "\n")
     else:
-        _console.print(requirements_table(results))
+        console.print(requirements_table(results))
 
 
 @app.command
@@ -58,12 +53,3 @@ def demo(*, json: bool = False) -> None:
     """
     with resources.as_file(resources.files("crossmargin") / "sample") as folder:
         margin(folder / "book.json", market=folder / "market.json", json=json)
-
-
-def main() -> None:
-    """Run the command line; one clear line and exit code 2 on bad input."""
-    try:
-        app()
-    except CrossMarginError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", soft_wrap=True)
-        sys.exit(2)

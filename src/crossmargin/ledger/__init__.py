@@ -1,0 +1,1 @@
+"""Who owns what: an exact double-entry ledger of money and positions, and the entries that settle contracts."""

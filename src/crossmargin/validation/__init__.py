@@ -1,0 +1,1 @@
+"""Was it enough: backtests of margin against what then happened, and the tests of their outcomes."""

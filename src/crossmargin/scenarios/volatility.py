@@ -258,7 +258,7 @@ def garch_tail_index(alpha: float, beta: float) -> float:
     """Return the Kesten tail index of a Gaussian GARCH(1,1).
 
     It is the k that solves ``E[(alpha Z^2 + beta)^(k/2)] = 1``.
-    The fewer, the heavier the tail of the unconditional law; exactly 2 when ``alpha + beta = 1``. It sets the buffer that
+    The smaller, the heavier the tail of the unconditional law; 2 when ``alpha + beta = 1``. It sets the buffer that
     margin needs against its own rise (Glasserman & Wu 2018).
 
     Raises

@@ -1,7 +1,7 @@
 """Variance forecasts of many coins from the range of their days: a pooled log-HAR, averaged with slow EWMAs.
 
-A day's variance is measured far better by its range, or by its intraday returns, than by its squared return. The forecast
-is the geometric mean of
+A day's variance is measured far better by its range, or by its intraday returns, than by its squared return. The
+forecast is the geometric mean of
 
 - a heterogeneous autoregression of log variance (Corsi 2009, J. Financial Econometrics 7, 174-196), pooled over coins
   and refitted on the past only: own exponentially weighted log variances of several spans, their average over the

@@ -42,7 +42,8 @@ def t_copula_shocks(correlation: FloatArray, degrees: float, count: int, seed: i
     except np.linalg.LinAlgError as error:
         raise InputError("a correlation matrix must be positive definite") from error
     n = correlation.shape[0]
-    points = np.clip(qmc.Sobol(n + 1, scramble=True, rng=seed).random(count), 1e-12, 1.0 - 1e-12)
+    whole = qmc.Sobol(n + 1, scramble=True, rng=seed).random_base2(max(count - 1, 1).bit_length())
+    points = np.clip(whole[:count], 1e-12, 1.0 - 1e-12)
     normal = ndtri(points[:, :n]) @ root.T
     # a table of the mixing quantile: chi-squared inversion point by point would cost more than all the rest
     grid = np.linspace(-8.0, 8.0, 2_049)

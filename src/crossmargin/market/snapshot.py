@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from crossmargin.errors import MarketDataError
 from crossmargin.instruments.contracts import Asset, Future, Instrument, Option, Perpetual, Spot
 from crossmargin.market.forward_curve import ForwardCurve
+from crossmargin.market.history import PriceHistory
 from crossmargin.market.vol_surface import VolSurface
 from crossmargin.units import USD, Currency, InstrumentId
 
@@ -63,6 +64,8 @@ class MarketSnapshot:
         Fraction of notional that longs pay shorts per 8 hours.
     open_interest
         Contracts.
+    history
+        Past prices up to `time_ns`, for methods that draw scenarios from them.
     findings
         What was missing, stale or repaired on the way in.
     """
@@ -74,9 +77,14 @@ class MarketSnapshot:
     surfaces: Mapping[Currency, VolSurface] = field(default_factory=dict)
     funding_rate_8h: Mapping[InstrumentId, float] = field(default_factory=dict)
     open_interest: Mapping[InstrumentId, float] = field(default_factory=dict)
+    history: PriceHistory | None = None
     findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.history is not None and self.history.times_ns.size and self.history.times_ns[-1] > self.time_ns:
+            raise MarketDataError(
+                f"a snapshot's history must end by its time {self.time_ns} ns, ended {self.history.times_ns[-1]} ns"
+            )
         for currency, price in self.index.items():
             if price.value <= 0.0:
                 raise MarketDataError(f"an index price must be positive, was {price.value} for {currency}")

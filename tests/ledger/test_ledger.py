@@ -73,7 +73,9 @@ def test_a_trade_realises_only_what_it_closes() -> None:
     trade(ledger, PERPETUAL, "carol", "alice", 500, Decimal(60_000))
     # alice sold 0.5 BTC for 10,000 USDT more per coin; the rest keeps its entry price
     assert ledger.balance("alice", "USDT") == 5_000_00
-    assert ledger.holding("alice", PERPETUAL.contract.id) == Holding(lots=1500, cost=75_000_00, unsettled=5_000_00)
+    assert ledger.holding("alice", PERPETUAL.contract.id) == Holding(
+        lots=1500, cost=75_000_00, entry=75_000_00, unsettled=5_000_00
+    )
     assert ledger.balance(clearing_account(PERPETUAL.contract.id), "USDT") == -5_000_00
     assert ledger.lot_sums() == {PERPETUAL.contract.id: 0}
     assert ledger.cost_sums() == {PERPETUAL.contract.id: 5_000_00}
@@ -84,7 +86,7 @@ def test_a_trade_through_zero_realises_the_old_position_and_enters_the_new_one_a
     trade(ledger, PERPETUAL, "alice", "bob", 1000, Decimal(50_000))
     trade(ledger, PERPETUAL, "carol", "alice", 3000, Decimal(40_000))
     assert ledger.balance("alice", "USDT") == -10_000_00
-    assert ledger.holding("alice", PERPETUAL.contract.id) == Holding(-2000, -80_000_00, -10_000_00)
+    assert ledger.holding("alice", PERPETUAL.contract.id) == Holding(-2000, -80_000_00, -80_000_00, -10_000_00)
 
 
 def test_an_inverse_trade_pays_in_coin() -> None:
@@ -102,7 +104,7 @@ def test_variation_moves_the_loss_to_the_profit_and_frees_it() -> None:
     assert unrealised(PERPETUAL, ledger.holding("bob", PERPETUAL.contract.id), Decimal(51_000)) == -1_000_00
     paid = settle_variation(ledger, PERPETUAL, Decimal(51_000))
     assert paid == {"alice": 1_000_00, "bob": -1_000_00}
-    assert ledger.holding("alice", PERPETUAL.contract.id) == Holding(1000, 51_000_00, 0)
+    assert ledger.holding("alice", PERPETUAL.contract.id) == Holding(1000, 51_000_00, 50_000_00, 0)
     assert ledger.balance(clearing_account(PERPETUAL.contract.id), "USDT") == 0
 
 

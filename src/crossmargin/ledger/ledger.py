@@ -49,6 +49,9 @@ class Holding(msgspec.Struct):
         Long > 0, short < 0.
     cost
         Quanta of the settlement asset: the value of the lots at the prices of their entry.
+    entry
+        Quanta too, but never moved to a mark by a settlement of variation: what the profit of the position is measured
+        from.
     unsettled
         Profit (> 0) realised since the contract's last settlement of variation, in quanta: paid, but its payers have
         not all been charged yet.
@@ -56,6 +59,7 @@ class Holding(msgspec.Struct):
 
     lots: int = 0
     cost: int = 0
+    entry: int = 0
     unsettled: int = 0
 
 
@@ -72,7 +76,7 @@ class Ledger(msgspec.Struct):
     def holding(self, account: str, instrument_id: str) -> Holding:
         """Return a copy of what `account` holds of a contract."""
         found = self.holdings.get(account, {}).get(instrument_id)
-        return Holding() if found is None else Holding(found.lots, found.cost, found.unsettled)
+        return Holding() if found is None else Holding(found.lots, found.cost, found.entry, found.unsettled)
 
     def lots(self, account: str, instrument_id: str) -> int:
         """Return the signed lots that `account` holds of a contract."""

@@ -86,6 +86,7 @@ def trade(ledger: Ledger, terms: ContractTerms, buyer: str, seller: str, lots: i
             ledger.book(payment("premium", terms.settle, buyer, seller, value))
         for account, change in ((buyer, lots), (seller, -lots)):
             held = ledger.holding(account, terms.contract.id)
+            held.entry = _entered(held, change, value if change > 0 else -value)
             held.lots += change
             ledger.change_holding(account, terms.contract.id, held)
         return value
@@ -96,6 +97,7 @@ def trade(ledger: Ledger, terms: ContractTerms, buyer: str, seller: str, lots: i
 
 def _enter(ledger: Ledger, terms: ContractTerms, account: str, change: int, worth: int) -> None:
     held = ledger.holding(account, terms.contract.id)
+    held.entry = _entered(held, change, worth)
     realised = 0
     if held.lots * change >= 0:
         held.cost += worth
@@ -110,6 +112,23 @@ def _enter(ledger: Ledger, terms: ContractTerms, account: str, change: int, wort
         held.unsettled += realised
         ledger.book(realised_profit(terms, account, realised))
     ledger.change_holding(account, terms.contract.id, held)
+
+
+def _entered(held: Holding, change: int, worth: int) -> int:
+    """Return what the position is entered for after `change` lots worth `worth`; a reduction takes its share."""
+    if held.lots * change >= 0:
+        return held.entry + worth
+    closed = min(abs(change), abs(held.lots))
+    return held.entry - divide_nearest(held.entry * closed, abs(held.lots)) + _opened(worth, closed, change)
+
+
+def _opened(worth: int, closed: int, change: int) -> int:
+    return worth - divide_nearest(worth * closed, abs(change))
+
+
+def profit_since_entry(terms: ContractTerms, holding: Holding, mark: Decimal) -> int:
+    """Return the profit (> 0) or loss of an open position since it was entered, settled or not, in quanta."""
+    return terms.value(holding.lots, mark) - holding.entry if holding.lots else 0
 
 
 def realised_profit(terms: ContractTerms, account: str, profit: int) -> Entry:
@@ -144,7 +163,9 @@ def settle_variation(ledger: Ledger, terms: ContractTerms, mark: Decimal) -> dic
         if profit:
             ledger.book(realised_profit(terms, account, profit))
             paid[account] = profit
-        ledger.change_holding(account, terms.contract.id, Holding(lots=held.lots, cost=held.cost + profit))
+        ledger.change_holding(
+            account, terms.contract.id, Holding(lots=held.lots, cost=held.cost + profit, entry=held.entry)
+        )
     left = ledger.balance(middle, terms.settle)
     open_cost = ledger.cost_sums().get(terms.contract.id, 0)
     invariant(

@@ -1,0 +1,1 @@
+"""Who pays what: the pure arithmetic of liquidation and default."""

@@ -18,7 +18,8 @@ BTC, ETH, USDC, USDT = (Currency(name) for name in ("BTC", "ETH", "USDC", "USDT"
 MARKET = MarketSnapshot(
     time_ns=0, index={BTC: Price(100_000.0), ETH: Price(4_000.0), USDC: Price(1.0), USDT: Price(1.0)}
 )
-PARAMETERS = read_parameters(scenario_grid.METHOD, "2026-01-15")
+PARAMETERS = msgspec.structs.replace(read_parameters(scenario_grid.METHOD, "2026-01-15"), liquidity={}, basis_rate=0.0)
+"""Without add-ons, so that the scan can be worked by hand."""
 
 
 def margin(*positions: tuple[str, float], **balances: float) -> scenario_grid.Requirement:
@@ -73,3 +74,32 @@ def test_a_flat_book_needs_nothing() -> None:
 def test_unknown_parameters_are_refused() -> None:
     with pytest.raises(msgspec.ValidationError, match="unknown field"):
         msgspec.convert({**msgspec.to_builtins(PARAMETERS), "haircutz": 1}, type=scenario_grid.ScenarioGridParameters)
+
+
+def test_a_calendar_spread_pays_for_its_basis() -> None:
+    with_basis = msgspec.structs.replace(PARAMETERS, basis_rate=0.01)
+    legs = (("binance:BTC/USDT:USDT-260327", 1.0), ("binance:BTC/USDT:USDT", -1.0))
+    book = Portfolio(
+        account=AccountId("calendar"),
+        positions=tuple(Position(instrument=parse_contract(i), quantity=q) for i, q in legs),
+    )
+    result = requirements([book], MARKET, scenario_grid.METHOD, with_basis)[0]
+    # both legs are 100,000 USD of exposure that nets only across expiries: 1 % of 200,000
+    assert result.initial == pytest.approx(2_000.0)
+
+
+def test_closing_a_large_position_costs_more_than_in_proportion() -> None:
+    liquid = {"BTC": scenario_grid.Liquidity(daily_volume=1e9, daily_vol=0.02, half_spread=0.0)}
+    parameters = msgspec.structs.replace(PARAMETERS, liquidity=liquid)
+
+    def add_on(coins: float) -> float:
+        book = Portfolio(
+            account=AccountId("a"),
+            positions=(Position(instrument=parse_contract("binance:BTC/USDT:USDT"), quantity=coins),),
+        )
+        result = requirements([book], MARKET, scenario_grid.METHOD, parameters)[0]
+        return next(part.amount for part in result.initial_components if part.name == "BTC liquidity")
+
+    # 10 coins are 1,000,000 USD: 1e6 * 0.02 * sqrt(1e6 / 1e9)
+    assert add_on(10.0) == pytest.approx(1e6 * 0.02 * (1e-3) ** 0.5)
+    assert add_on(40.0) == pytest.approx(8.0 * add_on(10.0))

@@ -3,10 +3,12 @@
 from typing import Any
 
 from crossmargin.errors import InputError
-from crossmargin.margin import scenario_grid
+from crossmargin.margin import isolated, scenario_grid, tail_risk
 from crossmargin.margin.method import Method
 
-METHODS: dict[str, Method[Any]] = {method.name: method for method in (scenario_grid.METHOD,)}
+METHODS: dict[str, Method[Any]] = {
+    method.name: method for method in (isolated.METHOD, scenario_grid.METHOD, tail_risk.METHOD)
+}
 
 
 def method_named(name: str) -> Method[Any]:

@@ -9,24 +9,27 @@ is collateral after haircut. What is borrowed always enters the array.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
-from crossmargin.errors import InputError, invariant
-from crossmargin.instruments.contracts import DOLLAR_COINS, Option
+from crossmargin.errors import InputError
+from crossmargin.instruments.contracts import DOLLAR_COINS, Option, Spot
+from crossmargin.margin.add_ons import Liquidity, basis_add_on, concentration_add_on, liquidity_add_on
 from crossmargin.margin.collateral import HaircutSchedule
+from crossmargin.margin.exposure import book_delta, book_pnl, check_scenarios_move, deltas_by_expiry, net_quantities
 from crossmargin.margin.method import Component, Explanation, Method, Parameters, Requirement
+from crossmargin.margin.open_orders import ENUMERATED, fill_profits, worst_subset
 from crossmargin.market.snapshot import MarketSnapshot
-from crossmargin.portfolio import Portfolio
-from crossmargin.pricing.valuation import cash_by_currency, position_value
+from crossmargin.portfolio import Order, Portfolio, Position
+from crossmargin.pricing.valuation import cash_by_currency, position_value, unrealised_profit
 from crossmargin.risk.measures import worst_loss, worst_scenario
 from crossmargin.risk.risk_array import RiskArray
 from crossmargin.scenarios.grid import price_vol_grid
 from crossmargin.scenarios.scenario_set import ScenarioSet, VolTenor
-from crossmargin.units import USD, Currency, FloatArray
+from crossmargin.units import USD, Currency, InstrumentId
 
 
 class Tail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +70,13 @@ class ScenarioGridParameters(Parameters, frozen=True, kw_only=True, forbid_unkno
     maintenance_factor: float
     short_option_minimum: float
     """Fraction of the index per coin of short options."""
+    basis_rate: float
+    """On exposure that nets only across expiries."""
+    liquidity: dict[str, Liquidity]
+    """Underlyings without one have no liquidity and concentration add-on."""
+    concentration_free_share: float
+    """Share of a day's volume that needs no concentration add-on."""
+    concentration_rate: float
     offsets: tuple[Offset, ...]
     haircuts: HaircutSchedule
 
@@ -75,6 +85,9 @@ class ScenarioGridParameters(Parameters, frozen=True, kw_only=True, forbid_unkno
             raise InputError(f"maintenance_factor must be inside (0, 1], was {self.maintenance_factor}")
         if not 0.0 <= self.short_option_minimum < 1.0:
             raise InputError(f"short_option_minimum must be inside [0, 1), was {self.short_option_minimum}")
+        for name in ("basis_rate", "concentration_free_share", "concentration_rate"):
+            if not getattr(self, name) >= 0.0:
+                raise InputError(f"{name} must not be negative, was {getattr(self, name)}")
 
 
 def scenarios(market: MarketSnapshot, parameters: ScenarioGridParameters) -> ScenarioSet:
@@ -97,46 +110,38 @@ def scenarios(market: MarketSnapshot, parameters: ScenarioGridParameters) -> Sce
 def requirement(
     portfolio: Portfolio, market: MarketSnapshot, risk: RiskArray | None, parameters: ScenarioGridParameters
 ) -> Requirement:
-    """Return the margin requirement of `portfolio`."""
-    invariant(risk is not None, "scenario_grid needs a risk array")
-    assert risk is not None  # noqa: S101  (for the type checker; the invariant above raises)
-    cash = cash_by_currency(portfolio, market)
-    hedging = _hedging_coins(portfolio, cash, market, risk)
-    buckets = [
-        _bucket(underlying, portfolio, hedging, market, risk, parameters)
-        for underlying in sorted(_underlyings(portfolio, hedging))
-    ]
-    granted = _offset_credits(buckets, parameters.offsets)
-    components = (
-        *(Component(name=f"{b.underlying} scan", amount=b.scan, reason=b.worst_label) for b in buckets if b.scan),
-        *(
-            Component(name=f"{b.underlying} short-option minimum", amount=b.charge - b.scan)
-            for b in buckets
-            if b.charge > b.scan
-        ),
-        *(Component(name=f"{name} offset", amount=-credit) for name, credit in granted if credit),
-    )
-    initial = math.fsum(part.amount for part in components)
-    equity_parts = _equity_components(portfolio, cash, hedging, market, parameters.haircuts)
-    worst = max(buckets, key=lambda b: b.scan, default=None)
+    """Return the margin requirement of `portfolio`.
+
+    Raises
+    ------
+    InputError
+        If it holds a coin that the grid does not move.
+    """
+    if risk is None:
+        raise InputError("scenario_grid needs a risk array, found none")
+    check_scenarios_move(portfolio, risk, "scenario_grid")
+    state = _margined(portfolio, market, risk, parameters)
+    orders = _order_margin(portfolio, market, risk, parameters, state)
+    parts = (*state.components, Component(name="open orders", amount=orders)) if orders else state.components
+    worst = max(state.buckets, key=lambda bucket: bucket.scan, default=None)
     return Requirement(
         account=portfolio.account,
         method="scenario_grid",
         version=parameters.effective,
-        initial=initial,
-        maintenance=parameters.maintenance_factor * initial,
-        equity=math.fsum(part.amount for part in equity_parts),
-        initial_components=components,
+        initial=math.fsum(part.amount for part in parts),
+        maintenance=parameters.maintenance_factor * state.total,
+        equity=math.fsum(part.amount for part in state.equity),
+        initial_components=parts,
         maintenance_components=tuple(
             Component(name=part.name, amount=parameters.maintenance_factor * part.amount, reason=part.reason)
-            for part in components
+            for part in state.components
         ),
-        equity_components=equity_parts,
+        equity_components=state.equity,
         worst_scenario=f"{worst.underlying}: {worst.worst_label}" if worst and worst.scan else "",
         explanation=Explanation(
             name="worst loss of each underlying",
-            pnl=math.fsum(b.explanation.pnl for b in buckets),
-            children=tuple(b.explanation for b in buckets),
+            pnl=math.fsum(bucket.explanation.pnl for bucket in state.buckets),
+            children=tuple(bucket.explanation for bucket in state.buckets),
         ),
     )
 
@@ -153,24 +158,164 @@ class _Bucket:
     explanation: Explanation
 
 
-def _underlyings(portfolio: Portfolio, hedging: Mapping[Currency, float]) -> set[Currency]:
-    return {position.instrument.underlying for position in portfolio.positions} | set(hedging)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Margined:
+    """A book without its open orders."""
+
+    buckets: tuple[_Bucket, ...]
+    components: tuple[Component, ...]
+    equity: tuple[Component, ...]
+
+    @property
+    def total(self) -> float:
+        return math.fsum(part.amount for part in self.components)
+
+    @property
+    def deficit(self) -> float:
+        return self.total - math.fsum(part.amount for part in self.equity)
+
+
+def _margined(
+    portfolio: Portfolio, market: MarketSnapshot, risk: RiskArray, parameters: ScenarioGridParameters
+) -> _Margined:
+    cash = cash_by_currency(portfolio, market)
+    hedging = _hedging_coins(portfolio, cash, market, risk)
+    coins = {position.instrument.underlying for position in portfolio.positions} | set(hedging)
+    buckets = tuple(_bucket(coin, portfolio, hedging, market, risk, parameters) for coin in sorted(coins))
+    parts = [Component(name=f"{b.underlying} scan", amount=b.scan, reason=b.worst_label) for b in buckets]
+    parts += [Component(name=f"{b.underlying} short-option minimum", amount=b.charge - b.scan) for b in buckets]
+    parts += [
+        Component(name=f"{n} offset", amount=-credit) for n, credit in _offset_credits(buckets, parameters.offsets)
+    ]
+    for bucket in buckets:
+        own = [p for p in portfolio.positions if p.instrument.underlying == bucket.underlying]
+        parts += _add_ons(bucket.underlying, own, risk, parameters)
+    return _Margined(
+        buckets=buckets,
+        components=tuple(part for part in parts if part.amount),
+        equity=_equity_components(portfolio, cash, hedging, market, parameters.haircuts),
+    )
+
+
+def _add_ons(
+    coin: Currency, positions: list[Position], risk: RiskArray, parameters: ScenarioGridParameters
+) -> list[Component]:
+    expiries = deltas_by_expiry(positions, risk)
+    parts = [
+        Component(
+            name=f"{coin} basis",
+            amount=basis_add_on(expiries.values(), parameters.basis_rate),
+            reason="nets only across expiries",
+        )
+    ]
+    rule = parameters.liquidity.get(coin)
+    if rule is not None:
+        delta = math.fsum(expiries.values())
+        crowded = concentration_add_on(
+            delta, rule.daily_volume, parameters.concentration_free_share, parameters.concentration_rate
+        )
+        parts.append(
+            Component(name=f"{coin} liquidity", amount=liquidity_add_on(delta, rule), reason="cost of closing")
+        )
+        parts.append(Component(name=f"{coin} concentration", amount=crowded))
+    return parts
+
+
+def _order_margin(
+    portfolio: Portfolio,
+    market: MarketSnapshot,
+    risk: RiskArray,
+    parameters: ScenarioGridParameters,
+    state: _Margined,
+) -> float:
+    """What the worst subset of fills adds to requirement less equity."""
+    if not portfolio.orders:
+        return 0.0
+    if len(portfolio.orders) <= ENUMERATED:
+        worst, _ = worst_subset(portfolio, lambda book: _margined(book, market, risk, parameters).deficit)
+    else:
+        worst = _deficit_bound(portfolio, market, risk, parameters)
+    return max(worst - state.deficit, 0.0)
+
+
+def _deficit_bound(
+    portfolio: Portfolio, market: MarketSnapshot, risk: RiskArray, parameters: ScenarioGridParameters
+) -> float:
+    """A deficit that no subset of fills exceeds.
+
+    Underlying by underlying the scan is bounded scenario by scenario: those fills happen that lose, and as much of
+    each coin balance counts as hedge as loses most. Offsets are given up; coins are haircut in full; minimum and
+    add-ons take the longest or shortest position that fills can reach.
+    """
+    cash = cash_by_currency(portfolio, market)
+    profits = fill_profits(portfolio, market, risk)
+    coins = {item.instrument.underlying for item in portfolio.positions}
+    coins |= {order.instrument.underlying for order in portfolio.orders}
+    coins |= {coin for coin in cash if coin not in DOLLAR_COINS}
+    total = 0.0
+    for coin in sorted(coins):
+        own = [position for position in portfolio.positions if position.instrument.underlying == coin]
+        places = [n for n, order in enumerate(portfolio.orders) if order.instrument.underlying == coin]
+        orders = [portfolio.orders[n] for n in places]
+        pnl = book_pnl(net_quantities(own), risk) + np.minimum(profits[places], 0.0).sum(axis=0)
+        if coin in cash:
+            pnl = pnl + np.minimum(cash[coin] * risk.row(coin), 0.0)
+        still = math.fsum(min(float(profits[n].max()), 0.0) for n in places)
+        held = short_coins(own) + math.fsum(
+            order.quantity * order.instrument.contract_size_float
+            for order in orders
+            if isinstance(order.instrument, Option) and order.signed_quantity < 0.0
+        )
+        minimum = parameters.short_option_minimum * market.index_price(coin) * held
+        total += max(float(worst_loss(pnl)), minimum - still) + _add_on_bound(coin, own, orders, risk, parameters)
+    # what a fill pays in a coin leaves at most at its full value: that is in the fill's profit, which nets no haircut
+    equity = _equity_components(portfolio, cash, {}, market, parameters.haircuts)
+    credit = math.fsum(part.amount for part in equity)
+    full = math.fsum(_haircut_bound(order, market) for order in portfolio.orders)
+    return total - credit + full
+
+
+def _haircut_bound(order: Order, market: MarketSnapshot) -> float:
+    """The most collateral value that a fill can lose to haircuts on what it pays or earns.
+
+    An option bought for cash turns collateral at its haircut into an asset at full value; one sold brings cash that may
+    count for nothing. The whole price bounds both.
+    """
+    contract = order.instrument
+    if isinstance(contract, Option | Spot):
+        return order.quantity * contract.contract_size_float * order.price * market.index_price(contract.settle)
+    gap = abs(
+        unrealised_profit(Position(instrument=contract, quantity=order.quantity, entry_price=order.price), market)
+    )
+    return gap * market.index_price(contract.settle)
+
+
+def _add_on_bound(
+    coin: Currency, positions: list[Position], orders: list[Order], risk: RiskArray, parameters: ScenarioGridParameters
+) -> float:
+    gross = math.fsum(abs(delta) for delta in deltas_by_expiry(positions, risk).values())
+    gross += math.fsum(
+        order.quantity * abs(float(risk.delta[risk.row_number(order.instrument.id)])) for order in orders
+    )
+    bound = parameters.basis_rate * gross
+    rule = parameters.liquidity.get(coin)
+    if rule is not None:
+        bound += liquidity_add_on(gross, rule) + concentration_add_on(
+            gross, rule.daily_volume, parameters.concentration_free_share, parameters.concentration_rate
+        )
+    return bound
 
 
 def _hedging_coins(
     portfolio: Portfolio, cash: Mapping[Currency, float], market: MarketSnapshot, risk: RiskArray
 ) -> dict[Currency, float]:
     """Coins per currency that enter the risk array: all that is owed, and what offsets the derivatives' delta."""
-    deltas: dict[Currency, float] = {}
-    for position in portfolio.positions:
-        row = risk.row_number(position.instrument.id)
-        underlying = position.instrument.underlying
-        deltas[underlying] = deltas.get(underlying, 0.0) + position.quantity * float(risk.delta[row])
     hedging: dict[Currency, float] = {}
-    for currency, coins in cash.items():
+    for currency, coins in sorted(cash.items()):
         if currency in DOLLAR_COINS or coins == 0.0:
             continue
-        short = max(-deltas.get(currency, 0.0), 0.0) / market.index_price(currency)
+        own = net_quantities(p for p in portfolio.positions if p.instrument.underlying == currency)
+        short = max(-book_delta(own, risk), 0.0) / market.index_price(currency)
         entering = coins if coins < 0.0 else min(coins, short)
         if entering != 0.0:
             hedging[currency] = entering
@@ -185,42 +330,46 @@ def _bucket(
     risk: RiskArray,
     parameters: ScenarioGridParameters,
 ) -> _Bucket:
-    held = [(p.instrument.id, p.quantity) for p in portfolio.positions if p.instrument.underlying == underlying]
+    own = [p for p in portfolio.positions if p.instrument.underlying == underlying]
+    held = dict(net_quantities(own))
     if underlying in hedging:
-        held.append((risk.instruments[risk.row_number(underlying)].id, hedging[underlying]))
-    held.sort()
-    pnl: FloatArray = np.zeros(risk.scenarios.size)
-    delta = 0.0
-    for instrument_id, quantity in held:
-        pnl = pnl + quantity * risk.row(instrument_id)
-        delta += quantity * float(risk.delta[risk.row_number(instrument_id)])
-    scan = float(worst_loss(pnl))
+        held[InstrumentId(underlying)] = hedging[underlying]
+    pnl = book_pnl(held, risk)
     worst = int(worst_scenario(pnl))
-    index = market.index_price(underlying)
-    short_coins = sum(
-        max(-p.quantity, 0.0) * p.instrument.contract_size_float
-        for p in portfolio.positions
-        if isinstance(p.instrument, Option) and p.instrument.underlying == underlying
-    )
+    gross = math.fsum(abs(quantity * float(risk.row(name)[worst])) for name, quantity in held.items())
+    # a perfect hedge leaves rounding dust behind, which is no loss
+    scan = loss if (loss := float(worst_loss(pnl))) > _DUST * gross else 0.0
     label = risk.scenarios.labels[worst]
     return _Bucket(
         underlying=underlying,
-        delta=delta,
+        delta=book_delta(held, risk),
         scan=scan,
-        charge=max(scan, parameters.short_option_minimum * index * short_coins),
+        charge=max(scan, parameters.short_option_minimum * market.index_price(underlying) * short_coins(own)),
         worst_label=label,
         explanation=Explanation(
             name=f"{underlying}: {label}",
             pnl=float(pnl[worst]),
             children=tuple(
-                Explanation(name=instrument_id, pnl=quantity * float(risk.row(instrument_id)[worst]))
-                for instrument_id, quantity in held
+                Explanation(name=name, pnl=quantity * float(risk.row(name)[worst]))
+                for name, quantity in sorted(held.items())
             ),
         ),
     )
 
 
-def _offset_credits(buckets: list[_Bucket], offsets: tuple[Offset, ...]) -> list[tuple[str, float]]:
+_DUST = 1e-9
+
+
+def short_coins(positions: Iterable[Position]) -> float:
+    """Return coins of underlying in short options; calls and puts count apart."""
+    return math.fsum(
+        max(-position.quantity, 0.0) * position.instrument.contract_size_float
+        for position in positions
+        if isinstance(position.instrument, Option)
+    )
+
+
+def _offset_credits(buckets: tuple[_Bucket, ...], offsets: tuple[Offset, ...]) -> list[tuple[str, float]]:
     """Credits in the order of the parameters; a loss once matched is not matched again."""
     left = {bucket.underlying: bucket.scan for bucket in buckets}
     deltas = {bucket.underlying: bucket.delta for bucket in buckets}

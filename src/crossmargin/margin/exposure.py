@@ -1,0 +1,69 @@
+"""A book's exposures on a risk array, in one canonical order so that sums come out the same on every machine."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from crossmargin.errors import InputError
+from crossmargin.instruments.contracts import DOLLAR_COINS, Perpetual, Spot
+from crossmargin.portfolio import Portfolio, Position
+from crossmargin.risk.risk_array import RiskArray
+from crossmargin.units import Currency, FloatArray, InstrumentId
+
+
+def net_quantities(positions: Iterable[Position]) -> dict[InstrumentId, float]:
+    """Return contracts per instrument, sorted by id; lots of one instrument are one holding."""
+    lots: dict[InstrumentId, list[float]] = {}
+    for position in positions:
+        lots.setdefault(position.instrument.id, []).append(position.quantity)
+    # sorted before summing: two lots in another order must not change the last bit
+    return {instrument: float(np.sum(np.sort(quantities))) for instrument, quantities in sorted(lots.items())}
+
+
+def book_pnl(quantities: Mapping[InstrumentId, float], risk: RiskArray) -> FloatArray:
+    """Return ``sum of quantity * row`` over `quantities` in the order of ids, shape (n_scenarios,)."""
+    total = np.zeros(risk.scenarios.size)
+    for instrument, quantity in sorted(quantities.items()):
+        total += quantity * risk.row(instrument)
+    return total
+
+
+def book_delta(quantities: Mapping[InstrumentId, float], risk: RiskArray) -> float:
+    """Return the USD exposure of `quantities` per +100 % of their underlyings, all taken together."""
+    return float(
+        sum(quantity * float(risk.delta[risk.row_number(name)]) for name, quantity in sorted(quantities.items()))
+    )
+
+
+def deltas_by_expiry(positions: Iterable[Position], risk: RiskArray) -> dict[int, float]:
+    """Return USD exposure per expiry (ns); 0 stands for spot and perpetuals."""
+    deltas: dict[int, float] = {}
+    for position in positions:
+        contract = position.instrument
+        expiry = 0 if isinstance(contract, Perpetual | Spot) else contract.expiry_ns
+        delta = position.quantity * float(risk.delta[risk.row_number(contract.id)])
+        deltas[expiry] = deltas.get(expiry, 0.0) + delta
+    return dict(sorted(deltas.items()))
+
+
+def underlyings(portfolio: Portfolio) -> tuple[Currency, ...]:
+    """Return the coins whose price moves the positions or balances of `portfolio`, dollars apart, sorted."""
+    found = {position.instrument.underlying for position in portfolio.positions}
+    found |= {position.instrument.settle for position in portfolio.positions}
+    found |= {balance.currency for balance in portfolio.balances if balance.amount != 0.0}
+    return tuple(sorted(found - DOLLAR_COINS))
+
+
+def check_scenarios_move(portfolio: Portfolio, risk: RiskArray, method: str) -> None:
+    """Refuse a book that holds a coin which the scenarios leave still.
+
+    Raises
+    ------
+    InputError
+        Naming the coins: a risk that no scenario shows would be margined at nothing.
+    """
+    still = [coin for coin in underlyings(portfolio) if coin not in risk.scenarios.underlyings]
+    if still:
+        raise InputError(
+            f"{method} needs scenarios for every coin of {portfolio.account}, has none for {', '.join(still)}"
+        )

@@ -17,7 +17,13 @@ from crossmargin.report.table import requirement_record, requirements_table
 
 @app.command
 def margin(
-    book: Path, *, market: Path, method: str = "scenario_grid", as_of: str | None = None, json: bool = False
+    book: Path,
+    *,
+    market: Path,
+    method: str = "scenario_grid",
+    as_of: str | None = None,
+    at: str | None = None,
+    json: bool = False,
 ) -> None:
     """State the margin of every account of BOOK.
 
@@ -26,16 +32,18 @@ def margin(
     book
         Accounts, balances, positions and orders.
     market
-        Market snapshot.
+        Market snapshot, or a file of many.
     method
         Margin method.
     as_of
         Use the parameters in force on this ISO date.
+    at
+        Use the newest snapshot at or before this time (UTC; a date alone means its end).
     json
         Print records instead of a table.
     """
     chosen = method_named(method)
-    results = requirements(read_book(book), read_market(market), chosen, read_parameters(chosen, as_of))
+    results = requirements(read_book(book), read_market(market, at), chosen, read_parameters(chosen, as_of))
     if json:
         sys.stdout.write(msgspec.json.encode([requirement_record(result) for result in results]).decode() + "\n")
     else:

@@ -1,119 +1,170 @@
 """Market snapshots: tables of quotes, read into a `MarketSnapshot`."""
 
 import datetime as dt
+import math
+import statistics
 from collections import defaultdict
 from pathlib import Path
 
-import msgspec
-
 from crossmargin.errors import InputError, MarketDataError
-from crossmargin.instruments.contracts import Option
+from crossmargin.files.market_tables import IndexRow, MarketTables, QuoteRow, nanoseconds, tables_at
+from crossmargin.instruments.contracts import Contract, Future, Option, Payoff
 from crossmargin.instruments.symbols import parse_contract
 from crossmargin.market.forward_curve import ForwardCurve
-from crossmargin.market.snapshot import MarketSnapshot, Price
+from crossmargin.market.quality import Quote, QuoteRules, judge
+from crossmargin.market.snapshot import Finding, MarketSnapshot, Price, Quality
 from crossmargin.market.vol_surface import Smile, VolSurface
-from crossmargin.units import Currency, InstrumentId
+from crossmargin.units import USD, Currency, InstrumentId
+
+__all__ = ["IndexRow", "MarketTables", "QuoteRow", "read_market", "snapshot"]
 
 
-class IndexRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Index price of one currency in USD."""
+def read_market(
+    path: str | Path, at: str | dt.datetime | None = None, *, rules: QuoteRules | None = None
+) -> MarketSnapshot:
+    """Return the snapshot in a market file or folder.
 
-    currency: str
-    price: float
+    JSON holds one snapshot. CSV and Parquet hold one or many: rows of kind `index` and `quote` in one table, a folder
+    of `index` and `quotes` tables, or an option chain as venues publish it (Parquet).
 
-
-class QuoteRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Quote of one contract; `forward` is the USD forward of its expiry."""
-
-    instrument: str
-    mark: float
-    mark_vol: float | None = None
-    forward: float | None = None
-    bid: float | None = None
-    ask: float | None = None
-    funding_rate_8h: float | None = None
-    open_interest: float | None = None
-
-
-class MarketTables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A snapshot as tables, the form in which it is written down."""
-
-    time: dt.datetime
-    index: tuple[IndexRow, ...]
-    quotes: tuple[QuoteRow, ...] = ()
-    source: str = ""
-
-
-def read_market(path: str | Path) -> MarketSnapshot:
-    """Return the snapshot of a market file (JSON).
+    Parameters
+    ----------
+    at
+        Take the newest snapshot at or before this time (ISO 8601, UTC unless it has a zone; a date alone means its
+        end). Without it, the newest of all.
+    rules
+        When a quote is doubtful and what is then done.
 
     Raises
     ------
     InputError
-        If the file is missing or breaks the schema.
+        If the file is missing, breaks the schema, or begins after `at`.
     MarketDataError
         If a price is impossible.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"a market snapshot must be a file, found none at {path}")
-    try:
-        tables = msgspec.json.decode(path.read_bytes(), type=MarketTables)
-    except msgspec.DecodeError as error:
-        raise InputError(f"{path.name} must hold a market snapshot: {error}") from error
-    return snapshot(tables)
+    return snapshot(tables_at(Path(path), at), rules or QuoteRules())
 
 
-def snapshot(tables: MarketTables) -> MarketSnapshot:
-    """Return the snapshot written down in `tables`."""
-    if tables.time.tzinfo is None:
-        raise InputError(f"a snapshot's time must have a zone, was {tables.time}")
-    time_ns = int(tables.time.timestamp()) * 1_000_000_000
-    index = {Currency(row.currency): Price(row.price) for row in tables.index}
-    forwards: dict[Currency, dict[int, float]] = defaultdict(dict)
-    vols: dict[Currency, dict[int, dict[float, float]]] = defaultdict(lambda: defaultdict(dict))
+def snapshot(
+    tables: MarketTables, rules: QuoteRules | None = None, previous: MarketSnapshot | None = None
+) -> MarketSnapshot:
+    """Return the snapshot written down in `tables`, its quotes judged by `rules` and against `previous`."""
+    rules = rules or QuoteRules()
+    time_ns = nanoseconds(tables.time)
+    findings: list[Finding] = list(tables.findings)
+    index: dict[Currency, Price] = {}
+    for line in tables.index:
+        currency = Currency(line.currency)
+        if currency in index:
+            raise InputError(f"a currency has one index price in a snapshot, {currency} has two")
+        quote = Quote(subject=f"index {currency}", mark=line.price, time_ns=_observed(line.quote_time))
+        before = previous.index.get(currency) if previous else None
+        price, found = judge(quote, time_ns, rules, before)
+        findings += found
+        if price is not None:
+            index[currency] = price
+    contracts = [(parse_contract(row.instrument), row) for row in tables.quotes]
     marks: dict[InstrumentId, Price] = {}
-    for row in tables.quotes:
-        contract = parse_contract(row.instrument)
-        marks[contract.id] = Price(row.mark)
-        if isinstance(contract, Option):
-            if row.forward is not None:
-                forwards[contract.base][contract.expiry_ns] = row.forward
-            if row.mark_vol is not None:
-                vols[contract.base][contract.expiry_ns][contract.strike_float] = row.mark_vol
+    for contract, row in contracts:
+        if contract.id in marks:
+            raise InputError(f"an instrument has one quote in a snapshot, {contract.id} has two")
+        before = previous.marks.get(contract.id) if previous else None
+        price, found = judge(_quote(contract, row), time_ns, rules, before)
+        findings += found
+        if price is not None:
+            marks[contract.id] = price
+    curves = _curves(contracts, marks, index, time_ns)
+    return MarketSnapshot(
+        time_ns=time_ns,
+        index=index,
+        marks=marks,
+        forwards=curves,
+        surfaces=_surfaces(contracts, curves, time_ns),
+        funding_rate_8h={
+            contract.id: _finite(row.funding_rate_8h, "funding_rate_8h", contract)
+            for contract, row in contracts
+            if row.funding_rate_8h is not None
+        },
+        open_interest={
+            contract.id: _not_negative(row.open_interest, "open_interest", contract)
+            for contract, row in contracts
+            if row.open_interest is not None
+        },
+        findings=tuple(findings),
+    )
+
+
+def _quote(contract: Contract, row: QuoteRow) -> Quote:
+    return Quote(
+        subject=contract.id,
+        mark=row.mark,
+        bid=row.bid,
+        ask=row.ask,
+        time_ns=_observed(row.quote_time),
+        may_be_zero=isinstance(contract, Option),
+    )
+
+
+def _observed(time: dt.datetime | None) -> int | None:
+    return None if time is None else nanoseconds(time)
+
+
+def _curves(
+    contracts: list[tuple[Contract, QuoteRow]],
+    marks: dict[InstrumentId, Price],
+    index: dict[Currency, Price],
+    time_ns: int,
+) -> dict[Currency, ForwardCurve]:
+    """One curve per underlying: the forward that options name (its median per expiry), else the future's mark."""
+    named: dict[Currency, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    futures: dict[Currency, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for contract, row in contracts:
+        if isinstance(contract, Option | Future) and row.forward is not None:
+            named[contract.base][contract.expiry_ns].append(_positive(row.forward, "forward", contract))
+        mark = marks.get(contract.id)
+        if isinstance(contract, Future) and mark is not None and mark.quality is Quality.GOOD:
+            dollars = 1.0 if contract.quote == USD or contract.payoff is Payoff.QUANTO else _spot(index, contract.quote)
+            futures[contract.base][contract.expiry_ns].append(mark.value * dollars)
     curves = {}
-    for currency, quotes in forwards.items():
-        if currency not in index:
-            raise MarketDataError(f"an underlying must have an index price, {currency} has none")
+    for currency in sorted({*named, *futures}):
+        quotes = {**futures[currency], **named[currency]}
         expiries = tuple(sorted(quotes))
         curves[currency] = ForwardCurve(
-            spot=index[currency].value,
+            spot=_spot(index, currency),
             time_ns=time_ns,
             expiries_ns=expiries,
-            forwards=tuple(quotes[expiry] for expiry in expiries),
+            forwards=tuple(statistics.median(quotes[expiry]) for expiry in expiries),
         )
-    surfaces = {
+    return curves
+
+
+def _spot(index: dict[Currency, Price], currency: Currency) -> float:
+    if currency not in index:
+        raise MarketDataError(f"an underlying must have an index price, {currency} has none")
+    return index[currency].value
+
+
+def _surfaces(
+    contracts: list[tuple[Contract, QuoteRow]], curves: dict[Currency, ForwardCurve], time_ns: int
+) -> dict[Currency, VolSurface]:
+    """Quoted vols by expiry and strike; where call and put differ, the out-of-the-money one speaks."""
+    vols: dict[Currency, dict[int, dict[float, float]]] = defaultdict(lambda: defaultdict(dict))
+    for contract, row in contracts:
+        if not isinstance(contract, Option) or row.mark_vol is None or contract.expiry_ns <= time_ns:
+            continue
+        if contract.base not in curves:
+            raise MarketDataError(f"a quoted vol must come with a forward, {contract.id} has none")
+        forward, strike = curves[contract.base].forward(contract.expiry_ns), contract.strike_float
+        smile = vols[contract.base][contract.expiry_ns]
+        if strike not in smile or contract.is_call == (strike >= forward):
+            smile[strike] = _positive(row.mark_vol, "mark_vol", contract)
+    return {
         currency: VolSurface(
             time_ns=time_ns,
             smiles=tuple(_smile(expiry, quotes, curves[currency]) for expiry, quotes in sorted(smiles.items())),
         )
         for currency, smiles in vols.items()
     }
-    return MarketSnapshot(
-        time_ns=time_ns,
-        index=index,
-        marks=marks,
-        forwards=curves,
-        surfaces=surfaces,
-        funding_rate_8h={
-            InstrumentId(row.instrument): row.funding_rate_8h
-            for row in tables.quotes
-            if row.funding_rate_8h is not None
-        },
-        open_interest={
-            InstrumentId(row.instrument): row.open_interest for row in tables.quotes if row.open_interest is not None
-        },
-    )
 
 
 def _smile(expiry_ns: int, quotes: dict[float, float], curve: ForwardCurve) -> Smile:
@@ -124,3 +175,21 @@ def _smile(expiry_ns: int, quotes: dict[float, float], curve: ForwardCurve) -> S
         strikes=strikes,
         vols=tuple(quotes[strike] for strike in strikes),
     )
+
+
+def _finite(value: float, name: str, contract: Contract) -> float:
+    if not math.isfinite(value):
+        raise MarketDataError(f"{name} must be finite, was {value} for {contract.id}")
+    return value
+
+
+def _positive(value: float, name: str, contract: Contract) -> float:
+    if not (math.isfinite(value) and value > 0.0):
+        raise MarketDataError(f"{name} must be finite and positive, was {value} for {contract.id}")
+    return value
+
+
+def _not_negative(value: float, name: str, contract: Contract) -> float:
+    if not (math.isfinite(value) and value >= 0.0):
+        raise MarketDataError(f"{name} must be finite and not negative, was {value} for {contract.id}")
+    return value

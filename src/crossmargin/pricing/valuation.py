@@ -10,7 +10,8 @@ from typing import assert_never
 from crossmargin.instruments.contracts import Asset, Future, Instrument, Option, Payoff, Perpetual, Spot
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio, Position
-from crossmargin.units import Currency
+from crossmargin.pricing.black76 import black76
+from crossmargin.units import Currency, years_between
 
 
 def unit_value(instrument: Instrument, market: MarketSnapshot) -> float:
@@ -32,6 +33,14 @@ def unit_value(instrument: Instrument, market: MarketSnapshot) -> float:
         case Perpetual() | Future():
             return 0.0
     assert_never(instrument)
+
+
+def model_price(option: Option, market: MarketSnapshot) -> float:
+    """Return the Black-76 price of `option` in its settlement currency per coin, at the snapshot's forward and vol."""
+    forward = market.forward(option.underlying, option.expiry_ns)
+    years = years_between(market.time_ns, option.expiry_ns)
+    dollars = float(black76(forward, option.strike_float, years, market.vol(option), option.is_call))
+    return dollars / forward if option.payoff is Payoff.INVERSE else dollars / market.index_price(option.quote)
 
 
 def unrealised_profit(position: Position, market: MarketSnapshot) -> float:

@@ -78,6 +78,53 @@ def deleverage(policy: str, winners: Sequence[Winner], lots: int, budget: int) -
     )
 
 
+def priority(entry_value: float, mark_value: float, bankrupt_value: float) -> float:
+    """Return the place in the queue, highest first: ``profit share x leverage``, a loss divided by it instead.
+
+    ``profit share = (mark - entry) / |entry|``, ``leverage = |mark| / (mark - bankrupt)``; values of shorts are < 0.
+    Longs and shorts queue apart (bitmex.com/app/autoDeleveragingExamples, read 2026-11).
+
+    Examples
+    --------
+    >>> round(priority(entry_value=100.0, mark_value=120.0, bankrupt_value=60.0), 6)
+    0.4
+    """
+    if entry_value == 0.0 or mark_value <= bankrupt_value:
+        raise InputError("a candidate must have an entry value and be worth more than at its bankruptcy")
+    profit_share = (mark_value - entry_value) / abs(entry_value)
+    leverage = abs(mark_value) / (mark_value - bankrupt_value)
+    if profit_share > 0.0 or leverage == 0.0:
+        return profit_share * leverage
+    return profit_share / leverage
+
+
+def fill_in_order(scores: Sequence[float], quantities: Sequence[int], quantity: int) -> list[tuple[int, int]]:
+    """Return ``(place, quantity)`` of the fills that close `quantity` against the highest scores first.
+
+    Examples
+    --------
+    >>> fill_in_order([3, 6, 5], [10, 10, 20], 20)
+    [(1, 10), (2, 10)]
+    """
+    fills, left = [], quantity
+    for place in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        taken = min(quantities[place], left)
+        if taken > 0:
+            fills.append((place, taken))
+            left -= taken
+    return fills
+
+
+def percentiles(scores: Sequence[float], quantities: Sequence[int]) -> list[int]:
+    """Return in which fifth of the queued quantity each candidate ends, as 20, 40, ..., 100 (the indicator lights)."""
+    total, passed = sum(quantities), 0
+    lights = [0] * len(scores)
+    for place in sorted(range(len(scores)), key=lambda i: -scores[i]):
+        passed += quantities[place]
+        lights[place] = 20 * -(-5 * passed // total)
+    return lights
+
+
 def lot_limit(winner: Winner, lots: int, budget: int) -> int:
     """Return the most lots that a winner can give up at ``budget / lots`` each without giving more than his profit."""
     if budget == 0 or lots == 0:

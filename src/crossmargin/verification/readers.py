@@ -9,9 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crossmargin.errors import InputError
+from crossmargin.verification import bitmex_adl, derive_auction, dydx_v4, percolator_waterfall
 from crossmargin.verification.tally import Tally
 
-READERS: dict[str, Callable[[Path], Tally]] = {}
+READERS: dict[str, Callable[[Path], Tally]] = {
+    "bitmex_adl": bitmex_adl.verify,
+    "derive_auction": derive_auction.verify,
+    "dydx_v4": dydx_v4.verify,
+    "percolator_waterfall": percolator_waterfall.verify,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,34 @@
+"""The embedded sample: a real market of 15 January 2026, two years of closes, and a made-up book."""
+
+from dataclasses import replace
+from importlib import resources
+
+from crossmargin.files.book import read_book
+from crossmargin.files.history import read_history
+from crossmargin.files.market import read_market
+from crossmargin.market.snapshot import MarketSnapshot
+from crossmargin.portfolio import Portfolio
+
+
+def sample_book() -> tuple[Portfolio, ...]:
+    """Return the portfolios of the sample, one account of each recognisable kind.
+
+    Examples
+    --------
+    >>> [portfolio.account for portfolio in sample_book()][:2]
+    ['cash-only', 'coin-holder']
+    """
+    with resources.as_file(resources.files("crossmargin") / "sample" / "book.json") as path:
+        return read_book(path)
+
+
+def sample_market() -> MarketSnapshot:
+    """Return the market of the sample, with its price history.
+
+    Examples
+    --------
+    >>> round(sample_market().index_price("BTC"))
+    96652
+    """
+    with resources.as_file(resources.files("crossmargin") / "sample") as folder:
+        return replace(read_market(folder / "market.json"), history=read_history(folder / "history.csv"))

@@ -26,8 +26,8 @@ from crossmargin.units import NANOSECONDS_PER_SECOND, Currency, InstrumentId, Ve
 
 _TICKER = r"[A-Z0-9][A-Z0-9._$]*"
 _CANONICAL = re.compile(
-    rf"(?P<venue>[a-z][a-z0-9_]*):(?P<base>{_TICKER})/(?P<quote>{_TICKER})"
-    rf"(?::(?P<settle>{_TICKER})(?:-(?P<expiry>\d{{6}})(?:-(?P<strike>\d+(?:\.\d+)?)-(?P<type>[CP]))?)?)?"
+    rf"(?P<venue>[a-z][a-z0-9_]*):(?P<base>{_TICKER}(?:-{_TICKER})?)/(?P<quote>{_TICKER})"
+    rf"(?::(?P<settle>{_TICKER})(?:-(?P<expiry>\d{{6}})(?:-(?P<strike>(?:0|[1-9]\d*)(?:\.\d*[1-9])?)-(?P<type>[CP]))?)?)?"
 )
 _EXPIRY_HOUR_UTC = 8  # Deribit, OKX, Binance, Bybit and Derive settle dated contracts at 08:00 UTC
 

@@ -2,8 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 
 from crossmargin.errors import InputError
+from crossmargin.ledger.rounding import divide_up
+from crossmargin.units import NANOSECONDS_PER_YEAR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +46,15 @@ def borrow_rate(curve: RateCurve, used: float) -> float:
 def interest_factor(rate: float, seconds: float) -> float:
     """Return the growth of a debt at continuous annual `rate` over `seconds`, in years of 365 days."""
     return math.expm1(rate * seconds / (365 * 86_400))
+
+
+def interest_charge(owed: int, annual_rate: Decimal, elapsed_ns: int) -> int:
+    """Return simple interest on `owed` quanta over `elapsed_ns` in whole quanta, rounded up: money of record.
+
+    Examples
+    --------
+    >>> interest_charge(1000, Decimal("0.05"), NANOSECONDS_PER_YEAR)
+    50
+    """
+    numerator, denominator = annual_rate.as_integer_ratio()
+    return divide_up(owed * numerator * elapsed_ns, denominator * NANOSECONDS_PER_YEAR)

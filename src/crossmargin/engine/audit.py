@@ -1,0 +1,77 @@
+"""The invariants that the engine checks of itself, on a schedule of commands; a violation halts it."""
+
+from crossmargin.engine import events as happened
+from crossmargin.engine.breakers import trip
+from crossmargin.engine.house import House
+from crossmargin.engine.state import BANKRUPT, CLOSED, LIQUIDATING, State
+from crossmargin.ledger.account import INSURANCE, clearing_account, default_fund_account, is_house
+
+
+def run_audit(house: House) -> None:
+    """Check every invariant, say so, and halt on a violation."""
+    found = violations(house.state)
+    found += _mirror_violations(house)
+    house.emit(happened.Audited(violations=tuple(found)))
+    if found:
+        trip(house, "AUDIT", found[0])
+
+
+def violations(state: State) -> list[str]:
+    """Return what the record says that cannot be; empty when all is well."""
+    ledger = state.ledger
+    found = [f"balances of {asset} sum to {total}, not 0" for asset, total in ledger.sums().items() if total]
+    found += [f"lots of {name} sum to {total}, not 0" for name, total in ledger.lot_sums().items() if total]
+    for name, cost in ledger.cost_sums().items():
+        settle = _settle(name)
+        held = ledger.balance(clearing_account(name), settle)
+        if held != -cost:
+            found.append(f"costs of {name} are {cost}, its clearing account holds {held}")
+    funds = [INSURANCE, *(default_fund_account(member) for member in state.members)]
+    found += [
+        f"{fund} must not be negative, holds {amount} {asset}"
+        for fund in funds
+        for asset, amount in ledger.balances.get(fund, {}).items()
+        if amount < 0
+    ]
+    return found + _account_violations(state)
+
+
+def _account_violations(state: State) -> list[str]:
+    found = [
+        f"{name} has something and is no account"
+        for name in (*state.ledger.balances, *state.ledger.holdings)
+        if not is_house(name) and name not in state.accounts
+    ]
+    for name, account in state.accounts.items():
+        if (account.state == LIQUIDATING) != (name in state.liquidations):
+            found.append(f"{name} is {account.state}, its liquidation says otherwise")
+        held = state.ledger.holdings.get(name, {})
+        flat = not any(holding.lots for holding in held.values())
+        if account.state in (BANKRUPT, CLOSED) and not flat:
+            found.append(f"{name} is {account.state} and holds positions")
+    for name, order in state.orders.items():
+        if order.lots == 0 or order.account not in state.accounts:
+            found.append(f"order {name} has nothing left or nobody's")
+        elif state.accounts[order.account].state in (BANKRUPT, CLOSED, LIQUIDATING):
+            found.append(f"order {name} is open for an account that is {state.accounts[order.account].state}")
+    return found
+
+
+def _mirror_violations(house: House) -> list[str]:
+    """Compare cached figures with figures from scratch."""
+    found = []
+    for name, account in house.state.accounts.items():
+        if account.state == CLOSED:
+            continue
+        cached = house.health(name)
+        fresh = house.exposures.examine(name, house.exposures.book(name))
+        if cached != fresh:
+            found.append(f"figures of {name} are {cached} in the mirror and {fresh} from scratch")
+    return found
+
+
+def _settle(instrument_id: str) -> str:
+    """Return the settlement asset named in a canonical id."""
+    _, _, pair = instrument_id.partition(":")
+    _, _, after = pair.partition(":")
+    return after.split("-")[0] if after else pair.split("/")[1]

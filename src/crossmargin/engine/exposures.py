@@ -1,0 +1,387 @@
+"""The float mirror of what the ledger records: books, the market as a snapshot, risk arrays, requirements.
+
+Everything here is derived and can be thrown away. Profit since entry is put into a book as cash in the settlement
+currency, which is the same thing in every scenario (docs/concepts.md).
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from typing import Any
+
+import msgspec
+
+from crossmargin.engine.state import MarginVersion, State
+from crossmargin.errors import MarketDataError, invariant
+from crossmargin.instruments.contracts import Asset, Contract, Instrument, Option
+from crossmargin.instruments.symbols import parse_contract
+from crossmargin.ledger.settlement import ContractTerms, unrealised
+from crossmargin.margin.method import Parameters, Requirement
+from crossmargin.margin.methods import method_named
+from crossmargin.market.forward_curve import ForwardCurve
+from crossmargin.market.snapshot import MarketSnapshot, Price
+from crossmargin.market.vol_surface import Smile, VolSurface
+from crossmargin.portfolio import Balance, Portfolio, Position
+from crossmargin.pricing.valuation import unit_value
+from crossmargin.risk.risk_array import RiskArray, risk_array
+from crossmargin.units import USD, AccountId, Currency, InstrumentId
+
+_RATIO = Context(prec=28)
+GOOD = "GOOD"
+STALE = "STALE"
+BOUND = "BOUND"
+
+
+@dataclass(slots=True)
+class Book:
+    """An account in floats: coins per currency, profit since entry included, and contracts per instrument."""
+
+    cash: dict[str, float] = field(default_factory=dict)
+    positions: dict[str, float] = field(default_factory=dict)
+
+    def copy(self) -> "Book":
+        """Return a book that can be changed without changing this one."""
+        return Book(dict(self.cash), dict(self.positions))
+
+    def add_cash(self, currency: str, amount: float) -> None:
+        """Add coins; negative takes them away."""
+        self.cash[currency] = self.cash.get(currency, 0.0) + amount
+
+    def add_position(self, instrument_id: str, quantity: float) -> None:
+        """Add contracts; a position of none is forgotten."""
+        left = self.positions.get(instrument_id, 0.0) + quantity
+        if abs(left) < 1e-12:
+            self.positions.pop(instrument_id, None)
+        else:
+            self.positions[instrument_id] = left
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Where an account stands, in USD.
+
+    `equity`, `initial` and `maintenance` are margin figures (collateral after haircut, credit line included); `worth`
+    is what everything would fetch at mark and index prices.
+    """
+
+    equity: float
+    initial: float
+    maintenance: float
+    worth: float
+
+    @property
+    def ratio(self) -> float:
+        """Equity over maintenance; infinite where nothing is required of an account that owes nothing."""
+        if self.maintenance > 0.0:
+            return self.equity / self.maintenance
+        return float("inf") if self.equity >= 0.0 else float("-inf")
+
+    @property
+    def needs_liquidation(self) -> bool:
+        """Whether equity is below maintenance."""
+        return self.equity < self.maintenance
+
+
+class Exposures:
+    """Mirror of a `State`; `market_changed` and `account_changed` say what to compute anew."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._terms: dict[str, ContractTerms] = {}
+        self._snapshot: MarketSnapshot | None = None
+        self._risks: dict[tuple[str, int], tuple[Parameters, RiskArray | None]] = {}
+        self._parsed: dict[tuple[str, int], Parameters] = {}
+        self._health: dict[str, Health] = {}
+
+    def market_changed(self) -> None:
+        """Forget everything that depends on prices."""
+        self._snapshot = None
+        self._risks.clear()
+        self._health.clear()
+
+    def parameters_changed(self) -> None:
+        """Forget everything that depends on parameters."""
+        self._parsed.clear()
+        self.market_changed()
+
+    def listing_changed(self, instrument_id: str) -> None:
+        """Forget the terms of a contract."""
+        self._terms.pop(instrument_id, None)
+        self.market_changed()
+
+    def account_changed(self, account: str) -> None:
+        """Forget the figures of an account."""
+        self._health.pop(account, None)
+
+    def all_accounts_changed(self) -> None:
+        """Forget the figures of all accounts."""
+        self._health.clear()
+
+    def terms(self, instrument_id: str) -> ContractTerms:
+        """Return the terms of a listed contract."""
+        found = self._terms.get(instrument_id)
+        if found is None:
+            listing = self._state.listings[instrument_id]
+            contract = dataclasses.replace(
+                parse_contract(instrument_id), contract_size=listing.contract_size, lot_size=listing.lot_size
+            )
+            quantum = self._state.assets[contract.settle].quantum
+            found = ContractTerms(contract=contract, lot_size=listing.lot_size, settle_quantum=quantum)
+            self._terms[instrument_id] = found
+        return found
+
+    def contract(self, instrument_id: str) -> Contract:
+        """Return a listed contract."""
+        return self.terms(instrument_id).contract
+
+    def index(self, currency: str) -> Decimal | None:
+        """Return the last index price of a currency in USD, or None."""
+        if currency == USD:
+            return Decimal(1)
+        seen = self._state.market.index.get(currency)
+        return None if seen is None else seen.price
+
+    def index_quality(self, currency: str) -> str:
+        """Return the quality of a currency's index price."""
+        if currency == USD:
+            return GOOD
+        seen = self._state.market.index.get(currency)
+        return "MISSING" if seen is None else seen.quality
+
+    def mark(self, instrument_id: str) -> Decimal | None:
+        """Return the mark of a listed contract: its own, or the ratio of index prices; None without either."""
+        seen = self._state.market.marks.get(instrument_id)
+        if seen is not None:
+            return seen.price
+        contract = self.contract(instrument_id)
+        base, quote = self.index(contract.base), self.index(contract.quote)
+        if isinstance(contract, Option) or base is None or quote is None:
+            return None
+        return _RATIO.divide(base, quote)
+
+    def is_good(self, instrument_id: str) -> bool:
+        """Whether every price that a contract hangs on is good."""
+        contract = self.contract(instrument_id)
+        seen = self._state.market.marks.get(instrument_id)
+        names = (contract.base, contract.settle)
+        return (seen is None or seen.quality == GOOD) and all(self.index_quality(name) == GOOD for name in names)
+
+    def is_priced(self, instrument_id: str) -> bool:
+        """Whether a contract can be margined."""
+        contract = self.contract(instrument_id)
+        if any(self.index(name) is None for name in (contract.base, contract.quote, contract.settle)):
+            return False
+        if isinstance(contract, Option) and contract.base not in self._state.market.smiles:
+            return False
+        return self.mark(instrument_id) is not None
+
+    def snapshot(self) -> MarketSnapshot:
+        """Return the last prices as calculations see them; judging their quality is the engine's part."""
+        if self._snapshot is None:
+            self._snapshot = _snapshot(self._state)
+        return self._snapshot
+
+    def book(self, account: str) -> Book:
+        """Return the account in floats."""
+        book = Book()
+        ledger, assets = self._state.ledger, self._state.assets
+        for asset, quanta in sorted(ledger.balances.get(account, {}).items()):
+            if self.index(asset) is not None:
+                book.cash[asset] = float(quanta * assets[asset].quantum)
+        for instrument_id, holding in sorted(ledger.holdings.get(account, {}).items()):
+            if holding.lots == 0:
+                continue
+            terms, mark = self.terms(instrument_id), self.mark(instrument_id)
+            if mark is None:
+                raise MarketDataError(f"a held contract must have a mark, {instrument_id} has none")
+            book.positions[instrument_id] = float(holding.lots * terms.lot_size)
+            profit = unrealised(terms, holding, mark)
+            if profit:
+                book.add_cash(terms.settle, float(profit * terms.settle_quantum))
+        return book
+
+    def profits(self, account: str) -> dict[str, float]:
+        """Return coins per currency of profit since entry, gains only."""
+        gains: dict[str, float] = {}
+        for instrument_id, holding in sorted(self._state.ledger.holdings.get(account, {}).items()):
+            mark = self.mark(instrument_id)
+            if holding.lots == 0 or mark is None:
+                continue
+            terms = self.terms(instrument_id)
+            profit = unrealised(terms, holding, mark)
+            if profit > 0:
+                gains[terms.settle] = gains.get(terms.settle, 0.0) + float(profit * terms.settle_quantum)
+        return gains
+
+    def portfolio(self, account: str, book: Book) -> Portfolio:
+        """Return a book as a portfolio; canonical order makes sums the same on every machine."""
+        return Portfolio(
+            account=AccountId(account),
+            balances=tuple(
+                Balance(currency=Currency(name), amount=amount) for name, amount in sorted(book.cash.items()) if amount
+            ),
+            positions=tuple(
+                Position(instrument=self.contract(name), quantity=quantity)
+                for name, quantity in sorted(book.positions.items())
+            ),
+        )
+
+    def requirement(self, account: str, book: Book, version: int = -1) -> Requirement:
+        """Return what the account's method asks of `book` under a version of its parameters: -1 is the latest."""
+        method = method_named(self._state.accounts[account].method)
+        parameters, risk = self._risk(method.name, version)
+        return method.requirement(self.portfolio(account, book), self.snapshot(), risk, parameters)
+
+    def worth(self, book: Book) -> float:
+        """Return what a book would fetch at mark and index prices, in USD."""
+        market = self.snapshot()
+        cash = sum(amount * market.index_price(Currency(name)) for name, amount in sorted(book.cash.items()))
+        return cash + sum(
+            quantity * unit_value(self.contract(name), market) for name, quantity in sorted(book.positions.items())
+        )
+
+    def health(self, account: str) -> Health:
+        """Return where the account stands; cached until it or the market changes."""
+        found = self._health.get(account)
+        if found is None:
+            found = self._health[account] = self.examine(account, self.book(account))
+        return found
+
+    def examine(self, account: str, book: Book) -> Health:
+        """Return where the account would stand with `book`."""
+        result = self.requirement(account, book)
+        credit = float(self._state.accounts[account].credit_line)
+        initial = result.initial + self._open_interest_add_on(book)
+        equity, maintenance = self._in_transition(account, book, result)
+        return Health(equity + credit, initial, maintenance, self.worth(book))
+
+    def equity_for_new_risk(self, account: str, book: Book) -> float:
+        """Return equity without what cannot be trusted now: coins whose index price is stale or at its bound."""
+        trusted = book.copy()
+        for name, amount in book.cash.items():
+            if amount > 0.0 and self.index_quality(name) != GOOD:
+                del trusted.cash[name]
+        credit = float(self._state.accounts[account].credit_line)
+        return self.requirement(account, trusted).equity + credit
+
+    def delta(self, account: str, instrument_id: str) -> float:
+        """Return the USD profit of one contract per +100 % of its underlying; 0 under a rulebook of formulas."""
+        _, risk = self._risk(self._state.accounts[account].method, -1)
+        return 0.0 if risk is None else float(risk.delta[risk.row_number(instrument_id)])
+
+    def _in_transition(self, account: str, book: Book, result: Requirement) -> tuple[float, float]:
+        """Equity and maintenance while parameters move from the old to the new; never worse than the new ones."""
+        versions = self._in_force(self._state.accounts[account].method)
+        share = _transition(self._state.margin[self._state.accounts[account].method][versions[-1]], self._state.time_ns)
+        if len(versions) < 2 or share >= 1.0:
+            return result.equity, result.maintenance
+        old = self.requirement(account, book, version=versions[-2])
+        equity = old.equity + share * (result.equity - old.equity)
+        maintenance = old.maintenance + share * (result.maintenance - old.maintenance)
+        better = equity - maintenance > result.equity - result.maintenance
+        return (equity, maintenance) if better else (result.equity, result.maintenance)
+
+    def _open_interest_add_on(self, book: Book) -> float:
+        """Extra initial margin that grows with everybody's open interest, so that it binds across accounts."""
+        total = 0.0
+        for instrument_id, quantity in sorted(book.positions.items()):
+            listing = self._state.listings[instrument_id]
+            if not listing.open_interest_rate or not listing.open_interest_limit:
+                continue
+            share = min(self.open_interest(instrument_id) / listing.open_interest_limit, 1.0)
+            total += listing.open_interest_rate * share * abs(quantity) * self.notional(instrument_id)
+        return total
+
+    def open_interest(self, instrument_id: str) -> int:
+        """Return the lots that are long, over everybody."""
+        return sum(
+            held[instrument_id].lots
+            for held in self._state.ledger.holdings.values()
+            if instrument_id in held and held[instrument_id].lots > 0
+        )
+
+    def notional(self, instrument_id: str) -> float:
+        """Return USD of underlying per contract."""
+        contract = self.contract(instrument_id)
+        market = self.snapshot()
+        size = contract.contract_size_float
+        if contract.settle == contract.base and not isinstance(contract, Option):
+            return size * market.index_price(contract.quote)  # inverse: quoted currency per contract
+        return size * market.index_price(contract.base)
+
+    def _in_force(self, method: str) -> list[int]:
+        versions = self._state.margin.get(method, [])
+        found = [number for number, item in enumerate(versions) if item.effective_ns <= self._state.time_ns]
+        if not found:
+            raise MarketDataError(f"a method must have parameters in force, {method} has none")
+        return found
+
+    def _risk(self, method: str, version: int) -> tuple[Parameters, RiskArray | None]:
+        number = self._in_force(method)[-1] if version == -1 else version
+        key = (method, number)
+        if key not in self._risks:
+            parameters = self._parameters(method, number)
+            scenarios = method_named(method).scenarios(self.snapshot(), parameters)
+            risk = None if scenarios is None else risk_array(self._instruments(), self.snapshot(), scenarios)
+            self._risks[key] = (parameters, risk)
+        return self._risks[key]
+
+    def _parameters(self, method: str, number: int) -> Parameters:
+        key = (method, number)
+        if key not in self._parsed:
+            self._parsed[key] = parsed_parameters(method, self._state.margin[method][number].parameters)
+        return self._parsed[key]
+
+    def _instruments(self) -> list[Instrument]:
+        contracts: list[Instrument] = [
+            self.contract(name)
+            for name, listing in sorted(self._state.listings.items())
+            if not listing.expired and self.is_priced(name)
+        ]
+        names = sorted({*self._state.market.index, USD})
+        return [*contracts, *(Asset(currency=Currency(name)) for name in names)]
+
+
+def parsed_parameters(method: str, parameters: dict[str, Any]) -> Parameters:
+    """Return the parameters of a method, checked by their own record."""
+    result: Parameters = msgspec.convert(parameters, type=method_named(method).parameters)
+    return result
+
+
+def _transition(version: MarginVersion, time_ns: int) -> float:
+    """Share of the way from the old parameters to `version`: 0 during its grace period, 1 after its ramp."""
+    since = time_ns - version.effective_ns - version.grace_ns
+    if since < 0:
+        return 0.0
+    return 1.0 if since >= version.ramp_ns else since / version.ramp_ns
+
+
+def _snapshot(state: State) -> MarketSnapshot:
+    seen = state.market
+    index = {Currency(name): Price(float(item.price)) for name, item in seen.index.items()}
+    forwards, surfaces = {}, {}
+    for name, smiles in seen.smiles.items():
+        currency = Currency(name)
+        invariant(currency in index, f"an underlying with vols must have an index price, {name} has none")
+        alive = [smile for smile in smiles if smile.expiry_ns > seen.time_ns]
+        forwards[currency] = ForwardCurve(
+            spot=index[currency].value,
+            time_ns=seen.time_ns,
+            expiries_ns=tuple(smile.expiry_ns for smile in alive),
+            forwards=tuple(smile.forward for smile in alive),
+        )
+        if smiles:
+            surfaces[currency] = VolSurface(
+                time_ns=seen.time_ns,
+                smiles=tuple(
+                    Smile(expiry_ns=item.expiry_ns, forward=item.forward, strikes=item.strikes, vols=item.vols)
+                    for item in smiles
+                ),
+            )
+    return MarketSnapshot(
+        time_ns=seen.time_ns,
+        index=index,
+        marks={InstrumentId(name): Price(float(item.price)) for name, item in seen.marks.items()},
+        forwards=forwards,
+        surfaces=surfaces,
+    )

@@ -1,0 +1,325 @@
+"""Orders and trades: the pre-trade check on the worst subset of fills, reservations, limits, self-trade prevention.
+
+An order is accepted only if the account could carry every subset of its open orders being filled. Its reservation is
+simply that it stands in that check until it is cancelled or filled; a fill of an accepted order is not asked again.
+"""
+
+import itertools
+from decimal import Decimal
+
+from crossmargin.engine import events as happened
+from crossmargin.engine.commands import CancelAllOrders, CancelOrder, PlaceOrder, RecordTrade
+from crossmargin.engine.exposures import Book
+from crossmargin.engine.house import House, No
+from crossmargin.engine.refusals import Refusal
+from crossmargin.engine.state import BANKRUPT, LIQUIDATING, REDUCE_ONLY, OpenOrder
+from crossmargin.errors import InputError
+from crossmargin.instruments.contracts import Option, Payoff, Spot
+from crossmargin.ledger.ledger import payment
+from crossmargin.ledger.rounding import to_quanta
+
+SMALL_ENOUGH_TO_ENUMERATE = 6
+"""All subsets of so many orders are margined; more are grouped by instrument and side."""
+
+Fill = tuple[str, int, Decimal]
+"""Instrument, signed lots, price."""
+
+
+def place_order(house: House, command: PlaceOrder) -> No | None:
+    """Reserve margin for an order."""
+    lots = signed_lots(house, command.instrument, command.quantity, command.side)
+    if isinstance(lots, No):
+        return lots
+    if house.account(command.account) is None:
+        return No(Refusal.UNKNOWN_ACCOUNT, command.account)
+    if command.order in house.state.orders:
+        return No(Refusal.ALREADY_EXISTS, command.order)
+    no = _allowed(house, command.account, command.instrument, lots, command.price, reduce_only=command.reduce_only)
+    if no is not None:
+        return no
+    fill = (command.instrument, lots, command.price)
+    reducing = is_reducing(house, command.account, command.instrument, lots)
+    if not reducing:
+        no = can_carry(house, command.account, house.exposures.book(command.account), [fill])
+        if no is not None:
+            return no
+    house.state.orders[command.order] = OpenOrder(
+        account=command.account,
+        instrument=command.instrument,
+        lots=lots,
+        price=command.price,
+        reduce_only=command.reduce_only,
+    )
+    house.emit(happened.OrderAccepted(order=command.order, initial=house.health(command.account).initial))
+    return None
+
+
+def cancel_order(house: House, command: CancelOrder) -> No | None:
+    """Release an order."""
+    if command.order not in house.state.orders:
+        return No(Refusal.UNKNOWN_ORDER, command.order)
+    del house.state.orders[command.order]
+    house.emit(happened.OrderCancelled(order=command.order, reason="asked for"))
+    return None
+
+
+def cancel_all_orders(house: House, command: CancelAllOrders) -> No | None:
+    """Release all orders of an account."""
+    if house.account(command.account) is None:
+        return No(Refusal.UNKNOWN_ACCOUNT, command.account)
+    house.cancel_orders(command.account, "asked for")
+    return None
+
+
+def record_trade(house: House, command: RecordTrade) -> No | None:
+    """Let contracts, or coins of a spot pair, change hands."""
+    lots = signed_lots(house, command.instrument, command.quantity, "buy")
+    if isinstance(lots, No):
+        return lots
+    sides = ((command.buyer, lots, command.buy_order), (command.seller, -lots, command.sell_order))
+    no = _two_owners(house, command.buyer, command.seller)
+    for account, change, order in sides:
+        no = no or _side_allowed(house, account, order, (command.instrument, change, command.price))
+    no = no or _open_interest_allowed(house, command, lots)
+    if no is not None:
+        return no
+    if isinstance(house.exposures.contract(command.instrument), Spot):
+        no = _exchange_coins(house, command, lots)
+        if no is not None:
+            return no
+    else:
+        house.trade(command.buyer, command.seller, command.instrument, lots, command.price, "trade")
+    for _, change, order in sides:
+        if order is not None:
+            _fill_order(house, order, change)
+    for account, change, _ in sides:
+        _keep_reducing_orders_true(house, account, command.instrument)
+        _charge_taker(house, command, account, change)
+    return None
+
+
+def signed_lots(house: House, instrument_id: str, quantity: Decimal, side: str) -> int | No:
+    """Return a quantity as signed lots, or why not."""
+    if instrument_id not in house.state.listings:
+        return No(Refusal.UNKNOWN_INSTRUMENT, instrument_id)
+    if not quantity.is_finite() or quantity <= 0:
+        raise InputError(f"a quantity must be positive, was {quantity} of {instrument_id}")
+    lots = to_quanta(quantity, house.state.listings[instrument_id].lot_size)
+    return lots if side == "buy" else -lots
+
+
+def is_reducing(house: House, account: str, instrument_id: str, lots: int) -> bool:
+    """Whether `lots`, with the account's other orders on that side, only bring its position nearer to zero."""
+    held = house.lots(account, instrument_id)
+    if held * lots >= 0:
+        return False
+    same_side = sum(
+        order.lots
+        for order in house.state.orders.values()
+        if order.account == account and order.instrument == instrument_id and order.lots * lots > 0
+    )
+    return abs(lots + same_side) <= abs(held)
+
+
+def can_carry(house: House, account: str, book: Book, more: list[Fill]) -> No | None:
+    """Refuse unless equity covers initial margin in every subset of fills of the open orders and `more`."""
+    open_orders = [house.state.orders[name] for name in house.orders_of(account)]
+    fills = [(order.instrument, order.lots, order.price) for order in open_orders] + more
+    groups = [[fill] for fill in fills]
+    if len(fills) > SMALL_ENOUGH_TO_ENUMERATE:
+        sides = sorted({(name, lots > 0) for name, lots, _ in fills})
+        groups = [[fill for fill in fills if (fill[0], fill[1] > 0) == side] for side in sides]
+        if len(groups) > SMALL_ENOUGH_TO_ENUMERATE:
+            return No(Refusal.TOO_MANY_ORDERS, f"{len(groups)} groups of instrument and side")
+    worst = float("inf")
+    for size in range(len(groups) + 1):
+        for chosen in itertools.combinations(groups, size):
+            trial = book.copy()
+            for fill in itertools.chain.from_iterable(chosen):
+                apply_fill(house, trial, fill)
+            worst = min(worst, excess(house, account, trial))
+            if worst < 0.0:
+                return No(Refusal.INSUFFICIENT_MARGIN, f"short of {-worst:.2f} USD")
+    return None
+
+
+def excess(house: House, account: str, book: Book) -> float:
+    """Return equity that may back new risk less initial margin, in USD."""
+    health = house.exposures.examine(account, book)
+    return house.exposures.equity_for_new_risk(account, book) - health.initial
+
+
+def apply_fill(house: House, book: Book, fill: Fill) -> None:
+    """Change a book as a fill would."""
+    instrument_id, lots, price = fill
+    terms = house.exposures.terms(instrument_id)
+    contract = terms.contract
+    quantity, paid = float(lots * terms.lot_size), float(price)
+    size = contract.contract_size_float * quantity
+    if isinstance(contract, Spot):
+        book.add_cash(contract.base, size)
+        book.add_cash(contract.quote, -size * paid)
+        return
+    book.add_position(instrument_id, quantity)
+    if isinstance(contract, Option):
+        book.add_cash(contract.settle, -size * paid)
+        return
+    mark = float(house.mark(instrument_id))
+    inverse = contract.payoff is Payoff.INVERSE
+    book.add_cash(contract.settle, size * (1.0 / paid - 1.0 / mark) if inverse else size * (mark - paid))
+
+
+def _allowed(
+    house: House, account: str, instrument_id: str, lots: int, price: Decimal, *, reduce_only: bool
+) -> No | None:
+    """Run the checks of one side of an order or trade that need no margin, in the order of `Refusal`."""
+    state = house.state.accounts[account].state
+    if state in (LIQUIDATING, BANKRUPT):
+        return No(Refusal.ACCOUNT_STATE, state)
+    reducing = is_reducing(house, account, instrument_id, lots)
+    if state == REDUCE_ONLY and not reducing:
+        return No(Refusal.ACCOUNT_STATE, state)
+    if house.state.halt is not None and not reducing:
+        return No(Refusal.HALTED_RISK_REDUCTION_ONLY, house.state.halt.breaker)
+    no = _price_allowed(house, instrument_id, price, reducing=reducing)
+    if no is not None:
+        return no
+    if reduce_only and not reducing:
+        return No(Refusal.NOT_REDUCING, instrument_id)
+    return None if reducing else _within_position_limit(house, account, instrument_id, lots)
+
+
+def _price_allowed(house: House, instrument_id: str, price: Decimal, *, reducing: bool) -> No | None:
+    if not price.is_finite() or price <= 0:
+        raise InputError(f"a price must be finite and positive, was {price} for {instrument_id}")
+    if house.state.listings[instrument_id].expired:
+        return No(Refusal.INSTRUMENT_EXPIRED, instrument_id)
+    if not house.exposures.is_priced(instrument_id):
+        return No(Refusal.NO_PRICE, instrument_id)
+    if not reducing and not house.exposures.is_good(instrument_id):
+        return No(Refusal.PRICE_NOT_GOOD, instrument_id)
+    mark = house.mark(instrument_id)
+    band = Decimal(repr(house.parameters.order_band))
+    is_option = isinstance(house.exposures.contract(instrument_id), Option)
+    if not is_option and abs(price - mark) > band * mark:
+        return No(Refusal.PRICE_OUTSIDE_BAND, f"{price} against a mark of {mark}")
+    return None
+
+
+def _within_position_limit(house: House, account: str, instrument_id: str, lots: int) -> No | None:
+    limit = house.state.listings[instrument_id].position_limit
+    if limit is None:
+        return None
+    owner = house.state.accounts[account].owner
+    mine = [name for name, item in house.state.accounts.items() if item.owner == owner]
+    held = sum(house.lots(name, instrument_id) for name in mine)
+    resting = sum(
+        order.lots
+        for order in house.state.orders.values()
+        if order.account in mine and order.instrument == instrument_id and order.lots * lots > 0
+    )
+    if abs(held + resting + lots) > limit:
+        return No(Refusal.POSITION_LIMIT, f"{owner} would have {held + resting + lots} lots, limit {limit}")
+    return None
+
+
+def _open_interest_allowed(house: House, command: RecordTrade, lots: int) -> No | None:
+    limit = house.state.listings[command.instrument].open_interest_limit
+    if limit is None:
+        return None
+    before, after = 0, 0
+    for account, change in ((command.buyer, lots), (command.seller, -lots)):
+        held = house.lots(account, command.instrument)
+        before += max(held, 0)
+        after += max(held + change, 0)
+    grown = house.exposures.open_interest(command.instrument) + after - before
+    if after > before and grown > limit:
+        return No(Refusal.OPEN_INTEREST_LIMIT, f"{grown} lots, limit {limit}")
+    return None
+
+
+def _two_owners(house: House, buyer: str, seller: str) -> No | None:
+    for name in (buyer, seller):
+        if house.account(name) is None:
+            return No(Refusal.UNKNOWN_ACCOUNT, name)
+    if house.state.accounts[buyer].owner == house.state.accounts[seller].owner:
+        return No(Refusal.SELF_TRADE, f"{buyer} and {seller}")
+    return None
+
+
+def _side_allowed(house: House, account: str, order_id: str | None, fill: Fill) -> No | None:
+    """Check one side of a trade: against its order, or, without one, as an order would be."""
+    instrument_id, lots, price = fill
+    if order_id is None:
+        no = _allowed(house, account, instrument_id, lots, price, reduce_only=False)
+        if no is not None or is_reducing(house, account, instrument_id, lots):
+            return no
+        return can_carry(house, account, house.exposures.book(account), [fill])
+    order = house.state.orders.get(order_id)
+    if order is None or order.account != account or order.instrument != instrument_id:
+        return No(Refusal.UNKNOWN_ORDER, order_id)
+    if order.lots * lots <= 0 or abs(lots) > abs(order.lots):
+        return No(Refusal.OUTSIDE_LIMIT, f"{order_id} has {order.lots} lots left, the fill {lots}")
+    worse = price > order.price if lots > 0 else price < order.price
+    if worse:
+        return No(Refusal.OUTSIDE_LIMIT, f"{order_id} is limited at {order.price}, the fill at {price}")
+    return None
+
+
+def _fill_order(house: House, order_id: str, lots: int) -> None:
+    order = house.state.orders[order_id]
+    order.lots -= lots
+    size = house.state.listings[order.instrument].lot_size
+    house.emit(happened.OrderFilled(order=order_id, quantity=abs(lots) * size, remaining=abs(order.lots) * size))
+    if order.lots == 0:
+        del house.state.orders[order_id]
+
+
+def _keep_reducing_orders_true(house: House, account: str, instrument_id: str) -> None:
+    """Cancel reduce-only orders that a changed position has left nothing to reduce."""
+    held = house.lots(account, instrument_id)
+    for name in house.orders_of(account):
+        order = house.state.orders[name]
+        if (
+            order.reduce_only
+            and order.instrument == instrument_id
+            and (held * order.lots >= 0 or abs(order.lots) > abs(held))
+        ):
+            del house.state.orders[name]
+            house.emit(happened.OrderCancelled(order=name, reason="nothing left to reduce"))
+
+
+def _charge_taker(house: House, command: RecordTrade, account: str, lots: int) -> None:
+    fee = house.parameters.taker_fee
+    if not fee or command.taker != ("buyer" if lots > 0 else "seller"):
+        return
+    terms = house.exposures.terms(command.instrument)
+    price = house.mark(command.instrument) if terms.is_paid_up else command.price
+    numerator, denominator = fee.as_integer_ratio()
+    house.charge(account, terms.settle, abs(terms.value(lots, price)) * numerator, denominator, "taker fee")
+
+
+def _exchange_coins(house: House, command: RecordTrade, lots: int) -> No | None:
+    """Move base against quote; neither side may borrow more than it may."""
+    terms = house.exposures.terms(command.instrument)
+    base, quote = terms.contract.base, terms.contract.quote
+    coins = house.quanta(base, lots * terms.lot_size * terms.contract.contract_size)
+    value = terms.value(lots, command.price)
+    for account, asset, amount in ((command.seller, base, coins), (command.buyer, quote, value)):
+        left = house.balance(account, asset) - amount
+        if left < -house.quanta(asset, house.state.assets[asset].borrow_limit):
+            return No(Refusal.BORROW_LIMIT, f"{account} would owe {house.amount(asset, -left)} {asset}")
+    house.book(payment("spot", base, command.seller, command.buyer, coins))
+    if value:
+        house.book(payment("spot", quote, command.buyer, command.seller, value))
+    house.emit(
+        happened.Traded(
+            buyer=command.buyer,
+            seller=command.seller,
+            instrument=command.instrument,
+            quantity=command.quantity,
+            price=command.price,
+            reason="spot",
+        )
+    )
+    return None

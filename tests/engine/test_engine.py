@@ -1,0 +1,139 @@
+"""The engine's promises about commands: once, all or nothing, the same again."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from crossmargin.engine.commands import AdvanceTime, Command, Deposit, ListAsset, Resume, RunAudit, SetParameters
+from crossmargin.engine.engine import HANDLERS, Engine
+from crossmargin.engine.events import Audited, Halted, Refused, Repeated
+from crossmargin.engine.parameters import EngineParameters
+from crossmargin.engine.refusals import Refusal
+from crossmargin.engine.state import ALLOWED
+from crossmargin.errors import InputError
+from crossmargin.files.story import play
+
+STORY = """
+    fund     deposits 1_000
+    alice    deposits 20_000
+    bob      deposits 90_000
+    BTC-PERP marks 50_000
+    alice    buys 1 BTC-PERP at 50_000 from bob
+    bob      orders o1 buy 0.1 BTC-PERP at 49_000
+    funding  BTC-PERP 0.0001
+    BTC-PERP marks 40_500
+    1h       passes
+    BTC-PERP marks 25_000
+    settle   BTC-PERP
+"""
+
+
+def test_every_command_has_a_handler() -> None:
+    assert set(HANDLERS) == set(msgspec.inspect.type_info(Command).types and Command.__args__)
+
+
+def test_every_refusal_is_documented_in_order() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "refusals.md").read_text()
+    named = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert named == [refusal.name for refusal in Refusal]
+
+
+def test_the_table_of_states_names_only_states() -> None:
+    assert {state for after in ALLOWED.values() for state in after} <= set(ALLOWED)
+
+
+def test_a_replay_gives_the_same_events_and_the_same_state() -> None:
+    story = play(STORY)
+    again = Engine()
+    events = [event for command in story.commands for event in again.apply(command)]
+    assert events == story.events
+    assert again.state_hash() == story.engine.state_hash()
+
+
+def test_a_snapshot_at_any_point_changes_nothing_that_follows() -> None:
+    story = play(STORY)
+    for cut in range(0, len(story.commands), 3):
+        engine = Engine()
+        for command in story.commands[:cut]:
+            engine.apply(command)
+        restored = Engine.restore(engine.snapshot())
+        assert restored.state_hash() == engine.state_hash()
+        for command in story.commands[cut:]:
+            assert restored.apply(command) == engine.apply(command)
+        assert restored.state_hash() == story.engine.state_hash()
+
+
+def test_a_command_is_applied_once() -> None:
+    story = play("alice deposits 100")
+    before = story.engine.state_hash()
+    assert story.engine.apply(story.commands[-1]) == (Repeated(command=story.commands[-1].id),)
+    assert story.engine.state_hash() == before
+
+
+def test_the_same_id_with_other_content_is_refused() -> None:
+    story = play("alice deposits 100")
+    other = msgspec.structs.replace(story.commands[-1], amount=Decimal(200))
+    before = story.engine.state_hash()
+    (event,) = story.engine.apply(other)
+    assert isinstance(event, Refused)
+    assert event.refusal is Refusal.DUPLICATE_ID_OTHER_CONTENT
+    assert story.engine.state_hash() == before
+
+
+@pytest.mark.parametrize(
+    "amount", ["NaN", "Infinity", "-1", "0", "0.0000001"], ids=["nan", "infinite", "negative", "nothing", "too fine"]
+)
+def test_a_deposit_of_nonsense_changes_nothing(amount: str) -> None:
+    story = play("alice deposits 100")
+    before = story.engine.state_hash()
+    (event,) = story.engine.apply(Deposit(id="x", account="alice", asset="USDC", amount=Decimal(amount)))
+    assert isinstance(event, Refused)
+    assert event.refusal is Refusal.MALFORMED
+    assert story.engine.state_hash() == before
+
+
+def test_time_does_not_run_backward() -> None:
+    engine = Engine()
+    engine.apply(AdvanceTime(id="1", time_ns=10))
+    (event,) = engine.apply(AdvanceTime(id="2", time_ns=9))
+    assert isinstance(event, Refused)
+    assert event.refusal is Refusal.TIME_RUNS_FORWARD
+
+
+def test_a_command_that_waited_too_long_is_refused() -> None:
+    engine = Engine()
+    engine.apply(SetParameters(id="1", parameters=EngineParameters(command_ttl_ns=5)))
+    engine.apply(AdvanceTime(id="2", time_ns=10))
+    (event,) = engine.apply(ListAsset(id="3", asset="BTC", quantum=Decimal(1), sent_ns=4))
+    assert isinstance(event, Refused)
+    assert event.refusal is Refusal.EXPIRED_COMMAND
+
+
+def test_an_audit_that_finds_money_from_nowhere_halts_the_engine() -> None:
+    story = play("alice deposits 100")
+    story.engine.state.ledger.balances["alice"]["USDC"] += 1  # corruption, not a command
+    story.engine._house.touch("alice")
+    story.engine._house.touched.clear()
+    audited, halted, *_ = story.engine.apply(RunAudit(id="audit"))
+    assert audited == Audited(violations=("balances of USDC sum to 1, not 0",))
+    assert isinstance(halted, Halted)
+    (event,) = story.engine.apply(Deposit(id="x", account="alice", asset="USDC", amount=Decimal(1)))
+    assert isinstance(event, Refused)
+    assert event.refusal is Refusal.ENGINE_HALTED
+    story.engine.apply(Resume(id="y", reason="repaired"))
+    assert story.engine.state.halt is None
+
+
+def test_a_poisoned_engine_waits_for_an_operator() -> None:
+    engine = Engine()
+    engine.poison("c9")
+    assert engine.apply(RunAudit(id="1"))[0].reason == "ENGINE_HALTED"
+    engine.apply(Resume(id="2", reason="looked at"))
+    assert engine.state.halt is None
+
+
+def test_waterfall_layers_cannot_be_moved() -> None:
+    with pytest.raises(InputError, match="order"):
+        EngineParameters(layers=("insurance", "house"))

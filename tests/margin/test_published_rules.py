@@ -31,7 +31,9 @@ def test_span_scenarios_stand_in_the_order_of_the_clearing_house() -> None:
     assert scan.size == 16
     # a future's array rises and falls in thirds, and its extremes count by 33 %
     profit = (scan.price_factor[0] - 1.0) / 0.12 * scan.damping
-    assert profit == pytest.approx(np.array(FUTURE) / 10_000.0 * np.where(np.abs(FUTURE) == 7000, 0.99 / 0.7, 1), abs=1e-3)
+    assert profit == pytest.approx(
+        np.array(FUTURE) / 10_000.0 * np.where(np.abs(FUTURE) == 7000, 0.99 / 0.7, 1), abs=1e-3
+    )
 
 
 def test_a_price_at_or_below_zero_is_refused() -> None:

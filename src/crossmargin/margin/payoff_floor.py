@@ -1,8 +1,8 @@
 """The floor of an option portfolio's payoff: collateral that is enough whatever the price at expiry.
 
 The payoff of European options of one expiry is piecewise linear in the price, so its minimum lies at zero, at a strike,
-or at infinity. Being short calls on balance it falls without end; those coins are held, not dollars. The rule is that of
-a fully collateralised option protocol (Grappa cross-margin engine).
+or at infinity. A book short calls on balance falls without end; for those, coins are held. The rule is that of a fully
+collateralised option protocol (Grappa cross-margin engine).
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,9 @@ class Leg:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.strike) and self.strike > 0.0 and np.isfinite(self.quantity)):
-            raise InputError(f"a leg needs a positive strike and a finite quantity, were {self.strike}, {self.quantity}")
+            raise InputError(
+                f"a leg needs a positive strike and a finite quantity, were {self.strike}, {self.quantity}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

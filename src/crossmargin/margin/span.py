@@ -43,7 +43,7 @@ def span_scenarios(
     >>> scan.price_factor[0, [2, 10, 12, 15]].round(12)
     array([1.03, 1.09, 0.91, 0.73])
     """
-    if not (0.0 < price_range and 0.0 <= vol_range < 1.0 and 0.0 < extreme_cover <= 1.0):
+    if not (price_range > 0.0 and 0.0 <= vol_range < 1.0 and 0.0 < extreme_cover <= 1.0):
         raise InputError(
             "SPAN needs price_range > 0, vol_range inside [0, 1) and extreme_cover inside (0, 1], "
             f"were {price_range}, {vol_range}, {extreme_cover}"

@@ -9,14 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crossmargin.errors import InputError
-from crossmargin.verification import bitmex_adl, derive_auction, dydx_v4, percolator_waterfall
+from crossmargin.verification import (
+    bitmex_adl,
+    derive_auction,
+    dydx_v4,
+    grappa_cross_margin,
+    percolator_waterfall,
+    span16,
+)
 from crossmargin.verification.tally import Tally
 
 READERS: dict[str, Callable[[Path], Tally]] = {
     "bitmex_adl": bitmex_adl.verify,
     "derive_auction": derive_auction.verify,
     "dydx_v4": dydx_v4.verify,
+    "grappa_cross_margin": grappa_cross_margin.verify,
     "percolator_waterfall": percolator_waterfall.verify,
+    "span16": span16.verify,
 }
 
 

@@ -3,14 +3,13 @@
 from dataclasses import replace
 from importlib import resources
 
-from crossmargin.files.book import read_book
+from crossmargin.files.book import Book, read_book
 from crossmargin.files.history import read_history
 from crossmargin.files.market import read_market
 from crossmargin.market.snapshot import MarketSnapshot
-from crossmargin.portfolio import Portfolio
 
 
-def sample_book() -> tuple[Portfolio, ...]:
+def sample_book() -> Book:
     """Return the portfolios of the sample, one account of each recognisable kind.
 
     Examples

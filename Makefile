@@ -14,6 +14,9 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.dev
 	CROSSMARGIN_SHARED="$(SHARED)" $(BIN)/python -m pytest -n 2
 
+bench: $(VENV)/.dev
+	$(BIN)/crossmargin bench
+
 check: $(VENV)/.dev
 	CROSSMARGIN_SHARED="$(SHARED)" scripts/check
 

@@ -4,11 +4,11 @@ import sys
 
 from rich.console import Console
 
-from crossmargin.cli import margin
+from crossmargin.cli import bench, margin
 from crossmargin.cli.app import app
 from crossmargin.errors import CrossMarginError
 
-__all__ = ["app", "main", "margin"]
+__all__ = ["app", "bench", "main", "margin"]
 
 
 def main() -> None:

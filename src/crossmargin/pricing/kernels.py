@@ -104,14 +104,24 @@ def option_profits(
     if out is None:
         out = aligned_rows(options.forward.size, scenarios.moves.size)
     places = np.arange(options.forward.size) if rows is None else rows
-    arguments: Any = (*_option_vectors(options, scenarios), places, *_scenario_vectors(scenarios), out)
+    fill(prepared(options, scenarios), places, out, threads=threads)
+    return out
+
+
+def prepared(options: OptionTerms, scenarios: ExpiryScenarios) -> tuple[Any, ...]:
+    """Return the vectors from which `fill` computes: all that is known per option and per scenario."""
+    return (*_option_vectors(options, scenarios), *_scenario_vectors(scenarios))
+
+
+def fill(vectors: tuple[Any, ...], rows: IntArray, out: FloatArray, *, threads: int = 1) -> None:
+    """Write the profits of `prepared` options to the given rows of `out`, a C-contiguous array."""
+    arguments: Any = (*vectors[:7], rows, *vectors[7:], out)
     if threads == 1:
-        arguments = (*arguments, 0, places.size)
+        arguments = (*arguments, 0, rows.size)
         _profits(*arguments)
     else:
         arguments = (*arguments, threads)
         _profits_in_parallel(*arguments)
-    return out
 
 
 def screening_profits(options: OptionTerms, scenarios: ExpiryScenarios) -> NDArray[np.float32]:

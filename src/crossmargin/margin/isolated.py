@@ -6,6 +6,7 @@ simplest rule there is, and the yardstick of every other: what a book would need
 """
 
 import math
+from dataclasses import replace
 
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Future, Option, Perpetual, Spot
@@ -132,7 +133,9 @@ def _order_margin(portfolio: Portfolio, market: MarketSnapshot, parameters: Isol
 
 def _alone(portfolio: Portfolio, order: Order, market: MarketSnapshot, parameters: IsolatedParameters) -> float:
     """What a fill in an empty book would need beyond the equity it brings, at full haircut."""
-    filled = with_fills(Portfolio(account=portfolio.account, orders=(order,)), (order,))
+    # a reduce-only order fills no further than this, and may close at a loss
+    whole = replace(order, reduce_only=False)
+    filled = with_fills(Portfolio(account=portfolio.account), (whole,))
     needed = math.fsum(position_margin(position, market, parameters)[0] for position in filled.positions)
     brought = math.fsum(
         amount * market.index_price(currency)

@@ -1,10 +1,12 @@
 """Market snapshots: tables of quotes, read into a `MarketSnapshot`."""
 
+import dataclasses
 import datetime as dt
 import math
 import statistics
 from collections import defaultdict
 from pathlib import Path
+from typing import Literal
 
 from crossmargin.errors import InputError, MarketDataError
 from crossmargin.files.market_tables import IndexRow, MarketTables, QuoteRow, nanoseconds, tables_at
@@ -14,13 +16,18 @@ from crossmargin.market.forward_curve import ForwardCurve
 from crossmargin.market.quality import Quote, QuoteRules, judge
 from crossmargin.market.snapshot import Finding, MarketSnapshot, Price, Quality
 from crossmargin.market.vol_surface import Smile, VolSurface
+from crossmargin.pricing.surface import fit_surface
 from crossmargin.units import USD, Currency, InstrumentId
 
 __all__ = ["IndexRow", "MarketTables", "QuoteRow", "read_market", "snapshot"]
 
 
 def read_market(
-    path: str | Path, at: str | dt.datetime | None = None, *, rules: QuoteRules | None = None
+    path: str | Path,
+    at: str | dt.datetime | None = None,
+    *,
+    rules: QuoteRules | None = None,
+    surface: Literal["quoted", "fitted"] = "quoted",
 ) -> MarketSnapshot:
     """Return the snapshot in a market file or folder.
 
@@ -34,6 +41,9 @@ def read_market(
         end). Without it, the newest of all.
     rules
         When a quote is doubtful and what is then done.
+    surface
+        Vols as quoted and interpolated, or an arbitrage-free SVI surface fitted to them; `VolSurface.is_fitted` says
+        which, and a finding per expiry states the error of the fit.
 
     Raises
     ------
@@ -42,7 +52,26 @@ def read_market(
     MarketDataError
         If a price is impossible.
     """
-    return snapshot(tables_at(Path(path), at), rules or QuoteRules())
+    if surface not in ("quoted", "fitted"):
+        raise InputError(f"a surface is quoted or fitted, was {surface!r}")
+    market = snapshot(tables_at(Path(path), at), rules or QuoteRules())
+    return market if surface == "quoted" else _fitted(market)
+
+
+def _fitted(market: MarketSnapshot) -> MarketSnapshot:
+    fits = {currency: fit_surface(surface) for currency, surface in market.surfaces.items()}
+    findings = tuple(
+        Finding(
+            subject=f"vol surface {currency} at {fit.expiry_ns} ns",
+            rule="fit error",
+            found=f"RMSE {fit.rmse:.5f}, by vega {fit.weighted_rmse:.5f}, at most {fit.worst:.5f} of {fit.n_quotes}",
+            treatment=f"arbitrage removed: {fit.repair}" if fit.repair else "fitted as it is",
+        )
+        for currency, surface in fits.items()
+        for fit in surface.slices
+    )
+    surfaces = {currency: fit.surface for currency, fit in fits.items()}
+    return dataclasses.replace(market, surfaces=surfaces, findings=market.findings + findings)
 
 
 def snapshot(

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from crossmargin.errors import MarketDataError
+from crossmargin.market.svi import Svi
 from crossmargin.units import years_between
 
 
@@ -46,11 +47,29 @@ class Smile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SviSmile:
+    """Fitted vols of one expiry, `years` away: raw SVI in log-moneyness to `forward`."""
+
+    expiry_ns: int
+    forward: float
+    years: float
+    svi: Svi
+
+    def __post_init__(self) -> None:
+        if not (self.years > 0.0 and math.isfinite(self.forward) and self.forward > 0.0):
+            raise MarketDataError(f"a fitted smile needs time and a forward, had {self.years} and {self.forward}")
+
+    def vol(self, strike: float) -> float:
+        """Return the annual vol at `strike`."""
+        return math.sqrt(float(self.svi.total_variance(math.log(strike / self.forward))) / self.years)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VolSurface:
     """Smiles at increasing expiries; between them total variance is linear in time at constant log-moneyness."""
 
     time_ns: int
-    smiles: tuple[Smile, ...]
+    smiles: tuple[Smile | SviSmile, ...]
 
     def __post_init__(self) -> None:
         if not self.smiles:
@@ -58,6 +77,11 @@ class VolSurface:
         expiries = [smile.expiry_ns for smile in self.smiles]
         if any(late <= early for early, late in itertools.pairwise(expiries)):
             raise MarketDataError("expiries of a vol surface must increase")
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the smiles are fitted; otherwise they are the quotes."""
+        return any(isinstance(smile, SviSmile) for smile in self.smiles)
 
     def vol(self, expiry_ns: int, strike: float, forward: float) -> float:
         """Return the annual vol for `expiry_ns` and `strike`, where `forward` is the forward of that expiry."""
@@ -70,7 +94,7 @@ class VolSurface:
             return self._at_moneyness(self.smiles[0], strike / forward)
         return self._between(self.smiles[place - 1], self.smiles[place], expiry_ns, strike / forward)
 
-    def _between(self, near: Smile, far: Smile, expiry_ns: int, moneyness: float) -> float:
+    def _between(self, near: Smile | SviSmile, far: Smile | SviSmile, expiry_ns: int, moneyness: float) -> float:
         t, t0, t1 = (max(years_between(self.time_ns, at), 1e-9) for at in (expiry_ns, near.expiry_ns, far.expiry_ns))
         w0 = self._at_moneyness(near, moneyness) ** 2 * t0
         w1 = self._at_moneyness(far, moneyness) ** 2 * t1
@@ -78,5 +102,5 @@ class VolSurface:
         return math.sqrt((w0 + share * (w1 - w0)) / t)
 
     @staticmethod
-    def _at_moneyness(smile: Smile, moneyness: float) -> float:
+    def _at_moneyness(smile: Smile | SviSmile, moneyness: float) -> float:
         return smile.vol(moneyness * smile.forward)

@@ -16,7 +16,7 @@ from crossmargin.margin.method import Method, Parameters, Requirement
 from crossmargin.margin.open_orders import with_fills
 from crossmargin.margin.requirements import risk_for
 from crossmargin.market.snapshot import MarketSnapshot, Price
-from crossmargin.market.vol_surface import Smile, VolSurface
+from crossmargin.market.vol_surface import Smile, SviSmile, VolSurface
 from crossmargin.portfolio import Balance, Order, Portfolio, Side
 from crossmargin.pricing.valuation import model_price
 from crossmargin.risk.risk_array import RiskArray
@@ -160,7 +160,11 @@ def moved(market: MarketSnapshot, change: Change) -> MarketSnapshot:
     return replace(later, marks=_moved_marks(market, prices, later))
 
 
-def _moved_smile(smile: Smile, price: float, vol: float) -> Smile:
+def _moved_smile(smile: Smile | SviSmile, price: float, vol: float) -> Smile | SviSmile:
+    if isinstance(smile, SviSmile):
+        scale = (1.0 + vol) ** 2  # of total variance
+        svi = replace(smile.svi, a=smile.svi.a * scale, b=smile.svi.b * scale)
+        return replace(smile, forward=smile.forward * (1.0 + price), svi=svi)
     return Smile(
         expiry_ns=smile.expiry_ns,
         forward=smile.forward * (1.0 + price),

@@ -36,7 +36,7 @@ def smoothed_basis(basis: float, observed: float, elapsed_seconds: float, rules:
         raise MarketDataError(f"a basis must be finite and time go on, were {basis}, {observed}, {elapsed_seconds}")
     if rules.half_life_seconds == 0.0:
         return observed
-    kept = 0.5 ** (elapsed_seconds / rules.half_life_seconds)
+    kept = math.exp2(-elapsed_seconds / rules.half_life_seconds)
     return observed + kept * (basis - observed)
 
 

@@ -4,11 +4,13 @@ import sys
 
 from rich.console import Console
 
-from crossmargin.cli import bench, margin
+from crossmargin.cli import bench, margin, schema
 from crossmargin.cli.app import app
 from crossmargin.errors import CrossMarginError
 
-__all__ = ["app", "bench", "main", "margin"]
+__all__ = ["app", "bench", "main", "margin", "schema"]
+from crossmargin.cli.app import app
+from crossmargin.errors import CrossMarginError
 
 
 def main() -> None:

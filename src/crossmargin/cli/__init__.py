@@ -9,8 +9,6 @@ from crossmargin.cli.app import app
 from crossmargin.errors import CrossMarginError
 
 __all__ = ["app", "bench", "main", "margin", "schema"]
-from crossmargin.cli.app import app
-from crossmargin.errors import CrossMarginError
 
 
 def main() -> None:

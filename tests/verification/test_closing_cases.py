@@ -13,7 +13,18 @@ from crossmargin.verification.cases import read_cases
 from crossmargin.verification.readers import READERS
 
 
-@pytest.mark.parametrize("name", ["bitmex_adl", "derive_auction", "dydx_v4", "percolator_waterfall"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bitmex_adl",
+        "derive_auction",
+        "derive_liquidation",
+        "derive_pmrm1",
+        "derive_pmrm2",
+        "dydx_v4",
+        "percolator_waterfall",
+    ],
+)
 def test_every_case_of_the_folder_matches(name: str, shared: Path, record_property: Callable[[str, Any], None]) -> None:
     tally = READERS[name](shared / "vectors" / name)
     record_property("outside_cases", tally.cases)

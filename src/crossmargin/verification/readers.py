@@ -12,6 +12,8 @@ from crossmargin.errors import InputError
 from crossmargin.verification import (
     bitmex_adl,
     derive_auction,
+    derive_pmrm1,
+    derive_pmrm2,
     dydx_v4,
     grappa_cross_margin,
     percolator_waterfall,
@@ -22,6 +24,9 @@ from crossmargin.verification.tally import Tally
 READERS: dict[str, Callable[[Path], Tally]] = {
     "bitmex_adl": bitmex_adl.verify,
     "derive_auction": derive_auction.verify,
+    "derive_liquidation": derive_pmrm1.verify_liquidation,
+    "derive_pmrm1": derive_pmrm1.verify,
+    "derive_pmrm2": derive_pmrm2.verify,
     "dydx_v4": dydx_v4.verify,
     "grappa_cross_margin": grappa_cross_margin.verify,
     "percolator_waterfall": percolator_waterfall.verify,

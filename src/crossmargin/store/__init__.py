@@ -1,0 +1,1 @@
+"""The journal of commands on disk, snapshots, and replay."""

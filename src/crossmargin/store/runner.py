@@ -1,0 +1,163 @@
+"""Run an engine from a journal: write first, then apply; recover from the last snapshot and the records after it.
+
+A command that raises is recorded as poisoned. The engine that raised is thrown away and built anew without it, halted
+until an operator resumes; so it is after every later start, until the operator's command stands in the journal.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from crossmargin.engine.commands import Command
+from crossmargin.engine.engine import Engine
+from crossmargin.engine.events import Event
+from crossmargin.errors import InputError
+from crossmargin.store.journal import Journal
+from crossmargin.store.records import Asked, Payload, Poisoned, RecordError
+
+Watch = Callable[[int, tuple[Event, ...]], None]
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay gave."""
+
+    engine: Engine
+    commands: int = 0
+    events: int = 0
+
+
+class SavedSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An engine's snapshot, and the record after which it was taken."""
+
+    record: int
+    record_hash: str
+    state_hash: str
+    digest: str
+    """SHA-256 of `body`."""
+    body: str
+
+
+def replay(journal: Journal, watch: Watch | None = None) -> Replayed:
+    """Apply every command of a journal to an empty engine.
+
+    Raises
+    ------
+    RecordError
+        At the first record that cannot be believed, or whose command raises; nothing is applied after it.
+    """
+    try:
+        return _apply_all(Engine(), list(journal.read()), after=0, watch=watch)
+    except _CommandRaised as found:
+        raise RecordError(found.number, f"its command raised {found.cause!r}") from found
+
+
+class _CommandRaised(Exception):  # noqa: N818  (it carries a finding, and never leaves this module)
+    """A command raised while a journal was applied."""
+
+    def __init__(self, number: int, command: Command, cause: Exception) -> None:
+        super().__init__(f"record {number}: {cause}")
+        self.number, self.command, self.cause = number, command, cause
+
+
+def _apply_all(engine: Engine, records: Sequence[tuple[int, Payload]], *, after: int, watch: Watch | None) -> Replayed:
+    poisoned = {payload.record for _, payload in records if isinstance(payload, Poisoned)}
+    result = Replayed(engine)
+    for number, payload in records:
+        if number <= after or not isinstance(payload, Asked):
+            continue
+        result.commands += 1
+        events = _apply(engine, number, payload.command, poisoned=number in poisoned)
+        result.events += len(events)
+        if watch is not None:
+            watch(number, events)
+    return result
+
+
+def _apply(engine: Engine, number: int, command: Command, *, poisoned: bool) -> tuple[Event, ...]:
+    if poisoned:
+        # here, not where the poison was recorded: what stood behind it in its batch met a halted engine
+        return engine.poison(command.id)
+    try:
+        return engine.apply(command)
+    except Exception as error:
+        raise _CommandRaised(number, command, error) from error
+
+
+class Runner:
+    """An engine whose commands are on disk before they are applied."""
+
+    def __init__(self, journal: Journal, snapshots: Path | None = None) -> None:
+        self._journal, self._snapshots = journal, snapshots
+        self.engine = self._recovered()
+
+    def submit(self, commands: Sequence[Command]) -> list[tuple[Event, ...]]:
+        """Write commands with one sync, apply them in order, and return the events of each.
+
+        Once this returns they are acknowledged: no crash loses them.
+        """
+        last = self._journal.append([Asked(command=command) for command in commands])
+        results = []
+        for number, command in enumerate(commands, start=last - len(commands) + 1):
+            try:
+                results.append(self.engine.apply(command))
+            except Exception as error:
+                results.append(self._poison(number, command, error))
+        return results
+
+    def save_snapshot(self) -> Path:
+        """Write the engine's snapshot beside the journal, under the number of the last record."""
+        if self._snapshots is None:
+            raise InputError("a runner needs a folder to save snapshots in")
+        number, record_hash = self._journal.head()
+        body = self.engine.snapshot().decode()
+        saved = SavedSnapshot(
+            record=number,
+            record_hash=record_hash,
+            state_hash=self.engine.state_hash(),
+            digest=hashlib.sha256(body.encode()).hexdigest(),
+            body=body,
+        )
+        self._snapshots.mkdir(parents=True, exist_ok=True)
+        path = self._snapshots / f"{number:012d}.snapshot"
+        part = path.with_suffix(".part")
+        part.write_bytes(msgspec.json.encode(saved))
+        part.replace(path)
+        return path
+
+    def _poison(self, number: int, command: Command, error: Exception) -> tuple[Event, ...]:
+        self._record_poison(number, command, error)
+        self.engine = self._recovered(before=number)
+        return self.engine.poison(command.id)
+
+    def _record_poison(self, number: int, command: Command, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}"
+        self._journal.append([Poisoned(record=number, command=command.id, error=text)])
+
+    def _recovered(self, before: int | None = None) -> Engine:
+        """Return the engine after all records, or after those before one that raised."""
+        while True:
+            records = list(self._journal.read())
+            wanted = [(number, item) for number, item in records if before is None or number < before]
+            wanted += [(number, item) for number, item in records if isinstance(item, Poisoned) and before is not None]
+            engine, after = self._from_snapshot(last=records[-1][0] if before is None else before - 1)
+            try:
+                return _apply_all(engine, wanted, after=after, watch=None).engine
+            except _CommandRaised as found:
+                # the crash came before the poison was on disk
+                self._record_poison(found.number, found.command, found.cause)
+
+    def _from_snapshot(self, last: int) -> tuple[Engine, int]:
+        """Return the newest snapshot that is not later than record `last`, or an empty engine."""
+        paths = [] if self._snapshots is None else sorted(self._snapshots.glob("*.snapshot"), reverse=True)
+        for path in paths:
+            saved = msgspec.json.decode(path.read_bytes(), type=SavedSnapshot)
+            if saved.record > last or hashlib.sha256(saved.body.encode()).hexdigest() != saved.digest:
+                continue
+            engine = Engine.restore(saved.body.encode())
+            if engine.state_hash() == saved.state_hash:
+                return engine, saved.record
+        return Engine(), 0

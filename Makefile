@@ -17,6 +17,13 @@ test: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/crossmargin bench
 
+verify: $(VENV)/.runtime
+	@[ -d "$(SHARED)" ] || { echo "verify needs the folder of outside cases: set CROSSMARGIN_SHARED"; exit 1; }
+	$(BIN)/crossmargin verify "$(SHARED)/vectors"
+
+soak: $(VENV)/.dev
+	HYPOTHESIS_PROFILE=soak CROSSMARGIN_SHARED="$(SHARED)" $(BIN)/python -m pytest -n 2 -m soak
+
 check: $(VENV)/.dev
 	CROSSMARGIN_SHARED="$(SHARED)" scripts/check
 

@@ -274,7 +274,7 @@ def _market_makers(book: Book, options: list[str], prices: dict[str, float]) -> 
     legs = near[:: max(len(near) // 58, 1)][:58]
     size = {"BTC": 6.0, "ETH": 90.0}
     held = [(name, size[name.split(":")[1][:3]] * (1 if place % 3 else -2)) for place, name in enumerate(legs)]
-    quoting = tuple((name, "buy" if place % 2 else "sell", 2.0, 0.02) for place, name in enumerate(near[5:80:10]))
+    quoting = tuple((name, "buy" if place % 2 else "sell", 2.0, 0.02) for place, name in enumerate(near[5:45:10]))
     book.account("market-maker", {"BTC": 30.0, "ETH": 400.0, "USDC": 2_000_000.0}, *held, (BTC, -40_000.0),
                  (ETH, 150_000.0), orders=quoting)  # fmt: skip
     half = [(name, quantity / 2.0) for name, quantity in held if "ETH" in name][:20]

@@ -68,7 +68,7 @@ def margin(
         Print records instead of a table.
     """
     chosen = method_named(method)
-    portfolios, snapshot = read_book(book), read_market(market, at)
+    portfolios, snapshot = tuple(read_book(book)), read_market(market, at)
     if history is not None:
         snapshot = replace(snapshot, history=read_history(history).until(snapshot.time_ns))
     results = requirements(portfolios, snapshot, chosen, read_parameters(chosen, as_of))
@@ -92,7 +92,7 @@ def demo(*, report: Path = Path("crossmargin-demo.html"), json: bool = False) ->
     json
         Print records of every method instead of a table; writes no report.
     """
-    book, market = sample_book(), sample_market()
+    book, market = tuple(sample_book()), sample_market()
     found = every_method(book, market)
     if json:
         records = [_record(answer) for answers in found.values() for answer in answers]

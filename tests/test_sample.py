@@ -25,3 +25,9 @@ def test_the_report_is_one_offline_page_with_every_account(tmp_path: Path) -> No
     assert 'src="http' not in text
     for portfolio in sample_book():
         assert f'id="{portfolio.account}"' in text
+
+
+def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    exec(text.split("```python\n")[1].split("```")[0], {})  # noqa: S102
+    assert "straddle-seller" in capsys.readouterr().out

@@ -3,7 +3,9 @@
 from crossmargin.errors import CrossMarginError, InputError, InvariantError, MarketDataError
 from crossmargin.files.book import read_book
 from crossmargin.files.history import read_history
+from crossmargin.files.margined import Requirements, requirements
 from crossmargin.files.market import read_market
+from crossmargin.files.sample import sample_book, sample_market
 
 __version__ = "0.1.0"
 
@@ -12,7 +14,11 @@ __all__ = [
     "InputError",
     "InvariantError",
     "MarketDataError",
+    "Requirements",
     "read_book",
     "read_history",
     "read_market",
+    "requirements",
+    "sample_book",
+    "sample_market",
 ]

@@ -21,6 +21,7 @@ from crossmargin.verification.readers import READERS
         "derive_liquidation",
         "derive_pmrm1",
         "derive_pmrm2",
+        "derive_srm",
         "dydx_v4",
         "percolator_waterfall",
     ],

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from crossmargin.cli.app import app, console
+from crossmargin.cli.clearing import clearing_demo
 from crossmargin.cli.report import every_method, write_report
 from crossmargin.errors import InputError
 from crossmargin.files.book import read_book
@@ -82,16 +83,21 @@ def margin(
 
 
 @app.command
-def demo(*, report: Path = Path("crossmargin-demo.html"), json: bool = False) -> None:
+def demo(*, clearing: bool = False, report: Path = Path("crossmargin-demo.html"), json: bool = False) -> None:
     """Margin the embedded sample book under every method and write a report; needs no files, keys or network.
 
     Parameters
     ----------
+    clearing
+        Walk a default through the whole waterfall instead.
     report
         Where the report goes.
     json
         Print records of every method instead of a table; writes no report.
     """
+    if clearing:
+        clearing_demo(json=json)
+        return
     book, market = tuple(sample_book()), sample_market()
     found = every_method(book, market)
     if json:

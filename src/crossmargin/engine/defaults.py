@@ -59,7 +59,7 @@ def close_out(house: House, name: str) -> None:
         for cut, _ in cuts:
             weights[cut.name] = weights.get(cut.name, 0) + cut.haircut
     drawn = _settle_debt(house, name, market, weights, profits, "closed out")
-    _tell_deleveraged(house, planned, drawn)
+    _tell_deleveraged(house, name, planned, drawn)
 
 
 def providers(house: House, name: str) -> list[str]:
@@ -365,13 +365,15 @@ def _largest_market(house: House, name: str) -> str:
     return max(sorted(sizes), key=lambda key: sizes[key], default="cash")
 
 
-def _tell_deleveraged(house: House, planned: dict[str, list[tuple[Cut, Winner]]], drawn: dict[str, int]) -> None:
+def _tell_deleveraged(
+    house: House, name: str, planned: dict[str, list[tuple[Cut, Winner]]], drawn: dict[str, int]
+) -> None:
     """Say what each winner gave, its haircut shared over the contracts in which it gave lots."""
     for winner, total in sorted(drawn.items()):
         mine = [(key, cut) for key, cuts in planned.items() for cut, _ in cuts if cut.name == winner]
         parts = share_out(total, [cut.haircut for _, cut in mine])
         for (instrument_id, cut), haircut in zip(mine, parts, strict=True):
-            _tell(house, "", winner, instrument_id, cut.lots, haircut)
+            _tell(house, name, winner, instrument_id, cut.lots, haircut)
 
 
 def _tell(house: House, name: str, winner: str, instrument_id: str, lots: int, haircut: int) -> None:

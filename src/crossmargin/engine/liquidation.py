@@ -52,18 +52,20 @@ def advance(house: House, name: str) -> None:
     if house.state.halt is not None or end_if_healthy(house, name):
         return
     now, found = house.state.time_ns, house.state.liquidations[name]
-    if now < found.next_ns:
-        return
     health = house.health(name)
     if health.worth <= 0.0 or not house.positions(name):
         defaults.close_out(house, name)
     elif found.auction_from_ns is not None:
         if now >= found.auction_from_ns + house.parameters.auction_duration_ns:
             _take_over(house, name)
-    elif found.slices >= house.parameters.max_slices or health.ratio < house.parameters.takeover_ratio:
+    elif health.ratio < house.parameters.takeover_ratio:
         _hand_over(house, name)
-    else:
-        _order_slice(house, name, found)
+    elif now >= found.next_ns:
+        # only slices are paced: what is worse does not wait
+        if found.slices >= house.parameters.max_slices:
+            _hand_over(house, name)
+        else:
+            _order_slice(house, name, found)
 
 
 def advance_all(house: House) -> None:

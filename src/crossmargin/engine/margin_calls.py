@@ -53,7 +53,7 @@ def examine(house: House, name: str) -> None:
         return
     health = house.health(name)
     if account.state == LIQUIDATING:
-        liquidation.end_if_healthy(house, name)
+        liquidation.advance(house, name)
     elif health.needs_liquidation:
         # in a halt prices are in doubt: nobody is liquidated on them
         if house.state.halt is None:

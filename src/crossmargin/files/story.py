@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -29,6 +29,17 @@ _HOUSE_NAMES = {"fund": INSURANCE, "house": HOUSE, "fees": FEES}
 _UNITS_NS = {"s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
 
 
+class Sink(Protocol):
+    """Where a story's commands go instead of an engine of its own: a journaled runner, say."""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that the story looks at."""
+
+    def __call__(self, command: Command) -> tuple[Event, ...]:
+        """Apply a command."""
+
+
 @dataclass
 class Story:
     """A story under way: the engine, what was asked, and what has happened."""
@@ -40,18 +51,22 @@ class Story:
     unexpected_refusal: str = ""
     last: tuple[Event, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
-    sink: Callable[[Command], tuple[Event, ...]] | None = None
+    sink: Sink | None = None
 
     def do(self, build: Callable[..., Command], **fields: Any) -> tuple[Event, ...]:  # noqa: ANN401
         """Apply a command made of `fields` under the next id."""
         command = build(id=f"c{len(self.commands) + 1}", **fields)
         self.commands.append(command)
-        self.last = self.engine.apply(command) if self.sink is None else self.sink(command)
+        if self.sink is None:
+            self.last = self.engine.apply(command)
+        else:
+            self.last = self.sink(command)
+            self.engine = self.sink.engine
         self.events += self.last
         return self.last
 
 
-def play(text: str, sink: Callable[[Command], tuple[Event, ...]] | None = None) -> Story:
+def play(text: str, sink: Sink | None = None) -> Story:
     """Play a story; return it with its engine, commands and events.
 
     Raises
@@ -168,10 +183,11 @@ def _contributes(story: Story, who: str, amount: str) -> None:
     story.do(ask.FundLayer, layer="default fund", member=who, amount=_number(amount))
 
 
-def _marks(story: Story, name: str, price: str) -> None:
-    full = _instrument(story, name)
-    base = parse_contract(full).base
-    story.do(ask.UpdateMarket, index={base: _quotes(price)}, marks={full: _number(price)})
+def _marks(story: Story, pairs: str) -> None:
+    named = [pair.split(" marks ") for pair in pairs.split(", ")]
+    marks = {_instrument(story, name): _number(price) for name, price in named}
+    index = {parse_contract(_instrument(story, name)).base: _quotes(price) for name, price in named}
+    story.do(ask.UpdateMarket, index=index, marks=marks)
 
 
 def _mark_only(story: Story, name: str, price: str) -> None:
@@ -268,7 +284,7 @@ _I = r"[\w:/.-]+"
 _LINES: list[tuple[str, Callable[..., None]]] = [
     (rf"(?P<who>{_A}) deposits (?P<amount>{_N})(?: (?P<asset>\w+))?", _deposits),
     (rf"(?P<who>{_A}) contributes (?P<amount>{_N})", _contributes),
-    (rf"(?P<name>{_I}) marks (?P<price>{_N})", _marks),
+    (rf"(?P<pairs>{_I} marks {_N}(?:, {_I} marks {_N})*)", _marks),
     (rf"(?P<name>{_I}) mark alone (?P<price>{_N})", _mark_only),
     (r"(?P<coin>\w+) index (?P<quotes>.+)", _index),
     (

@@ -83,9 +83,30 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portfolio:
-    """The balances, positions and open orders of one account."""
+    """The balances, positions and open orders of one account, in one canonical order.
+
+    However a book lists its lots, sums over them run in the same order and come out the same to the last bit.
+    """
 
     account: AccountId
     balances: tuple[Balance, ...] = ()
     positions: tuple[Position, ...] = ()
     orders: tuple[Order, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "balances", tuple(sorted(self.balances, key=_balance_order)))
+        object.__setattr__(self, "positions", tuple(sorted(self.positions, key=_position_order)))
+        object.__setattr__(self, "orders", tuple(sorted(self.orders, key=_order_order)))
+
+
+def _balance_order(balance: Balance) -> tuple[str, str, str, float]:
+    return balance.currency, balance.venue or "", balance.chain or "", balance.amount
+
+
+def _position_order(position: Position) -> tuple[str, str, float, float]:
+    entry = -1.0 if position.entry_price is None else position.entry_price
+    return position.instrument.id, position.isolated_group or "", position.quantity, entry
+
+
+def _order_order(order: Order) -> tuple[str, str, float, float, bool]:
+    return order.instrument.id, order.side.value, order.price, order.quantity, order.reduce_only

@@ -82,3 +82,17 @@ def test_a_market_moved_by_nothing_is_the_same_market() -> None:
     assert moved(MARKET, Change()) is MARKET
     with pytest.raises(InputError, match="must be above -1"):
         Change(prices={BTC: -1.0})
+
+
+def test_what_if_keeps_the_fence_around_isolated_groups() -> None:
+    fenced = Portfolio(
+        account=AccountId("a"),
+        balances=(Balance(currency=USDT, amount=50_000.0),),
+        positions=(
+            Position(instrument=BTC_PERP, quantity=1.0, entry_price=100_000.0),
+            Position(instrument=BTC_PERP, quantity=-1.0, entry_price=100_000.0, isolated_group="alone"),
+        ),
+    )
+    found = what_if(fenced, MARKET, Change(), METHOD, PARAMETERS)
+    # nothing offsets across the fence: 16,000 on each side
+    assert found.before.initial == found.after.initial == pytest.approx(32_000.0)

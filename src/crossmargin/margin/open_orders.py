@@ -50,18 +50,34 @@ def with_fills(portfolio: Portfolio, orders: Iterable[Order]) -> Portfolio:
 
 
 def worst_subset(portfolio: Portfolio, deficit: Callable[[Portfolio], float]) -> tuple[float, tuple[Order, ...]]:
-    """Return the largest ``deficit`` over every subset of fills, and that subset.
+    """Return the largest ``deficit`` over every subset of fills, and that subset in the order of its fills.
 
-    `deficit` is requirement less equity of a portfolio without open orders. The empty subset counts too.
+    `deficit` is requirement less equity of a portfolio without open orders. The empty subset counts too. What a
+    reduce-only order may close depends on what filled before it, so such orders are tried before and after the others.
     """
     best = deficit(with_fills(portfolio, ()))
     chosen: tuple[Order, ...] = ()
     for count in range(1, len(portfolio.orders) + 1):
         for subset in itertools.combinations(portfolio.orders, count):
-            found = deficit(with_fills(portfolio, subset))
-            if found > best:
-                best, chosen = found, subset
+            for sequence in fill_sequences(subset):
+                found = deficit(with_fills(portfolio, sequence))
+                if found > best:
+                    best, chosen = found, sequence
     return best, chosen
+
+
+def fill_sequences(orders: Iterable[Order]) -> list[tuple[Order, ...]]:
+    """Return the orders in which fills are tried: reduce-only ones last, then first, each from either end of prices."""
+    plain: list[Order] = []
+    reducing: list[Order] = []
+    for order in orders:
+        (reducing if order.reduce_only else plain).append(order)
+    if not reducing:
+        return [tuple(plain)]
+    rising = sorted(reducing, key=lambda order: order.price)
+    closings = (rising,) if len(reducing) == 1 else (rising, rising[::-1])
+    sequences = [(*plain, *closing) for closing in closings]
+    return sequences + [(*closing, *plain) for closing in closings] if plain else sequences
 
 
 def fill_profits(portfolio: Portfolio, market: MarketSnapshot, risk: RiskArray) -> FloatArray:

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from crossmargin.instruments.contracts import Asset, Instrument
 from crossmargin.margin.method import Method, Parameters, Requirement
-from crossmargin.margin.ring_fence import ring_fenced
+from crossmargin.margin.ring_fence import account_requirement
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.risk.risk_array import RiskArray, risk_array
@@ -19,10 +19,7 @@ def requirements(
     """Return the requirement of every portfolio under `method`, in the order given."""
     accounts = tuple(portfolios)
     risk = risk_for(accounts, market, method, parameters)
-    return tuple(
-        ring_fenced(portfolio, lambda part: method.requirement(part, market, risk, parameters))
-        for portfolio in accounts
-    )
+    return tuple(account_requirement(portfolio, market, risk, method, parameters) for portfolio in accounts)
 
 
 def risk_for(

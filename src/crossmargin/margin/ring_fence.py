@@ -3,10 +3,22 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
-from crossmargin.margin.method import Component, Explanation, Requirement
+from crossmargin.margin.method import Component, Explanation, Method, Parameters, Requirement
+from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.risk.netting import netting_sets
+from crossmargin.risk.risk_array import RiskArray
+
+P = TypeVar("P", bound=Parameters)
+
+
+def account_requirement(
+    portfolio: Portfolio, market: MarketSnapshot, risk: RiskArray | None, method: Method[P], parameters: P
+) -> Requirement:
+    """Return the requirement of one account, its isolated groups ring-fenced."""
+    return ring_fenced(portfolio, lambda part: method.requirement(part, market, risk, parameters))
 
 
 def ring_fenced(portfolio: Portfolio, requirement: Callable[[Portfolio], Requirement]) -> Requirement:

@@ -9,7 +9,7 @@ is collateral after haircut. What is borrowed always enters the array.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -360,13 +360,11 @@ def _bucket(
 _DUST = 1e-9
 
 
-def short_coins(positions: Iterable[Position]) -> float:
-    """Return coins of underlying in short options; calls and puts count apart."""
-    return math.fsum(
-        max(-position.quantity, 0.0) * position.instrument.contract_size_float
-        for position in positions
-        if isinstance(position.instrument, Option)
-    )
+def short_coins(positions: Sequence[Position]) -> float:
+    """Return coins of underlying in short options, lots of one option netted; strikes, calls and puts count apart."""
+    held = [position for position in positions if isinstance(position.instrument, Option)]
+    sizes = {position.instrument.id: position.instrument.contract_size_float for position in held}
+    return math.fsum(max(-quantity, 0.0) * sizes[name] for name, quantity in net_quantities(held).items())
 
 
 def _offset_credits(buckets: tuple[_Bucket, ...], offsets: tuple[Offset, ...]) -> list[tuple[str, float]]:

@@ -15,6 +15,7 @@ from crossmargin.margin.exposure import net_quantities
 from crossmargin.margin.method import Method, Parameters, Requirement
 from crossmargin.margin.open_orders import with_fills
 from crossmargin.margin.requirements import risk_for
+from crossmargin.margin.ring_fence import account_requirement
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.market.vol_surface import Smile, SviSmile, VolSurface
 from crossmargin.portfolio import Balance, Order, Portfolio, Side
@@ -105,8 +106,8 @@ def what_if(portfolio: Portfolio, market: MarketSnapshot, change: Change, method
         # one risk array for both: the same scenarios, the same bits
         risk = risk_for((portfolio, later_book), market, method, parameters)
         return WhatIf(
-            before=method.requirement(portfolio, market, risk, parameters),
-            after=method.requirement(later_book, market, risk, parameters),
+            before=account_requirement(portfolio, market, risk, method, parameters),
+            after=account_requirement(later_book, market, risk, method, parameters),
         )
     return WhatIf(
         before=_margined(portfolio, market, method, parameters),
@@ -200,12 +201,12 @@ def margin_benefit(
     parts = tuple(
         (
             position.instrument.id,
-            method.requirement(replace(whole, positions=(position,)), market, risk, parameters).initial,
+            account_requirement(replace(whole, positions=(position,)), market, risk, method, parameters).initial,
         )
         for position in portfolio.positions
     )
-    idle = method.requirement(replace(whole, positions=()), market, risk, parameters).initial
-    total = method.requirement(whole, market, risk, parameters).initial
+    idle = account_requirement(replace(whole, positions=()), market, risk, method, parameters).initial
+    total = account_requirement(whole, market, risk, method, parameters).initial
     return MarginBenefit(parts=tuple((name, amount - idle) for name, amount in parts), portfolio=total - idle)
 
 
@@ -237,14 +238,14 @@ def reductions(
     """
     if not 0.0 < share <= 1.0:
         raise InputError(f"share must be inside (0, 1], was {share}")
-    now = method.requirement(portfolio, market, risk, parameters).excess
+    now = account_requirement(portfolio, market, risk, method, parameters).excess
     contracts = {position.instrument.id: position.instrument for position in portfolio.positions}
     found = []
     for name, quantity in net_quantities(portfolio.positions).items():
         trade = -share * quantity
         if trade:
             later = traded(portfolio, contracts[name], trade, market)
-            released = method.requirement(later, market, risk, parameters).excess - now
+            released = account_requirement(later, market, risk, method, parameters).excess - now
             found.append(Reduction(instrument=name, quantity=trade, released=released))
     return tuple(sorted(found, key=lambda reduction: (-reduction.released, reduction.instrument)))
 
@@ -274,7 +275,7 @@ def largest_order(
 
     def passes(lots: int) -> bool:
         later = traded(portfolio, contract, side.sign * lots * lot, market)
-        return method.requirement(later, market, risk, parameters).excess >= 0.0
+        return account_requirement(later, market, risk, method, parameters).excess >= 0.0
 
     sizes = [1]
     while sizes[-1] * lot <= upper:
@@ -306,4 +307,4 @@ def traded(portfolio: Portfolio, contract: Contract, quantity: float, market: Ma
 
 def _margined(portfolio: Portfolio, market: MarketSnapshot, method: Method[P], parameters: P) -> Requirement:
     risk = risk_for((portfolio,), market, method, parameters)
-    return method.requirement(portfolio, market, risk, parameters)
+    return account_requirement(portfolio, market, risk, method, parameters)

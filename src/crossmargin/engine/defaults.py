@@ -31,6 +31,7 @@ def take_over(house: House, name: str, taker: str, share: Decimal) -> None:
     if backstop is not None:
         backstop.used += notional
     money = house.parameters.money
+    _gather_debt(house, name)  # equity is what is left after all debts, in whatever asset
     _sell_collateral(house, name, None)
     paid = max(house.balance(name, money), 0) * share.as_integer_ratio()[0] // share.as_integer_ratio()[1]
     house.pay("takeover", money, name, taker, paid)

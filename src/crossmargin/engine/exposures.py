@@ -92,6 +92,7 @@ class Exposures:
         self._risks: dict[tuple[str, int], tuple[Parameters, RiskArray | None]] = {}
         self._parsed: dict[tuple[str, int], Parameters] = {}
         self._health: dict[str, Health] = {}
+        self._expected: dict[str, int] = {}
 
     def market_changed(self) -> None:
         """Forget everything that depends on prices."""
@@ -293,12 +294,18 @@ class Exposures:
         return total
 
     def open_interest(self, instrument_id: str) -> int:
-        """Return the lots that are long, over everybody."""
-        return sum(
+        """Return the lots that are long, over everybody, with what a trade under examination would add."""
+        return self._expected.get(instrument_id, 0) + sum(
             held[instrument_id].lots
             for held in self._state.ledger.holdings.values()
             if instrument_id in held and held[instrument_id].lots > 0
         )
+
+    def expect_open_interest(self, instrument_id: str, lots: int) -> None:
+        """Let open interest count `lots` more until told otherwise: a trade must carry the margin that it makes."""
+        if self._state.listings[instrument_id].open_interest_rate:
+            self._expected = {instrument_id: lots} if lots else {}
+            self._health.clear()
 
     def notional(self, instrument_id: str) -> float:
         """Return USD of underlying per contract."""

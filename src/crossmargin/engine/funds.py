@@ -208,7 +208,7 @@ def _may_leave(house: House, account: str, asset: str, quanta: int) -> No | None
     if left < -limit:
         return No(Refusal.BORROW_LIMIT, f"{house.amount(asset, -left)} {asset} would be borrowed")
     unsettled = withdrawable_profit(house, account, asset)
-    if not house.parameters.unrealised_profit_withdrawable and left < unsettled:
+    if not house.parameters.unrealised_profit_withdrawable and unsettled > max(left, 0):
         return No(Refusal.UNSETTLED_PROFIT, f"{house.amount(asset, unsettled)} {asset}")
     return _margin_left(house, account, asset, quanta)
 

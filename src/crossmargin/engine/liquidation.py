@@ -367,10 +367,11 @@ def _take_over(house: House, name: str) -> None:
 
 
 def _share_on_offer(house: House, found: Liquidation) -> Decimal:
-    """Share of equity that a bidder gets: 0 at the start of the auction, all of it at its end."""
+    """Share of equity that a bidder gets: 0 at the start, growing to all of it at the end, up to the reserve."""
     assert found.auction_from_ns is not None  # noqa: S101  (for the type checker)
     elapsed = house.state.time_ns - found.auction_from_ns
-    return min(Decimal(elapsed) / Decimal(house.parameters.auction_duration_ns), Decimal(1))
+    share = Decimal(elapsed) / Decimal(house.parameters.auction_duration_ns)
+    return min(share, Decimal(1), house.parameters.auction_largest_share)
 
 
 def _can_take(house: House, name: str, taker: str, share: Decimal) -> No | None:

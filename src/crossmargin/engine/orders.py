@@ -40,7 +40,11 @@ def place_order(house: House, command: PlaceOrder) -> No | None:
     fill = (command.instrument, lots, command.price)
     reducing = is_reducing(house, command.account, command.instrument, lots)
     if not reducing:
-        no = can_carry(house, command.account, house.exposures.book(command.account), [fill])
+        house.exposures.expect_open_interest(command.instrument, abs(lots))
+        try:
+            no = can_carry(house, command.account, house.exposures.book(command.account), [fill])
+        finally:
+            house.exposures.expect_open_interest(command.instrument, 0)
         if no is not None:
             return no
     house.state.orders[command.order] = OpenOrder(
@@ -78,8 +82,12 @@ def record_trade(house: House, command: RecordTrade) -> No | None:
         return lots
     sides = ((command.buyer, lots, command.buy_order), (command.seller, -lots, command.sell_order))
     no = _two_owners(house, command.buyer, command.seller)
-    for account, change, order in sides:
-        no = no or _side_allowed(house, account, order, (command.instrument, change, command.price))
+    house.exposures.expect_open_interest(command.instrument, _open_interest_growth(house, command, lots))
+    try:
+        for account, change, order in sides:
+            no = no or _side_allowed(house, account, order, (command.instrument, change, command.price))
+    finally:
+        house.exposures.expect_open_interest(command.instrument, 0)
     no = no or _open_interest_allowed(house, command, lots)
     if no is not None:
         return no
@@ -224,18 +232,23 @@ def _within_position_limit(house: House, account: str, instrument_id: str, lots:
 
 
 def _open_interest_allowed(house: House, command: RecordTrade, lots: int) -> No | None:
-    limit = house.state.listings[command.instrument].open_interest_limit
-    if limit is None:
+    limit, growth = (
+        house.state.listings[command.instrument].open_interest_limit,
+        _open_interest_growth(house, command, lots),
+    )
+    if limit is None or growth <= 0:
         return None
-    before, after = 0, 0
+    grown = house.exposures.open_interest(command.instrument) + growth
+    return No(Refusal.OPEN_INTEREST_LIMIT, f"{grown} lots, limit {limit}") if grown > limit else None
+
+
+def _open_interest_growth(house: House, command: RecordTrade, lots: int) -> int:
+    """Return the lots by which a trade changes what is long over everybody."""
+    growth = 0
     for account, change in ((command.buyer, lots), (command.seller, -lots)):
         held = house.lots(account, command.instrument)
-        before += max(held, 0)
-        after += max(held + change, 0)
-    grown = house.exposures.open_interest(command.instrument) + after - before
-    if after > before and grown > limit:
-        return No(Refusal.OPEN_INTEREST_LIMIT, f"{grown} lots, limit {limit}")
-    return None
+        growth += max(held + change, 0) - max(held, 0)
+    return growth
 
 
 def _two_owners(house: House, buyer: str, seller: str) -> No | None:

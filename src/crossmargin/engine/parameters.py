@@ -76,6 +76,8 @@ class EngineParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Below this equity over maintenance slices are too slow: takeover."""
     auction_duration_ns: int = 0
     """Dutch auction before backstop providers; 0 for none."""
+    auction_largest_share: Decimal = Decimal(1)
+    """Most of the equity that a bidder may get, the reserve: what is above it stays with the account."""
     half_spread: float = 0.0005
     impact: float = 0.1
     """Relative cost of closing the whole of `depth` at once; it grows with the square root of size."""

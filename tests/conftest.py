@@ -55,7 +55,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ran = skipped = 0
     for status in ("passed", "failed", "skipped"):
         for report in terminalreporter.getreports(status):
-            if "outside" not in report.keywords:
+            # A report of a failed collection has no keywords.
+            if "outside" not in getattr(report, "keywords", ()):
                 continue
             count = sum(int(value) for key, value in report.user_properties if key == "outside_cases") or 1
             if status == "skipped":

@@ -4,11 +4,11 @@ import sys
 
 from rich.console import Console
 
-from crossmargin.cli import bench, checks, clearing, margin, schema
+from crossmargin.cli import bench, checks, clearing, margin, schema, venues
 from crossmargin.cli.app import app
 from crossmargin.errors import CrossMarginError
 
-__all__ = ["app", "bench", "checks", "clearing", "main", "margin", "schema"]
+__all__ = ["app", "bench", "checks", "clearing", "main", "margin", "schema", "venues"]
 
 
 def main() -> None:

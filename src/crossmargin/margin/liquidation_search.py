@@ -19,7 +19,7 @@ from crossmargin.instruments.symbols import parse_contract
 from crossmargin.margin.exposure import net_quantities
 from crossmargin.margin.method import Method, P, Requirement
 from crossmargin.margin.open_orders import with_fills
-from crossmargin.margin.requirements import risk_for
+from crossmargin.margin.requirements import held_instruments, risk_for
 from crossmargin.margin.ring_fence import account_requirement
 from crossmargin.margin.what_if import Change, moved
 from crossmargin.market.snapshot import MarketSnapshot, Price
@@ -112,6 +112,8 @@ def first_hits(
     if not direction or not all(math.isfinite(weight) for weight in direction.values()):
         raise InputError(f"a direction needs finite weights, was {dict(direction)}")
 
+    market = _held_marks(portfolio, market)
+
     def cushion(share: float) -> float:
         log_move = math.log1p(share)
         change = Change(
@@ -139,6 +141,7 @@ def joint_surface(
     array of shape (n_moves, n_moves)
         First axis the first coin.
     """
+    market = _held_marks(portfolio, market)
     surface = np.empty((moves.size, moves.size))
     for row, first in enumerate(moves):
         for column, second in enumerate(moves):
@@ -159,6 +162,7 @@ def days_to_liquidation(
     -----
     The first crossing within `horizon_days` on a daily scan, refined within its day.
     """
+    market = _held_marks(portfolio, market)
 
     def cushion(days: float) -> float:
         return _cushion(funded(portfolio, market, days), aged(market, days), method, parameters)
@@ -209,6 +213,12 @@ def aged(market: MarketSnapshot, days: float) -> MarketSnapshot:
             decay = model_price(contract, later) - model_price(contract, market)
             marks[name] = Price(max(price.value + decay, 0.0), price.quality, price.time_ns)
     return replace(later, marks=marks)
+
+
+def _held_marks(portfolio: Portfolio, market: MarketSnapshot) -> MarketSnapshot:
+    """`market` with the marks of the book alone: moving those of a whole venue at every step would cost seconds."""
+    names = {item.id for item in held_instruments((portfolio,))}
+    return replace(market, marks={name: price for name, price in market.marks.items() if name in names})
 
 
 def _cushion(portfolio: Portfolio, market: MarketSnapshot, method: Method[P], parameters: P) -> float:

@@ -1,0 +1,299 @@
+"""Compare methods, find liquidation prices, list and diff parameters, and look at several venues at once."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+import msgspec
+from rich.table import Table
+
+from crossmargin.cli.app import app, console
+from crossmargin.errors import InputError
+from crossmargin.files.book import read_book
+from crossmargin.files.market import read_market
+from crossmargin.files.parameters import effective_dates, read_parameters
+from crossmargin.files.sample import sample_book, sample_market
+from crossmargin.instruments.contracts import DOLLAR_COINS
+from crossmargin.margin.comparison import ComparisonRow, compared
+from crossmargin.margin.liquidation_search import days_to_liquidation, first_hits, liquidation_prices
+from crossmargin.margin.methods import METHODS, method_named
+from crossmargin.margin.requirements import requirements
+from crossmargin.margin.venue_accounts import by_venue, exposures
+from crossmargin.market.snapshot import MarketSnapshot
+from crossmargin.portfolio import Portfolio
+from crossmargin.report.comparison import compared_table, comparison_figure, comparison_record
+from crossmargin.units import Currency
+
+
+@app.command
+def compare(
+    book: Path | None = None,
+    *,
+    market: Path | None = None,
+    account: str | None = None,
+    method: Annotated[list[str] | None, cyclopts.Parameter(consume_multiple=True)] = None,
+    as_of: str | None = None,
+    pool: bool = False,
+    chart: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Margin BOOK (default: the sample) under every method that can hold it, and say why they differ.
+
+    Parameters
+    ----------
+    book
+        Accounts, balances, positions and orders.
+    market
+        Market snapshot.
+    account
+        Only this account.
+    method
+        Only these methods.
+    as_of
+        Parameters in force on this ISO date.
+    pool
+        Margin each account as one pool instead of venue by venue.
+    chart
+        Write a chart to this HTML file.
+    json
+        Print records instead of tables.
+    """
+    portfolios, snapshot = _inputs(book, market, account)
+    chosen = [method_named(name) for name in (method or sorted(METHODS)) if method or effective_dates(name)]
+    rows = compared(portfolios, snapshot, [(m, read_parameters(m, as_of)) for m in chosen], pool=pool)
+    if chart is not None:
+        comparison_figure(rows).write_html(chart, include_plotlyjs="inline")
+    if json:
+        _print([comparison_record(row) for row in rows])
+        return
+    grouped: dict[str, list[ComparisonRow]] = {}
+    for row in rows:
+        grouped.setdefault(row.account, []).append(row)
+    for name, own in grouped.items():
+        console.print(compared_table(name, own))
+
+
+@app.command
+def liquidation(
+    account: str,
+    *,
+    book: Path | None = None,
+    market: Path | None = None,
+    method: str = "scenario_grid",
+    as_of: str | None = None,
+    json: bool = False,
+) -> None:
+    """Say where the liquidation of ACCOUNT begins: coin by coin, along a joint move, and in time.
+
+    Parameters
+    ----------
+    account
+        Account of the book.
+    book
+        Book (default: the sample).
+    market
+        Market snapshot (default: the sample's).
+    method
+        Margin method.
+    as_of
+        Parameters in force on this ISO date.
+    json
+        Print one record.
+    """
+    (portfolio,), snapshot = _inputs(book, market, account)
+    chosen = method_named(method)
+    parameters = read_parameters(chosen, as_of)
+    coins = sorted(coin for coin, delta in exposures(portfolio, snapshot).items() if coin not in DOLLAR_COINS)
+    found = {coin: liquidation_prices(portfolio, snapshot, chosen, parameters, Currency(coin)) for coin in coins}
+    alike = dict.fromkeys(map(Currency, coins), 1.0)
+    joint = first_hits(portfolio, snapshot, chosen, parameters, alike) if coins else None
+    days = days_to_liquidation(portfolio, snapshot, chosen, parameters)
+    if json:
+        _print(
+            {
+                "account": account,
+                "method": method,
+                "coins": {coin: msgspec.to_builtins(line) for coin, line in found.items()},
+                "all_coins_alike": msgspec.to_builtins(joint) if joint else None,
+                "days_to_liquidation": days,
+            }
+        )
+        return
+    table = Table(title=f"{account} under {method}: where equity meets maintenance", title_justify="left")
+    for heading in ("moves", "price now", "crossing", "move", "beyond it"):
+        table.add_column(heading, justify="left" if heading in ("moves", "beyond it") else "right")
+    for coin, line in [*found.items(), *([("all alike", joint)] if joint else [])]:
+        now = f"{snapshot.index_price(Currency(coin)):,.2f}" if coin in found else ""
+        if not line.crossings:
+            begun = "liquidatable at every move searched" if line.liquidatable_now else "never, from -98 % to +400 %"
+            table.add_row(coin, now, "-", "-", begun)
+        for crossing in line.crossings:
+            price = "" if crossing.price is None else f"{crossing.price:,.2f}"
+            beyond = "liquidation" if crossing.enters else "safe again"
+            table.add_row(coin, now, price, f"{100 * crossing.move:+.2f} %", beyond)
+    console.print(table)
+    console.print("in time, prices still: " + ("never within a year" if days is None else f"after {days:,.1f} days"))
+
+
+@app.command
+def parameters(
+    method: str | None = None,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    book: Path | None = None,
+    market: Path | None = None,
+    json: bool = False,
+) -> None:
+    """List parameter sets with their dates and sources; or show what changed between two dates, and its effect.
+
+    Parameters
+    ----------
+    method
+        Only this method.
+    since, until
+        Two ISO dates: show the difference of the sets in force, and what it does to the book.
+    book, market
+        The book of that effect (default: the sample).
+    json
+        Print records.
+    """
+    if since is not None or until is not None:
+        if method is None or since is None or until is None:
+            raise InputError("a difference of parameters needs a method, --since and --until")
+        _difference(method, since, until, _inputs(book, market, None), json=json)
+        return
+    records = [
+        {
+            "method": name,
+            "effective": date,
+            "sources": [msgspec.to_builtins(source) for source in read_parameters(METHODS[name], date).sources],
+        }
+        for name in ([method_named(method).name] if method else sorted(METHODS))
+        for date in effective_dates(name)
+    ]
+    if json:
+        _print(records)
+        return
+    table = Table(title="parameter sets", title_justify="left")
+    for heading in ("method", "in force from", "source"):
+        table.add_column(heading, overflow="fold")
+    for record in records:
+        for place, source in enumerate(record["sources"]):
+            table.add_row(*(("", "") if place else (record["method"], record["effective"])), source["title"])
+    console.print(table)
+
+
+def _difference(
+    method: str, since: str, until: str, inputs: tuple[tuple[Portfolio, ...], MarketSnapshot], *, json: bool
+) -> None:
+    chosen = method_named(method)
+    before, after = read_parameters(chosen, since), read_parameters(chosen, until)
+    old, new = _flat(msgspec.to_builtins(before)), _flat(msgspec.to_builtins(after))
+    changes = [
+        {"field": field, "before": old.get(field), "after": new.get(field)}
+        for field in sorted(set(old) | set(new))
+        if old.get(field) != new.get(field) and not field.startswith("sources")
+    ]
+    effects = []
+    if before.effective != after.effective:
+        portfolios, snapshot = inputs
+        for portfolio in portfolios:
+            pair = [requirements((portfolio,), snapshot, chosen, each)[0] for each in (before, after)]
+            effects.append({"account": portfolio.account, "before": pair[0].initial, "after": pair[1].initial})
+    if json:
+        _print({"method": method, "changes": changes, "effects": effects})
+        return
+    table = Table(title=f"{method}: {before.effective} to {after.effective}", title_justify="left")
+    for heading in ("field", "before", "after"):
+        table.add_column(heading, overflow="fold")
+    for change in changes:
+        table.add_row(change["field"], str(change["before"]), str(change["after"]))
+    console.print(table if changes else f"{method}: one set, {before.effective}, was in force on both dates")
+    for effect in effects:
+        console.print(f"{effect['account']}: initial {effect['before']:,.0f} to {effect['after']:,.0f}")
+
+
+@app.command
+def venues(
+    account: str,
+    *,
+    book: Path,
+    market: Path,
+    method: str = "scenario_grid",
+    json: bool = False,
+) -> None:
+    """Show ACCOUNT venue by venue: requirement and headroom at each, exposure across them, and what a pool would save.
+
+    Parameters
+    ----------
+    account
+        Account of the book; its balances name their venue.
+    book
+        Book.
+    market
+        Market snapshot.
+    method
+        Method by which every venue and the pool are margined.
+    json
+        Print one record.
+    """
+    (portfolio,), snapshot = _inputs(book, market, account)
+    chosen = method_named(method)
+    values = read_parameters(chosen)
+    parts = by_venue(portfolio)
+    found = dict(zip(parts, requirements(parts.values(), snapshot, chosen, values), strict=True))
+    pool = requirements((portfolio,), snapshot, chosen, values)[0]
+    required = sum(result.initial for result in found.values())
+    if json:
+        _print(
+            {
+                "account": account,
+                "venues": {
+                    venue: {"equity": r.equity, "initial": r.initial, "maintenance": r.maintenance, "excess": r.excess}
+                    for venue, r in found.items()
+                },
+                "pool": {"initial": pool.initial, "saving": required - pool.initial},
+                "exposure": {venue: exposures(part, snapshot) for venue, part in parts.items()},
+            }
+        )
+        return
+    table = Table(title=f"{account} under {method}, USD", title_justify="left")
+    table.add_column("venue")
+    for heading in ("equity", "initial", "excess"):
+        table.add_column(heading, justify="right")
+    for venue, result in found.items():
+        table.add_row(venue, f"{result.equity:,.0f}", f"{result.initial:,.0f}", f"{result.excess:,.0f}")
+    table.add_section()
+    table.add_row("one pool", f"{pool.equity:,.0f}", f"{pool.initial:,.0f}", f"{pool.excess:,.0f}")
+    console.print(table)
+    console.print(f"a pool would save {required - pool.initial:,.0f}")
+
+
+def _inputs(
+    book: Path | None, market: Path | None, account: str | None
+) -> tuple[tuple[Portfolio, ...], MarketSnapshot]:
+    if (book is None) != (market is None):
+        raise InputError("a book needs its market snapshot and the other way round; give both, or neither")
+    snapshot = sample_market() if market is None else read_market(market)
+    portfolios = tuple(sample_book() if book is None else read_book(book, market=snapshot))
+    if account is None:
+        return portfolios, snapshot
+    named = tuple(portfolio for portfolio in portfolios if portfolio.account == account)
+    if not named:
+        raise InputError(f"an account must be one of the book's {len(portfolios)}, was {account!r}")
+    return named, snapshot
+
+
+def _flat(value: object, prefix: str = "") -> dict[str, Any]:
+    """Nested values as ``a.b.0: value``."""
+    if isinstance(value, dict):
+        return {k: v for key, part in value.items() for k, v in _flat(part, f"{prefix}{key}.").items()}
+    if isinstance(value, list):
+        return {k: v for place, part in enumerate(value) for k, v in _flat(part, f"{prefix}{place}.").items()}
+    return {prefix.removesuffix("."): value}
+
+
+def _print(value: object) -> None:
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

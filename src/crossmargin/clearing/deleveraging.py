@@ -8,7 +8,6 @@ largest share of a profit that is taken. Hedged accounts, whose risk a closed le
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -151,24 +150,25 @@ def pro_rata(limits: Sequence[int], winners: Sequence[Winner], lots: int) -> lis
 def fewest_percent(limits: Sequence[int], winners: Sequence[Winner], lots: int) -> list[int]:
     """Take so that the largest ``lots / profit`` is as small as whole lots allow.
 
-    Everybody first gives the whole lots of his proportional share, which no optimum undercuts; each lot left then goes
-    to whom it burdens least. For one constraint and increasing burdens that greedy step is exact;
-    `largest_burden_by_milp` shows it.
+    Everybody first gives the whole lots of his share in proportion to profit, his limit at most, which no optimum
+    undercuts; each lot left then goes to whom it burdens least. For one constraint and increasing burdens that greedy
+    step is exact; `largest_burden_by_milp` shows it.
     """
     goal = min(lots, sum(limits))
     profits = [max(winner.profit, 1) for winner in winners]
-    taken = [0] * len(winners)
-    while True:
-        free = [place for place in range(len(winners)) if taken[place] < limits[place]]
-        whole, left = sum(profits[place] for place in free), goal - sum(taken)
-        room = [min(limits[place] - taken[place], left * profits[place] // whole) for place in free] if whole else []
-        # a saturated winner ends the proportional stage for all: from there one lot at a time
-        if taken != [0] * len(winners) or not any(room):
+    taken, free = list(limits), list(range(len(winners)))
+    while free:
+        left = goal - sum(limits) + sum(limits[place] for place in free)
+        whole = sum(profits[place] for place in free)
+        # who would reach his limit gives all of it, and the others share what is left anew
+        open_still = [place for place in free if limits[place] * whole > left * profits[place]]
+        if len(open_still) == len(free):
             break
-        for place, count in zip(free, room, strict=True):
-            taken[place] += count
+        free = open_still
+    for place in free:
+        taken[place] = left * profits[place] // whole
     heap = [
-        (Fraction(taken[place] + 1, profits[place]), winners[place].name, place)
+        (_burden(taken[place] + 1, profits[place]), winners[place].name, place)
         for place in range(len(winners))
         if taken[place] < limits[place]
     ]
@@ -177,8 +177,13 @@ def fewest_percent(limits: Sequence[int], winners: Sequence[Winner], lots: int) 
         _, name, place = heapq.heappop(heap)
         taken[place] += 1
         if taken[place] < limits[place]:
-            heapq.heappush(heap, (Fraction(taken[place] + 1, profits[place]), name, place))
+            heapq.heappush(heap, (_burden(taken[place] + 1, profits[place]), name, place))
     return taken
+
+
+def _burden(lots: int, profit: int) -> int:
+    """Return ``lots / profit`` in units of 2^-96: whole numbers compare fast, and ties need 28 equal digits."""
+    return (lots << 96) // profit
 
 
 POLICIES: dict[str, Policy] = {"queue": queue, "pro rata": pro_rata, "integer": fewest_percent}

@@ -271,16 +271,27 @@ class Exposures:
         return 0.0 if risk is None else float(risk.delta[risk.row_number(instrument_id)])
 
     def _in_transition(self, account: str, book: Book, result: Requirement) -> tuple[float, float]:
-        """Equity and maintenance while parameters move from the old to the new; never worse than the new ones."""
-        versions = self._in_force(self._state.accounts[account].method)
-        share = _transition(self._state.margin[self._state.accounts[account].method][versions[-1]], self._state.time_ns)
-        if len(versions) < 2 or share >= 1.0:
-            return result.equity, result.maintenance
-        old = self.requirement(account, book, version=versions[-2])
-        equity = old.equity + share * (result.equity - old.equity)
-        maintenance = old.maintenance + share * (result.maintenance - old.maintenance)
-        better = equity - maintenance > result.equity - result.maintenance
-        return (equity, maintenance) if better else (result.equity, result.maintenance)
+        """Equity and maintenance while parameters move from the old to the new; never worse than the new ones.
+
+        The old ones may themselves still be moving: each version starts from where the one before it stood.
+        """
+        method = self._state.accounts[account].method
+        versions = self._in_force(method)
+        figures = (result.equity, result.maintenance)
+        moving = []
+        for number in reversed(versions[1:]):
+            share = _transition(self._state.margin[method][number], self._state.time_ns)
+            if share >= 1.0:
+                break
+            moving.append((number, share))
+        if not moving:
+            return figures
+        first = self.requirement(account, book, version=moving[-1][0] - 1)
+        figures = (first.equity, first.maintenance)
+        for number, share in reversed(moving):
+            new = result if number == versions[-1] else self.requirement(account, book, version=number)
+            figures = _nearer(figures, (new.equity, new.maintenance), share)
+        return figures
 
     def _open_interest_add_on(self, book: Book) -> float:
         """Extra initial margin that grows with everybody's open interest, so that it binds across accounts."""
@@ -361,6 +372,13 @@ def _transition(version: MarginVersion, time_ns: int) -> float:
     if since < 0:
         return 0.0
     return 1.0 if since >= version.ramp_ns else since / version.ramp_ns
+
+
+def _nearer(old: tuple[float, float], new: tuple[float, float], share: float) -> tuple[float, float]:
+    """Return equity and maintenance a share of the way from the old to the new, or the new where those are better."""
+    equity = old[0] + share * (new[0] - old[0])
+    maintenance = old[1] + share * (new[1] - old[1])
+    return (equity, maintenance) if equity - maintenance > new[0] - new[1] else new
 
 
 def _snapshot(state: State) -> MarketSnapshot:

@@ -1,20 +1,44 @@
 """The command line: one module per group of commands; importing it adds its commands to `app`."""
 
+import os
 import sys
 
-from rich.console import Console
+from cyclopts import CycloptsError
+from rich.text import Text
 
-from crossmargin.cli import bench, checks, clearing, margin, schema, venues
-from crossmargin.cli.app import app
+from crossmargin.cli import (
+    bench,
+    checks,
+    clearing,
+    margin,
+    schema,
+    venues,
+    what_if,
+)
+from crossmargin.cli.app import app, errors
 from crossmargin.errors import CrossMarginError
 
-__all__ = ["app", "bench", "checks", "clearing", "main", "margin", "schema", "venues"]
+__all__ = [
+    "app",
+    "bench",
+    "checks",
+    "clearing",
+    "main",
+    "margin",
+    "schema",
+    "venues",
+    "what_if",
+]
 
 
 def main() -> None:
     """Run the command line; one clear line and exit code 2 on bad input."""
     try:
-        app()
-    except CrossMarginError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        app(sys.argv[1:], exit_on_error=False, print_error=False)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (CrossMarginError, CycloptsError, OSError) as error:
+        line = Text("error: ", style="bold red").append(" ".join(str(error).split()), style="default not bold")
+        errors.print(line, soft_wrap=True)
         sys.exit(2)

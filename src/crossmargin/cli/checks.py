@@ -3,17 +3,21 @@
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
 from rich.table import Table
 
-from crossmargin.cli.app import app, console
+from crossmargin.cli.app import app, console, followed, write_json
 from crossmargin.files.parameters import effective_dates
 from crossmargin.margin.methods import METHODS
-from crossmargin.verification.readers import FolderOutcome, verify_folders
+from crossmargin.report.columns import Column, table
+from crossmargin.verification.readers import READERS, FolderOutcome, each_folder
+
+_PACKAGE = Path(__file__).parents[1]
 
 
 @app.command
@@ -27,25 +31,35 @@ def verify(directory: Path, *, json: bool = False) -> None:
     json
         Print a record instead of a table.
     """
-    outcomes = verify_folders(directory)
+    steps = each_folder(directory)
+    outcomes = list(followed(steps, "verifying", quiet=json))
     ok = all(outcome.tally.ok for outcome in outcomes if outcome.tally is not None)
     folders = [_folder(outcome) for outcome in outcomes]
     if json:
-        sys.stdout.write(msgspec.json.encode({"ok": ok, "folders": folders}).decode() + "\n")
+        write_json({"ok": ok, "folders": folders})
     else:
-        table = Table("folder")
-        for heading in ("cases", "matched", "disabled", "worst error"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for row in folders:
-            counts = [str(row[name]) for name in ("cases", "matched", "disabled")]
-            error = f"{row['worst_error']:.3g}" if row["worst_error"] is not None else "∞"
-            table.add_row(
-                row["name"], *(counts if row["known"] else ["unknown", "", ""]), error if row["known"] else ""
-            )
-        console.print(table)
+        console.print(_folders_table(folders, console.width))
         console.print("all cases match" if ok else "some cases do not match")
     if not ok:
         sys.exit(1)
+
+
+def _folders_table(folders: Sequence[dict[str, Any]], width: int) -> Table:
+    known = [folder["known"] for folder in folders]
+    counts = {
+        name: [str(folder[name]) if folder["known"] else "" for folder in folders]
+        for name in ("cases", "matched", "disabled")
+    }
+    worst = ["∞" if folder["worst_error"] is None else f"{folder['worst_error']:.3g}" for folder in folders]
+    columns = (
+        Column(heading="folder", cells=[folder["name"] for folder in folders], words=True),
+        Column(heading="cases", cells=counts["cases"]),
+        Column(heading="matched", cells=counts["matched"]),
+        Column(heading="disabled", cells=counts["disabled"], importance=2),
+        Column(heading="worst error", cells=[e if k else "" for e, k in zip(worst, known, strict=True)], importance=1),
+        Column(heading="reader", cells=["" if k else "none" for k in known], importance=3, words=True),
+    )
+    return table(columns, width)
 
 
 def _folder(outcome: FolderOutcome) -> dict[str, Any]:
@@ -63,25 +77,53 @@ def _folder(outcome: FolderOutcome) -> dict[str, Any]:
 
 @app.command
 def doctor(*, json: bool = False) -> None:
-    """Say what this installation runs on: Python, libraries, machine, parameter sets, outside cases.
+    """Say what this installation runs on: Python, libraries, machine, compiled kernels, parameters, outside cases.
 
     Parameters
     ----------
     json
         Print a record instead of lines.
     """
-    shared = os.environ.get("CROSSMARGIN_SHARED", "")
     facts = {
         "crossmargin": metadata.version("crossmargin"),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "cpu": _cpu(),
         **{name: metadata.version(name) for name in ("numpy", "numba", "scipy", "polars", "plotly")},
-        "numba cache": os.environ.get("NUMBA_CACHE_DIR", "beside the package"),
+        "kernel cache": _kernel_cache(),
         **{f"parameters of {name}": ", ".join(effective_dates(name)) or "none" for name in METHODS},
-        "outside cases": shared if shared and Path(shared).is_dir() else "absent: CROSSMARGIN_SHARED names no folder",
+        "outside cases": _outside_cases(),
     }
     if json:
-        sys.stdout.write(msgspec.json.encode(facts).decode() + "\n")
+        write_json(facts)
     else:
+        width = max(map(len, facts)) + 2
         for name, fact in facts.items():
-            console.print(f"{name:28} {fact}", soft_wrap=True, highlight=False)
+            console.print(f"{name:{width}}{fact}", soft_wrap=True, highlight=False)
+
+
+def _cpu() -> str:
+    """The processor and the widest vectors that kernels are compiled for."""
+    features = get_host_cpu_features()
+    wide = [name for name in ("avx512f", "avx2", "fma", "sse4.2", "neon", "sve") if features.get(name)]
+    return f"{get_host_cpu_name()}, {' '.join(wide) or 'no vector extensions known'}"
+
+
+def _kernel_cache() -> str:
+    """Where compiled kernels are kept, and how many are."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    folder = Path(named) if named else _PACKAGE
+    if not os.access(folder if folder.is_dir() else folder.parent, os.W_OK):
+        return f"{folder} cannot be written: kernels are kept in the user's cache folder, or compiled anew"
+    kept = sum(1 for _ in folder.rglob("*.nbc")) if folder.is_dir() else 0
+    return f"{folder}, {kept} kept" if kept else f"{folder}, empty: the first run compiles"
+
+
+def _outside_cases() -> str:
+    named = os.environ.get("CROSSMARGIN_SHARED")
+    folder = Path(named) if named else _PACKAGE.parents[2] / "shared"  # beside the checkout
+    vectors = folder / "vectors"
+    if not vectors.is_dir():
+        return f"absent: CROSSMARGIN_SHARED {f'is {named}' if named else 'is not set'}, no cases at {vectors}"
+    folders = [entry.name for entry in vectors.iterdir() if entry.is_dir()]
+    return f"{folder}, {len(folders)} folders, {sum(name in READERS for name in folders)} with a reader"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from crossmargin.cli.app import followed
 from crossmargin.errors import InputError
 from crossmargin.files.parameters import read_parameters
 from crossmargin.margin.comparison import Refusal, answers
@@ -16,10 +17,13 @@ from crossmargin.report.study import Study
 Answers = dict[str, tuple[Requirement | Refusal, ...]]
 
 
-def every_method(book: tuple[Portfolio, ...], market: MarketSnapshot, as_of: str | None = None) -> Answers:
+def every_method(
+    book: tuple[Portfolio, ...], market: MarketSnapshot, as_of: str | None = None, *, quiet: bool = False
+) -> Answers:
     """Return the answers of every method for every account."""
     found: Answers = {}
-    for name, method in METHODS.items():
+    methods = followed(METHODS.items(), "methods", total=len(METHODS), quiet=quiet)
+    for name, method in methods:
         try:
             found[name] = answers(book, market, method, read_parameters(method, as_of))
         except InputError as error:  # no parameters in force
@@ -35,10 +39,15 @@ def write_report(
     method: str,
     found: Answers,
     as_of: str | None = None,
+    *,
+    quiet: bool = False,
 ) -> None:
     """Write the report on `book` to `path`, `method` leading."""
+    if not path.parent.is_dir():
+        raise InputError(f"a report must go into an existing folder, found none at {path.parent}")
     chosen = method_named(method)
     parameters = read_parameters(chosen, as_of)
+    steps = profiles(book, market, chosen, parameters)
     page = report_page(
         Study(
             book_name=book_name,
@@ -47,9 +56,7 @@ def write_report(
             method=method,
             parameters=parameters,
             answers=found,
-            profiles=profiles(book, market, chosen, parameters),
+            profiles=tuple(followed(steps, "report", total=len(book), quiet=quiet)),
         )
     )
-    if not path.parent.is_dir():
-        raise InputError(f"a report must go into an existing folder, found none at {path.parent}")
     path.write_text(page, encoding="utf-8")

@@ -11,6 +11,9 @@ METHODS: dict[str, Method[Any]] = {
     for method in (derive_pmrm.METHOD, derive_pmrm2.METHOD, isolated.METHOD, scenario_grid.METHOD, tail_risk.METHOD)
 }
 
+OWN_METHODS = ("isolated", "scenario_grid", "tail_risk")
+"""The methods of this project; every other one is a venue's rulebook."""
+
 
 def method_named(name: str) -> Method[Any]:
     """Return the method called `name`.

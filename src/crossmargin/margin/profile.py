@@ -6,7 +6,7 @@ line of unchanged vols an estimate.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,8 +74,8 @@ class AccountProfile:
 
 def profiles(
     portfolios: Iterable[Portfolio], market: MarketSnapshot, method: Method[P], parameters: P
-) -> tuple[AccountProfile | None, ...]:
-    """Return the profile of every portfolio under `method`; None where the method refuses it."""
+) -> Iterator[AccountProfile | None]:
+    """Yield the profile of every portfolio under `method`; None where the method refuses it."""
     books = tuple(portfolios)
     coins = [coin for coin in market.index if coin not in DOLLAR_COINS]
     names = {item.id for item in held_instruments(books)}
@@ -89,18 +89,16 @@ def profiles(
     grid = price_vol_grid(dict.fromkeys(coins, max(COARSE_MOVES)), price_steps=PRICE_STEPS, vol_moves=VOL_MOVES)
     dense = risk_array(held_instruments(held), market, grid)
     risk = risk_for(held, market, method, parameters)
-    found: list[AccountProfile | None] = []
     for book, column in zip(books, columns, strict=True):
         if _refused(column):
-            found.append(None)
+            yield None
             continue
         filled = replace(book, orders=())  # advice is about positions; worst fills would hide it
         advice = (
             margin_benefit(filled, market, risk, method, parameters),
             reductions(filled, market, risk, method, parameters),
         )
-        found.append(_profile(book, column, dense, market, advice))
-    return tuple(found)
+        yield _profile(book, column, dense, market, advice)
 
 
 def _refused(column: tuple[Requirement | Refusal, ...]) -> bool:

@@ -1,6 +1,6 @@
 """Margin many accounts under one method: the risk array is built once, then each account is margined on it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from crossmargin.instruments.contracts import Asset, Instrument
@@ -17,9 +17,17 @@ def requirements(
     portfolios: Iterable[Portfolio], market: MarketSnapshot, method: Method[P], parameters: P
 ) -> tuple[Requirement, ...]:
     """Return the requirement of every portfolio under `method`, in the order given."""
+    return tuple(each_requirement(portfolios, market, method, parameters))
+
+
+def each_requirement(
+    portfolios: Iterable[Portfolio], market: MarketSnapshot, method: Method[P], parameters: P
+) -> Iterator[Requirement]:
+    """Yield the requirements of `portfolios` one by one, so that a long run can show how far it is."""
     accounts = tuple(portfolios)
     risk = risk_for(accounts, market, method, parameters)
-    return tuple(account_requirement(portfolio, market, risk, method, parameters) for portfolio in accounts)
+    for portfolio in accounts:
+        yield account_requirement(portfolio, market, risk, method, parameters)
 
 
 def risk_for(

@@ -4,7 +4,7 @@ Every question is asked of a method's own two functions, so that the answer is t
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -128,6 +128,38 @@ def changed(portfolio: Portfolio, market: MarketSnapshot, change: Change) -> Por
         later = traded(later, contract, quantity, market)
     deposits = [Balance(currency=currency, amount=amount) for currency, amount in (change.deposits or {}).items()]
     return replace(later, balances=(*later.balances, *deposits))
+
+
+def legs(
+    portfolio: Portfolio,
+    *,
+    add: Iterable[tuple[Contract, float]] = (),
+    close: Iterable[InstrumentId] = (),
+    scale: Mapping[InstrumentId, float] | None = None,
+) -> tuple[tuple[Contract, float], ...]:
+    """Return the trades that add contracts, close positions, and scale positions by a factor.
+
+    Raises
+    ------
+    InputError
+        If a position to close or scale is not held, or is named twice.
+
+    Examples
+    --------
+    >>> legs(Portfolio(account="a"))
+    ()
+    """
+    held = net_quantities(portfolio.positions)
+    contracts = {position.instrument.id: position.instrument for position in portfolio.positions}
+    factors = [*((name, 0.0) for name in close), *(scale or {}).items()]
+    trades = list(add)
+    for place, (name, factor) in enumerate(factors):
+        if name not in contracts:
+            raise InputError(f"a position to close or scale must be held, {portfolio.account} holds no {name}")
+        if name in (earlier for earlier, _ in factors[:place]):
+            raise InputError(f"a position must be closed or scaled once, {name} was named twice")
+        trades.append((contracts[name], (factor - 1.0) * held[name]))
+    return tuple(trades)
 
 
 def moved(market: MarketSnapshot, change: Change) -> MarketSnapshot:

@@ -9,40 +9,93 @@ from rich.tree import Tree
 
 from crossmargin.margin.comparison import Refusal
 from crossmargin.margin.method import Explanation, Requirement
+from crossmargin.margin.methods import OWN_METHODS
 from crossmargin.margin.what_if import WhatIf
+from crossmargin.report.columns import Column, table
 
 
-def requirements_table(results: Sequence[Requirement]) -> Table:
-    """Return one row per account: equity, requirement, excess, usage and the worst scenario; what hurts first."""
-    table = Table(title=f"{results[0].method} · parameters of {results[0].version}" if results else None)
-    table.add_column("account", no_wrap=True)
-    for heading in ("equity", "initial", "excess", "usage"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("worst scenario", no_wrap=True, overflow="ellipsis")
-    for result in sorted(results, key=lambda r: -r.margin_usage):
-        danger = result.equity < result.maintenance
-        table.add_row(
-            result.account,
-            f"{result.equity:,.0f}",
-            f"{result.initial:,.0f}",
-            f"{result.excess:,.0f}",
-            _percent(result.margin_usage),
-            result.worst_scenario or "-",
-            style="bold red" if danger else None,
-        )
-    return table
+def requirements_table(results: Sequence[Requirement], width: int) -> Table:
+    """Return one row per account, what hurts first: the columns that fit into `width` cells, and no number cut."""
+    rows = sorted(results, key=lambda result: -result.margin_usage)
+    dangers = ["bold red" if result.equity < result.maintenance else "" for result in rows]
+    columns = (
+        Column(heading="account", cells=[result.account for result in rows], words=True),
+        Column(heading="equity", cells=[_usd(result.equity) for result in rows], importance=2),
+        Column(heading="initial", cells=[_usd(result.initial) for result in rows], importance=3),
+        Column(heading="excess", cells=[_usd(result.excess) for result in rows]),
+        Column(heading="usage", cells=[_percent(result.margin_usage) for result in rows], importance=1),
+        Column(heading="maintenance", cells=[_usd(result.maintenance) for result in rows], importance=4),
+        Column(heading="state", cells=[_state(result) for result in rows], importance=5, words=True),
+        Column(
+            heading="worst scenario",
+            cells=[result.worst_scenario or "-" for result in rows],
+            importance=6,
+            words=True,
+            fills=True,
+        ),
+    )
+    title = f"{results[0].method} · parameters of {results[0].version} · USD" if results else None
+    return table(columns, width, title=title, styles=dangers)
 
 
-def comparison_table(found: Mapping[str, Sequence[Requirement | Refusal]]) -> Table:
-    """Return the initial requirement of every account under every method; "cannot" where a method refuses it."""
-    table = Table(title="initial requirement, USD")
-    table.add_column("account", no_wrap=True)
-    for name in found:
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in zip(*found.values(), strict=True):
-        cells = ["cannot" if isinstance(answer, Refusal) else f"{answer.initial:,.0f}" for answer in row]
-        table.add_row(row[0].account, *cells)
-    return table
+def comparison_table(found: Mapping[str, Sequence[Requirement | Refusal]], width: int) -> Table:
+    """Return the initial requirement of every account under our own methods, and what the venues' rulebooks ask.
+
+    The rulebooks are counted ("3 of 12" can hold the account) with the least and the most that they ask; each has a
+    column of its own where the width allows.
+    """
+    own = [name for name in found if name in OWN_METHODS]
+    venues = [name for name in found if name not in OWN_METHODS]
+    accounts = [row[0].account for row in zip(*found.values(), strict=True)]
+    columns = [Column(heading="account", cells=accounts, words=True)]
+    columns += [Column(heading=name, cells=[_initial(a) for a in found[name]]) for name in own]
+    asked = [
+        [a.initial for a in row if isinstance(a, Requirement)]
+        for row in zip(*(found[name] for name in venues), strict=True)
+    ]
+    if venues:
+        held = [f"{len(amounts)} of {len(venues)}" if amounts else "cannot" for amounts in asked]
+        columns += [
+            Column(heading="rulebooks", cells=held, importance=1),
+            Column(heading="least", cells=[_usd(min(amounts)) if amounts else "" for amounts in asked], importance=2),
+            Column(heading="most", cells=[_usd(max(amounts)) if amounts else "" for amounts in asked], importance=3),
+        ]
+    columns += [Column(heading=name, cells=[_initial(a) for a in found[name]], importance=4) for name in venues]
+    return table(columns, width, title="initial requirement, USD")
+
+
+def account_table(answers: Sequence[Requirement | Refusal], width: int) -> Table:
+    """Return one row per method for one account, the cheapest first; a method that cannot hold it says why."""
+    rows = sorted(answers, key=lambda a: (isinstance(a, Refusal), getattr(a, "initial", 0.0), a.method))
+    columns = (
+        Column(heading="method", cells=[answer.method for answer in rows], words=True),
+        Column(heading="initial", cells=[_initial(answer) for answer in rows]),
+        Column(heading="excess", cells=["" if isinstance(a, Refusal) else _usd(a.excess) for a in rows]),
+        Column(
+            heading="maintenance",
+            cells=["" if isinstance(a, Refusal) else _usd(a.maintenance) for a in rows],
+            importance=1,
+        ),
+        Column(
+            heading="why",
+            cells=[a.reason if isinstance(a, Refusal) else a.worst_scenario for a in rows],
+            importance=2,
+            words=True,
+            fills=True,
+        ),
+    )
+    title = f"{rows[0].account} · under every method · USD" if rows else None
+    return table(columns, width, title=title)
+
+
+def _initial(answer: Requirement | Refusal) -> str:
+    return "cannot" if isinstance(answer, Refusal) else _usd(answer.initial)
+
+
+def _state(result: Requirement) -> str:
+    if result.equity < result.maintenance:
+        return "liquidation"
+    return "deficit" if result.excess < 0.0 else "good"
 
 
 def explanation_tree(result: Requirement) -> Tree:
@@ -67,15 +120,19 @@ def _grow(tree: Tree, node: Explanation) -> None:
         _grow(branch, child)
 
 
-def what_if_table(result: WhatIf) -> Table:
-    """Return equity, requirements and excess before and after, and the change."""
-    table = Table("USD", title=f"{result.before.account} · {result.before.method}")
-    for heading in ("before", "after", "change"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name in ("equity", "initial", "maintenance", "excess"):
-        before, after = getattr(result.before, name), getattr(result.after, name)
-        table.add_row(name, f"{before:,.0f}", f"{after:,.0f}", f"{after - before:+,.0f}")
-    return table
+def what_if_table(result: WhatIf, width: int) -> Table:
+    """Return equity, requirements, excess and usage before and after, and the change."""
+    names = ("equity", "initial", "maintenance", "excess")
+    before = [getattr(result.before, name) for name in names]
+    after = [getattr(result.after, name) for name in names]
+    usage = [result.before.margin_usage, result.after.margin_usage]
+    columns = (
+        Column(heading="USD", cells=[*names, "usage", "state"], words=True),
+        Column(heading="before", cells=[*map(_usd, before), _percent(usage[0]), _state(result.before)]),
+        Column(heading="after", cells=[*map(_usd, after), _percent(usage[1]), _state(result.after)]),
+        Column(heading="change", cells=[*(f"{y - x:+,.0f}" for x, y in zip(before, after, strict=True)), "", ""]),
+    )
+    return table(columns, width, title=f"{result.before.account} · {result.before.method}")
 
 
 def requirement_record(result: Requirement) -> dict[str, Any]:
@@ -94,6 +151,9 @@ def requirement_record(result: Requirement) -> dict[str, Any]:
         "initial_components": [
             {"name": c.name, "amount": c.amount, "reason": c.reason} for c in result.initial_components
         ],
+        "maintenance_components": [
+            {"name": c.name, "amount": c.amount, "reason": c.reason} for c in result.maintenance_components
+        ],
         "equity_components": [
             {"name": c.name, "amount": c.amount, "reason": c.reason} for c in result.equity_components
         ],
@@ -110,6 +170,10 @@ def _tree(node: Explanation | None) -> dict[str, Any] | None:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _usd(amount: float) -> str:
+    return f"{amount:,.0f}"
 
 
 def _percent(share: float) -> str:

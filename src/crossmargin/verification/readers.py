@@ -4,7 +4,7 @@ A reader is a function of the folder's path that returns a `Tally`. It translate
 functions that margin a book, and holds no formula of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,12 +53,20 @@ def verify_folders(directory: Path) -> list[FolderOutcome]:
     InputError
         If `directory` is not a folder.
     """
+    return list(each_folder(directory))
+
+
+def each_folder(directory: Path) -> Iterator[FolderOutcome]:
+    """Yield the outcomes of `verify_folders` one by one, so that a long run can show how far it is."""
     if not directory.is_dir():
         raise InputError(f"the cases must be a folder, found none at {directory}")
-    folders = sorted(entry for entry in directory.iterdir() if entry.is_dir())
-    return [
-        FolderOutcome(name=folder.name, known=True, tally=READERS[folder.name](folder))
-        if folder.name in READERS
-        else FolderOutcome(name=folder.name, known=False)
-        for folder in folders
-    ]
+    for folder in sorted(entry for entry in directory.iterdir() if entry.is_dir()):
+        known = folder.name in READERS
+        yield FolderOutcome(name=folder.name, known=known, tally=_tally(folder) if known else None)
+
+
+def _tally(folder: Path) -> Tally:
+    try:
+        return READERS[folder.name](folder)
+    except (LookupError, TypeError, ValueError, OSError) as error:
+        raise InputError(f"{folder.name} must hold cases as its reader expects them: {error!r}") from error

@@ -1,0 +1,121 @@
+"""`margin`, `explain`, `what-if`, `compare` and `demo`, as typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run
+
+
+def test_margin_prints_every_account_within_eighty_columns(run: Run, sample: Path) -> None:
+    code, out, err = run("margin", sample / "book.json", "--market", sample / "market.json")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert "…" not in out
+    assert sum(line.startswith("market-maker ") for line in lines) == 1
+
+
+def test_margin_with_a_history_writes_a_report(run: Run, sample: Path, tmp_path: Path) -> None:
+    page = tmp_path / "book.html"
+    code, out, _ = run(
+        "margin", sample / "book.json", "--market", sample / "market.json", "--history", sample / "history.csv",
+        "--method", "tail_risk", "--report", page, "--json",
+    )  # fmt: skip
+    assert code == 0
+    assert {record["method"] for record in json.loads(out)} == {"tail_risk"}
+    assert "tail_risk · parameters of" in page.read_text(encoding="utf-8")
+
+
+def test_tail_risk_without_a_history_is_refused_in_one_line(run: Run, sample: Path) -> None:
+    code, out, err = run("margin", sample / "book.json", "--market", sample / "market.json", "--method", "tail_risk")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_margin_takes_the_newest_snapshot_at_a_time(run: Run, tmp_path: Path) -> None:
+    rows = [
+        "time,kind,currency,price",
+        "2026-01-01T00:00:00Z,index,BTC,90000",
+        "2026-01-02T00:00:00Z,index,BTC,100000",
+    ]
+    market, book = tmp_path / "market.csv", tmp_path / "book.json"
+    market.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    book.write_text(
+        json.dumps({"accounts": [{"account": "a"}], "balances": [{"account": "a", "currency": "BTC", "amount": 1}]}),
+        encoding="utf-8",
+    )
+    code, out, err = run("margin", book, "--market", market, "--at", "2026-01-01", "--json")
+    assert (code, err) == (0, "")
+    first = json.loads(out)[0]["equity"]
+    last = json.loads(run("margin", book, "--market", market, "--json")[1])[0]["equity"]
+    assert first == pytest.approx(0.9 * last)  # 90,000 / 100,000, one haircut
+
+
+def test_explain_gives_parts_that_sum_to_the_requirement(run: Run) -> None:
+    code, out, _ = run("explain", "straddle-seller", "--json")
+    record = json.loads(out)
+    assert code == 0
+    for name in ("initial", "maintenance", "equity"):
+        assert sum(part["amount"] for part in record[f"{name}_components"]) == pytest.approx(record[name])
+    code, out, _ = run("explain", "straddle-seller", "--method", "isolated", "--as-of", "2026-06-01")
+    assert code == 0
+    assert "isolated of 2026-01-15" in out
+
+
+def test_what_if_adds_closes_scales_moves_and_deposits(run: Run) -> None:
+    assert run("what-if", "straddle-seller", "--close", "all")[0] == 0
+    closed = json.loads(run("what-if", "straddle-seller", "--close", "all", "--json")[1])
+    assert closed["after"]["initial"] == 0.0
+    halved = json.loads(run("what-if", "straddle-seller", "--scale", "all", 0.5, "--json")[1])
+    assert halved["after"]["initial"] == pytest.approx(0.5 * halved["before"]["initial"], rel=1e-3)
+    paid = json.loads(run("what-if", "straddle-seller", "--deposit", "USDC", 1000, "--json")[1])
+    assert paid["after"]["equity"] - paid["before"]["equity"] == pytest.approx(1000.0, rel=0.05)
+    taken = json.loads(run("what-if", "straddle-seller", "--withdraw", "USDC", 1000, "--json")[1])
+    assert taken["after"]["excess"] < taken["before"]["excess"]
+    long = "deribit:BTC-PERPETUAL"
+    added = json.loads(run("what-if", "cash-only", "--add", long, 1000, "--price", "BTC", -0.1, "--json")[1])
+    assert added["after"]["initial"] > added["before"]["initial"] == 0.0
+    fear = json.loads(run("what-if", "straddle-seller", "--vol", "all", 0.5, "--json")[1])
+    assert fear["after"]["excess"] < fear["before"]["excess"]
+
+
+def test_compare_names_every_method_and_why_one_cannot(run: Run) -> None:
+    code, out, _ = run("compare", "hedger")
+    assert code == 0
+    assert "cannot" in out
+    records = json.loads(run("compare", "hedger", "--json")[1])
+    assert all(record["refused"] for record in records if "refused" in record)
+    assert {"isolated", "scenario_grid", "tail_risk"} <= {record["method"] for record in records}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["explain", "nobody"], "an account must be one of"),
+        (["explain", "hedger", "--method", "magic"], "a method must be one of"),
+        (["explain", "hedger", "--as-of", "1999-01-01"], "must be in force on 1999-01-01"),
+        (["explain", "hedger", "--at", "2026-01-01"], "--at must come with --market"),
+        (["explain", "hedger", "--market", "absent.json"], "absent.json"),
+        (["explain", "hedger", "--history", "absent.csv"], "absent.csv"),
+        (["what-if", "hedger", "--close", "deribit:ETH-PERPETUAL"], "must be held"),
+        (["what-if", "hedger", "--add", "nonsense", "1"], "'nonsense'"),
+        (["what-if", "hedger", "--price", "BTC", "-1.5"], "above -1"),
+        (["what-if", "hedger", "--price", "FOO", "0.1"], "a coin must be all or one of"),
+        (["what-if", "hedger", "--deposit", "USDC", "-5"], "must be positive"),
+        (["margin", "absent.json"], "absent.json"),
+        (["demo", "--report", "absent/folder/x.html"], "existing folder"),
+        (["verify", "absent"], "must be a folder"),
+        (["bench", "sleep"], "a workload must be one of"),
+        (["margin"], "requires an argument"),
+        (["frobnicate"], "Unknown command"),
+    ],
+)
+def test_bad_input_gives_one_clear_line_and_code_two(run: Run, arguments: list[str], said: str) -> None:
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == "" or arguments[0] == "demo"
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert said in err

@@ -1,4 +1,4 @@
-"""`margin`, `explain`, `what-if`, `compare` and `demo`, as typed."""
+"""`margin`, `explain`, `what-if` and `demo`, as typed."""
 
 import json
 from pathlib import Path
@@ -79,15 +79,6 @@ def test_what_if_adds_closes_scales_moves_and_deposits(run: Run) -> None:
     assert added["after"]["initial"] > added["before"]["initial"] == 0.0
     fear = json.loads(run("what-if", "straddle-seller", "--vol", "all", 0.5, "--json")[1])
     assert fear["after"]["excess"] < fear["before"]["excess"]
-
-
-def test_compare_names_every_method_and_why_one_cannot(run: Run) -> None:
-    code, out, _ = run("compare", "hedger")
-    assert code == 0
-    assert "cannot" in out
-    records = json.loads(run("compare", "hedger", "--json")[1])
-    assert all(record["refused"] for record in records if "refused" in record)
-    assert {"isolated", "scenario_grid", "tail_risk"} <= {record["method"] for record in records}
 
 
 @pytest.mark.parametrize(

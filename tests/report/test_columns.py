@@ -8,13 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from crossmargin.files.parameters import read_parameters
-from crossmargin.files.sample import sample_book, sample_market
-from crossmargin.margin.comparison import Refusal, answers
+from crossmargin.margin.comparison import Refusal
 from crossmargin.margin.method import Component, Requirement
-from crossmargin.margin.methods import METHODS
 from crossmargin.report.columns import Column, fitting, table
-from crossmargin.report.table import account_table, comparison_table, requirements_table
+from crossmargin.report.table import comparison_table, requirements_table
 
 
 def printed(width: int, drawn: object) -> str:
@@ -90,14 +87,3 @@ def test_forty_methods_do_not_overflow(width: int) -> None:
         assert cell in text
     assert "…" not in text
     assert ("venue_rulebook_7" in text) == (width >= 500)
-
-
-def test_one_account_under_every_method_says_why_not() -> None:
-    book = tuple(portfolio for portfolio in sample_book() if portfolio.account == "hedger")
-    market = sample_market()
-    found = [answers(book, market, method, read_parameters(method))[0] for method in METHODS.values()]
-    text = printed(300, account_table(found, 300))
-    refused = [answer for answer in found if isinstance(answer, Refusal)]
-    assert refused
-    for answer in refused:
-        assert answer.reason in text

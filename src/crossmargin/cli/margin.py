@@ -14,7 +14,6 @@ from crossmargin.margin.method import Requirement
 from crossmargin.margin.methods import method_named
 from crossmargin.margin.requirements import each_requirement
 from crossmargin.report.table import (
-    account_table,
     comparison_table,
     explanation_tree,
     requirement_record,
@@ -84,27 +83,6 @@ def demo(*, report: Path = Path("crossmargin-demo.html"), clearing: bool = False
     console.print(comparison_table(found, console.width))
     write_report(report, "Sample book", book, market, "scenario_grid", found)
     console.print(f"report: {report}", soft_wrap=True)
-
-
-@app.command
-def compare(account: str, *, book: Path | None = None, given: Given = DEFAULT, json: bool = False) -> None:
-    """State what every method asks of ACCOUNT, the cheapest first; a method that cannot hold it says why.
-
-    Parameters
-    ----------
-    account
-        Name of the account.
-    book
-        Its book; the embedded sample where not given.
-    json
-        Print records instead of a table.
-    """
-    found = every_method((account_of(book, account),), given.snapshot(), given.as_of, quiet=json)
-    answers = [answer for row in found.values() for answer in row]
-    if json:
-        write_json([_record(answer) for answer in answers])
-    else:
-        console.print(account_table(answers, console.width))
 
 
 @app.command

@@ -64,30 +64,6 @@ def comparison_table(found: Mapping[str, Sequence[Requirement | Refusal]], width
     return table(columns, width, title="initial requirement, USD")
 
 
-def account_table(answers: Sequence[Requirement | Refusal], width: int) -> Table:
-    """Return one row per method for one account, the cheapest first; a method that cannot hold it says why."""
-    rows = sorted(answers, key=lambda a: (isinstance(a, Refusal), getattr(a, "initial", 0.0), a.method))
-    columns = (
-        Column(heading="method", cells=[answer.method for answer in rows], words=True),
-        Column(heading="initial", cells=[_initial(answer) for answer in rows]),
-        Column(heading="excess", cells=["" if isinstance(a, Refusal) else _usd(a.excess) for a in rows]),
-        Column(
-            heading="maintenance",
-            cells=["" if isinstance(a, Refusal) else _usd(a.maintenance) for a in rows],
-            importance=1,
-        ),
-        Column(
-            heading="why",
-            cells=[a.reason if isinstance(a, Refusal) else a.worst_scenario for a in rows],
-            importance=2,
-            words=True,
-            fills=True,
-        ),
-    )
-    title = f"{rows[0].account} · under every method · USD" if rows else None
-    return table(columns, width, title=title)
-
-
 def _initial(answer: Requirement | Refusal) -> str:
     return "cannot" if isinstance(answer, Refusal) else _usd(answer.initial)
 

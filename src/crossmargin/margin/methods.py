@@ -3,12 +3,19 @@
 from typing import Any
 
 from crossmargin.errors import InputError
-from crossmargin.margin import derive_pmrm, derive_pmrm2, isolated, scenario_grid, tail_risk
+from crossmargin.margin import derive_pmrm, derive_pmrm2, isolated, mango, scenario_grid, tail_risk
 from crossmargin.margin.method import Method
 
 METHODS: dict[str, Method[Any]] = {
     method.name: method
-    for method in (derive_pmrm.METHOD, derive_pmrm2.METHOD, isolated.METHOD, scenario_grid.METHOD, tail_risk.METHOD)
+    for method in (
+        derive_pmrm.METHOD,
+        derive_pmrm2.METHOD,
+        isolated.METHOD,
+        mango.METHOD,
+        scenario_grid.METHOD,
+        tail_risk.METHOD,
+    )
 }
 
 OWN_METHODS = ("isolated", "scenario_grid", "tail_risk")

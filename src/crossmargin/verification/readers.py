@@ -17,6 +17,7 @@ from crossmargin.verification import (
     derive_srm,
     dydx_v4,
     grappa_cross_margin,
+    mango_v4,
     percolator_waterfall,
     span16,
 )
@@ -31,6 +32,7 @@ READERS: dict[str, Callable[[Path], Tally]] = {
     "derive_srm": derive_srm.verify,
     "dydx_v4": dydx_v4.verify,
     "grappa_cross_margin": grappa_cross_margin.verify,
+    "mango_v4": mango_v4.verify,
     "percolator_waterfall": percolator_waterfall.verify,
     "span16": span16.verify,
 }

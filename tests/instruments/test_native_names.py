@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Future, Option
 from crossmargin.instruments.native_names import MarketKind, native_name, parse_instrument_name, parse_native
+from crossmargin.instruments.specifications import Terms
 from crossmargin.instruments.symbols import parse_contract
 
 SPOT, DERIVATIVE = MarketKind.SPOT, MarketKind.DERIVATIVE
@@ -173,5 +174,6 @@ def test_a_drawn_contract_comes_back_from_its_native_name(data: st.DataObject) -
     option = f"-{data.draw(DAYS)}-{data.draw(STRIKES)}-{data.draw(st.sampled_from('CP'))}"
     dated = f"-{data.draw(DAYS)}"
     ending = data.draw(st.sampled_from(["", option] if venue == "derive" else ["", dated, option]))
-    contract = parse_contract(f"{venue}:{pair}{ending}")
-    assert parse_native(venue, native_name(contract), DERIVATIVE) == contract
+    # sizes are given: not every drawn coin has one on record
+    contract = parse_contract(f"{venue}:{pair}{ending}", Terms())
+    assert parse_native(venue, native_name(contract), DERIVATIVE, Terms()) == contract

@@ -13,9 +13,10 @@ from crossmargin.errors import InputError
 from crossmargin.files.book_tables import AccountRow, BalanceRow, BookTables, OrderRow, PositionRow, read_tables
 from crossmargin.instruments.contracts import Contract, Future, Payoff, Perpetual
 from crossmargin.instruments.native_names import parse_instrument_name
+from crossmargin.instruments.specifications import Terms
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Balance, Order, Portfolio, Position, Side
-from crossmargin.units import AccountId, Currency, Venue
+from crossmargin.units import AccountId, Currency, InstrumentId, Venue
 
 Unit = Literal["contracts", "coin", "usd"]
 R = TypeVar("R", BalanceRow, PositionRow, OrderRow)
@@ -46,7 +47,12 @@ class Book(Sequence[Portfolio]):
         return self.portfolios[place]
 
 
-def read_book(path: str | Path, *, market: MarketSnapshot | None = None) -> Book:
+def read_book(
+    path: str | Path,
+    *,
+    market: MarketSnapshot | None = None,
+    instruments: Mapping[InstrumentId, Contract] | None = None,
+) -> Book:
     """Return the book at `path`, one portfolio per account in the order of its accounts.
 
     Parameters
@@ -55,13 +61,15 @@ def read_book(path: str | Path, *, market: MarketSnapshot | None = None) -> Book
         JSON, Excel, a CSV with a column ``kind``, or a folder of CSV or Parquet files.
     market
         Prices for quantities whose `unit` needs one: coins of an inverse contract, dollars of any other.
+    instruments
+        Contracts with terms of their own (`read_instrument_records`), which go before those on record.
 
     Raises
     ------
     InputError
         If the book is missing or breaks the schema; the message names table, row and finding.
     """
-    return portfolios(read_tables(Path(path)), market)
+    return portfolios(read_tables(Path(path)), market, instruments)
 
 
 def write_book(book: Sequence[Portfolio], path: str | Path) -> None:
@@ -69,7 +77,11 @@ def write_book(book: Sequence[Portfolio], path: str | Path) -> None:
     Path(path).write_bytes(msgspec.json.format(msgspec.json.encode(book_tables(book)), indent=1))
 
 
-def portfolios(tables: BookTables, market: MarketSnapshot | None = None) -> Book:
+def portfolios(
+    tables: BookTables,
+    market: MarketSnapshot | None = None,
+    instruments: Mapping[InstrumentId, Contract] | None = None,
+) -> Book:
     """Return one portfolio per account of `tables`."""
     accounts: dict[AccountId, AccountRow] = {}
     for number, row in enumerate(tables.accounts, start=1):
@@ -85,7 +97,8 @@ def portfolios(tables: BookTables, market: MarketSnapshot | None = None) -> Book
 
     def contract(name: str) -> Contract:
         if name not in contracts:
-            contracts[name] = parse_instrument_name(name)
+            given = instruments.get(parse_instrument_name(name, Terms()).id) if instruments else None
+            contracts[name] = given or parse_instrument_name(name)
         return contracts[name]
 
     balances = _grouped("balances", tables.balances, accounts, _balance)

@@ -11,6 +11,7 @@ from typing import Literal
 from crossmargin.errors import InputError, MarketDataError
 from crossmargin.files.market_tables import IndexRow, MarketTables, QuoteRow, nanoseconds, tables_at
 from crossmargin.instruments.contracts import Contract, Future, Option, Payoff
+from crossmargin.instruments.specifications import Terms
 from crossmargin.instruments.symbols import parse_contract
 from crossmargin.market.forward_curve import ForwardCurve
 from crossmargin.market.quality import Quote, QuoteRules, judge
@@ -18,6 +19,8 @@ from crossmargin.market.snapshot import Finding, MarketSnapshot, Price, Quality
 from crossmargin.market.vol_surface import Smile, VolSurface
 from crossmargin.pricing.surface import fit_surface
 from crossmargin.units import USD, Currency, InstrumentId
+
+_ANY_SIZE = Terms()  # a quote is per coin: the size of its contract matters to a position only
 
 __all__ = ["IndexRow", "MarketTables", "QuoteRow", "read_market", "snapshot"]
 
@@ -92,7 +95,7 @@ def snapshot(
         findings += found
         if price is not None:
             index[currency] = price
-    contracts = [(parse_contract(row.instrument), row) for row in tables.quotes]
+    contracts = [(parse_contract(row.instrument, _ANY_SIZE), row) for row in tables.quotes]
     marks: dict[InstrumentId, Price] = {}
     for contract, row in contracts:
         if contract.id in marks:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from crossmargin.errors import InputError
 from crossmargin.instruments import native_grammar as grammar
 from crossmargin.instruments.contracts import Contract, Future, Option, Payoff, Perpetual, Spot
+from crossmargin.instruments.specifications import Terms
 from crossmargin.instruments.symbols import parse_contract
 
 
@@ -20,7 +21,7 @@ class MarketKind(enum.Enum):
     DERIVATIVE = "derivative"
 
 
-def parse_native(venue: str, name: str, kind: MarketKind | None = None) -> Contract:
+def parse_native(venue: str, name: str, kind: MarketKind | None = None, terms: Terms | None = None) -> Contract:
     """Return the contract that `venue` calls `name`.
 
     Parameters
@@ -31,6 +32,8 @@ def parse_native(venue: str, name: str, kind: MarketKind | None = None) -> Contr
         The venue's name, to the letter.
     kind : MarketKind, optional
         Binance and Bybit call the spot pair and the linear perpetual alike, ``BTCUSDT``; there it must be given.
+    terms : Terms, optional
+        Size, tick and lot as the venue states them; otherwise those on record.
 
     Raises
     ------
@@ -48,7 +51,7 @@ def parse_native(venue: str, name: str, kind: MarketKind | None = None) -> Contr
         raise InputError(f"a venue with native names must be one of {', '.join(_PARSERS)}, was {venue!r}")
     try:
         symbol = _PARSERS[venue](name, kind)
-        contract = parse_contract(f"{venue}:{symbol}") if symbol else None
+        contract = parse_contract(f"{venue}:{symbol}", terms) if symbol else None
     except InputError as error:
         raise InputError(f"{name!r} of {venue} is no known instrument: {error}") from error
     if contract is None or native_name(contract) != name:
@@ -80,8 +83,10 @@ def native_name(contract: Contract) -> str:
     return name
 
 
-def parse_instrument_name(text: str) -> Contract:
+def parse_instrument_name(text: str, terms: Terms | None = None) -> Contract:
     """Return the contract named by a canonical id or by ``venue:native``; ``venue.spot:`` says the kind.
+
+    Its size, tick and lot are `terms`, or those on record.
 
     Examples
     --------
@@ -94,11 +99,11 @@ def parse_instrument_name(text: str) -> Contract:
     venue, _, kind = venue.partition(".")
     native = colon and venue in _PARSERS and ("/" not in name or kind)
     if not native:
-        return parse_contract(text)
+        return parse_contract(text, terms)
     kinds = {member.value: member for member in MarketKind}
     if kind and kind not in kinds:
         raise InputError(f"a kind of market must be spot or derivative, was {kind!r} in {text!r}")
-    return parse_native(venue, name, kinds.get(kind))
+    return parse_native(venue, name, kinds.get(kind), terms)
 
 
 def _deribit(contract: Contract) -> str | None:

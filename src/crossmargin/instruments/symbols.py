@@ -21,7 +21,7 @@ from crossmargin.instruments.contracts import (
     Perpetual,
     Spot,
 )
-from crossmargin.instruments.specifications import terms
+from crossmargin.instruments.specifications import Terms, published_terms
 from crossmargin.units import NANOSECONDS_PER_SECOND, Currency, InstrumentId, Venue
 
 _TICKER = r"[A-Z0-9][A-Z0-9._$]*"
@@ -52,13 +52,14 @@ def parse_instrument(text: str) -> Instrument:
     return parse_contract(text)
 
 
-def parse_contract(text: str) -> Contract:
-    """Return the contract named by a canonical id.
+def parse_contract(text: str, terms: Terms | None = None) -> Contract:
+    """Return the contract named by a canonical id, with `terms` or those that its venue has published.
 
     Raises
     ------
     InputError
-        If `text` is not of the form ``venue:BASE/QUOTE[:SETTLE[-YYMMDD[-STRIKE-C|P]]]`` or its date does not exist.
+        If `text` is not of the form ``venue:BASE/QUOTE[:SETTLE[-YYMMDD[-STRIKE-C|P]]]``, its date does not exist, or
+        its size is not known.
     """
     match = _CANONICAL.fullmatch(text)
     if match is None:
@@ -72,14 +73,14 @@ def parse_contract(text: str) -> Contract:
         settle=Currency(part["settle"] or part["quote"]),
     )
     if part["settle"] is None:
-        return _with_terms(Spot(**names), "spot")
+        return _with_terms(Spot(**names), "spot", terms)
     if part["expiry"] is None:
-        return _with_terms(Perpetual(**names), "perpetual")
+        return _with_terms(Perpetual(**names), "perpetual", terms)
     expiry_ns = _expiry_ns(part["expiry"], text)
     if part["strike"] is None:
-        return _with_terms(Future(**names, expiry_ns=expiry_ns), "future")
+        return _with_terms(Future(**names, expiry_ns=expiry_ns), "future", terms)
     strike, kind = Decimal(part["strike"]), OptionType(part["type"])
-    return _with_terms(Option(**names, expiry_ns=expiry_ns, strike=strike, option_type=kind), "option")
+    return _with_terms(Option(**names, expiry_ns=expiry_ns, strike=strike, option_type=kind), "option", terms)
 
 
 class _Names(TypedDict):
@@ -90,8 +91,8 @@ class _Names(TypedDict):
     settle: Currency
 
 
-def _with_terms(contract: Contract, kind: str) -> Contract:
-    found = terms(contract.venue, kind, contract.payoff, contract.base)
+def _with_terms(contract: Contract, kind: str, known: Terms | None) -> Contract:
+    found = known or published_terms(contract.venue, kind, contract.payoff, contract.base)
     return dataclasses.replace(
         contract, contract_size=found.contract_size, tick_size=found.tick_size, lot_size=found.lot_size
     )

@@ -3,12 +3,21 @@
 from typing import Any
 
 from crossmargin.errors import InputError
-from crossmargin.margin import derive_pmrm, derive_pmrm2, isolated, mango, scenario_grid, tail_risk
+from crossmargin.margin import (
+    binance_futures,
+    derive_pmrm,
+    derive_pmrm2,
+    isolated,
+    mango,
+    scenario_grid,
+    tail_risk,
+)
 from crossmargin.margin.method import Method
 
 METHODS: dict[str, Method[Any]] = {
     method.name: method
     for method in (
+        binance_futures.METHOD,
         derive_pmrm.METHOD,
         derive_pmrm2.METHOD,
         isolated.METHOD,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crossmargin.errors import InputError
 from crossmargin.verification import (
+    binance_freqtrade,
     bitmex_adl,
     derive_auction,
     derive_pmrm1,
@@ -24,6 +25,7 @@ from crossmargin.verification import (
 from crossmargin.verification.tally import Tally
 
 READERS: dict[str, Callable[[Path], Tally]] = {
+    "binance_freqtrade": binance_freqtrade.verify,
     "bitmex_adl": bitmex_adl.verify,
     "derive_auction": derive_auction.verify,
     "derive_liquidation": derive_pmrm1.verify_liquidation,

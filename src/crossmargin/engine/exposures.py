@@ -256,14 +256,18 @@ class Exposures:
         equity, maintenance = self._in_transition(account, book, result)
         return Health(equity + credit, initial, maintenance, self.worth(book))
 
-    def equity_for_new_risk(self, account: str, book: Book) -> float:
-        """Return equity without what cannot be trusted now: coins whose index price is stale or at its bound."""
-        trusted = book.copy()
-        for name, amount in book.cash.items():
-            if amount > 0.0 and self.index_quality(name) != GOOD:
-                del trusted.cash[name]
+    def excess_for_new_risk(self, account: str, book: Book) -> float:
+        """Return equity that may back new risk less initial margin, in USD, under the newest parameters.
+
+        Coins whose index price is stale or at its bound count for nothing in this equity.
+        """
+        result = self.requirement(account, book)
+        trusted = {name: cash for name, cash in book.cash.items() if cash <= 0.0 or self.index_quality(name) == GOOD}
+        equity = result.equity
+        if len(trusted) < len(book.cash):
+            equity = self.requirement(account, Book(trusted, book.positions)).equity
         credit = float(self._state.accounts[account].credit_line)
-        return self.requirement(account, trusted).equity + credit
+        return equity + credit - result.initial - self._open_interest_add_on(book)
 
     def delta(self, account: str, instrument_id: str) -> float:
         """Return the USD profit of one contract per +100 % of its underlying; 0 under a rulebook of formulas."""

@@ -145,16 +145,10 @@ def can_carry(house: House, account: str, book: Book, more: list[Fill]) -> No | 
             trial = book.copy()
             for fill in itertools.chain.from_iterable(chosen):
                 apply_fill(house, trial, fill)
-            worst = min(worst, excess(house, account, trial))
+            worst = min(worst, house.exposures.excess_for_new_risk(account, trial))
             if worst < 0.0:
                 return No(Refusal.INSUFFICIENT_MARGIN, f"short of {-worst:.2f} USD")
     return None
-
-
-def excess(house: House, account: str, book: Book) -> float:
-    """Return equity that may back new risk less initial margin, in USD."""
-    health = house.exposures.examine(account, book)
-    return house.exposures.equity_for_new_risk(account, book) - health.initial
 
 
 def apply_fill(house: House, book: Book, fill: Fill) -> None:

@@ -22,7 +22,7 @@ from crossmargin.margin.requirements import requirements
 from crossmargin.margin.venue_accounts import by_venue, exposures
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
-from crossmargin.report.comparison import compared_table, comparison_figure, comparison_record
+from crossmargin.report.comparison import compared_notes, compared_table, comparison_figure, comparison_record
 from crossmargin.units import Currency
 
 
@@ -72,6 +72,8 @@ def compare(
         grouped.setdefault(row.account, []).append(row)
     for name, own in grouped.items():
         console.print(compared_table(name, own))
+        for note in compared_notes(own):
+            console.print(note, highlight=False, soft_wrap=True)
 
 
 @app.command

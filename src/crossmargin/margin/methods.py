@@ -5,6 +5,7 @@ from typing import Any
 from crossmargin.errors import InputError
 from crossmargin.margin import (
     binance_futures,
+    deribit_portfolio,
     derive_pmrm,
     derive_pmrm2,
     isolated,
@@ -18,6 +19,7 @@ METHODS: dict[str, Method[Any]] = {
     method.name: method
     for method in (
         binance_futures.METHOD,
+        deribit_portfolio.METHOD,
         derive_pmrm.METHOD,
         derive_pmrm2.METHOD,
         isolated.METHOD,

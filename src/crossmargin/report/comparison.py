@@ -11,12 +11,11 @@ from crossmargin.margin.comparison import ComparisonRow, Refusal
 
 
 def compared_table(account: str, rows: Sequence[ComparisonRow]) -> Table:
-    """Return one account under every method, the cheapest first, then those that cannot hold it and why."""
+    """Return one account under every method that can hold it, the cheapest first."""
     table = Table(title=account, title_justify="left")
     table.add_column("method", no_wrap=True)
     for heading in ("initial", "excess", "usage", "distance", "benefit"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("differs most in", overflow="fold")
     held = [row for row in rows if not isinstance(row.answer, Refusal)]
     for row in sorted(held, key=_initial):
         answer = row.answer
@@ -28,13 +27,18 @@ def compared_table(account: str, rows: Sequence[ComparisonRow]) -> Table:
             f"{100 * answer.margin_usage:,.1f} %" if math.isfinite(answer.margin_usage) else "∞",
             "none found" if row.distance is None else f"{100 * row.distance:+.1f} %",
             "-" if row.benefit is None else f"{row.benefit:,.0f}",
-            "" if row.why is None else f"{row.why[0]} {row.why[1]:+,.0f}",
             style="bold red" if answer.equity < answer.maintenance else None,
         )
-    for row in rows:
-        if isinstance(row.answer, Refusal):
-            table.add_row(row.method, "cannot", "", "", "", "", row.answer.reason, style="dim")
     return table
+
+
+def compared_notes(rows: Sequence[ComparisonRow]) -> list[str]:
+    """Return why the methods differ, in one line each, then which cannot hold the account and for what reason."""
+    notes = [f"{row.method}: {row.why[0]} {row.why[1]:+,.0f}" for row in rows if row.why is not None]
+    notes = (
+        [f"differs most from scenario_grid in  {notes[0]}", *(f"{'':35} {note}" for note in notes[1:])] if notes else []
+    )
+    return notes + [f"cannot: {row.answer.reason}" for row in rows if isinstance(row.answer, Refusal)]
 
 
 def comparison_record(row: ComparisonRow) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from crossmargin.errors import InputError
 from crossmargin.verification import (
     binance_freqtrade,
     bitmex_adl,
+    deribit_pm,
     derive_auction,
     derive_pmrm1,
     derive_pmrm2,
@@ -27,6 +28,7 @@ from crossmargin.verification.tally import Tally
 READERS: dict[str, Callable[[Path], Tally]] = {
     "binance_freqtrade": binance_freqtrade.verify,
     "bitmex_adl": bitmex_adl.verify,
+    "deribit_pm": deribit_pm.verify,
     "derive_auction": derive_auction.verify,
     "derive_liquidation": derive_pmrm1.verify_liquidation,
     "derive_pmrm1": derive_pmrm1.verify,

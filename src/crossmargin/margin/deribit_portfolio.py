@@ -4,8 +4,8 @@ Each settlement currency is a pool of its own, and everything is counted in its 
 
 ``risk matrix = worst case + roll shock + delta shock``, ``initial = risk matrix + open orders``,
 ``maintenance = 0.8 risk matrix`` (docs.deribit.com private/pme/simulate, with its response examples;
-support.deribit.com 25944756247837). Correlation contingency, the market-maker protection margin and the vega contingency of the white paper
-are not published in full and are not here: docs/methods/deribit_portfolio.md.
+support.deribit.com 25944756247837). Correlation contingency, the market-maker protection margin and the vega
+contingency of the white paper are not published in full and are not here: docs/methods/deribit_portfolio.md.
 """
 
 import math

@@ -13,10 +13,11 @@ import numpy as np
 
 from crossmargin.errors import MarketDataError
 from crossmargin.instruments.contracts import DOLLAR_COINS
+from crossmargin.margin.account_greeks import CoinGreeks, coin_greeks, held_quantities
 from crossmargin.margin.comparison import Refusal, answers
-from crossmargin.margin.exposure import net_quantities
 from crossmargin.margin.method import Method, P, Requirement
 from crossmargin.margin.requirements import held_instruments, risk_for
+from crossmargin.margin.ring_fence import account_requirement
 from crossmargin.margin.what_if import Change, MarginBenefit, Reduction, margin_benefit, moved, reductions
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
@@ -50,8 +51,12 @@ class AccountProfile:
     pnl, excess, cushion : arrays of shape (n_vols, n_prices)
         Profit; equity less initial; equity less maintenance, which is 0 on the liquidation boundary.
     initial, maintenance : arrays of shape (n_prices,)
-    delta_usd
-        Profit per +100 % by underlying; balances included.
+    pnl_by_coin
+        Profit of what depends on each coin, over the same grid.
+    greeks
+        By coin; balances included.
+    now
+        The answer at no move; `unordered` is the one without open orders.
     """
 
     price_moves: FloatArray
@@ -61,7 +66,10 @@ class AccountProfile:
     cushion: FloatArray
     initial: FloatArray
     maintenance: FloatArray
-    delta_usd: tuple[tuple[Currency, float], ...]
+    pnl_by_coin: tuple[tuple[Currency, FloatArray], ...]
+    greeks: tuple[CoinGreeks, ...]
+    now: Requirement
+    unordered: Requirement
     liquidation: Liquidation | None
     benefit: MarginBenefit
     reductions: tuple[Reduction, ...]
@@ -70,6 +78,11 @@ class AccountProfile:
     def flat_vol_pnl(self) -> FloatArray:
         """Profit along prices with vols unchanged."""
         return np.asarray(self.pnl[_FLAT_VOL])
+
+    @property
+    def flat_vol_excess(self) -> FloatArray:
+        """Excess along prices with vols unchanged."""
+        return np.asarray(self.excess[_FLAT_VOL])
 
 
 def profiles(
@@ -98,7 +111,8 @@ def profiles(
             margin_benefit(filled, market, risk, method, parameters),
             reductions(filled, market, risk, method, parameters),
         )
-        yield _profile(book, column, dense, market, advice)
+        unordered = account_requirement(filled, market, risk, method, parameters)
+        yield _profile(book, column, dense, market, advice, unordered)
 
 
 def _refused(column: tuple[Requirement | Refusal, ...]) -> bool:
@@ -111,11 +125,15 @@ def _profile(
     dense: RiskArray,
     market: MarketSnapshot,
     advice: tuple[MarginBenefit, tuple[Reduction, ...]],
+    unordered: Requirement,
 ) -> AccountProfile:
     asked = [answer for answer in column if isinstance(answer, Requirement)]
     moves = np.linspace(COARSE_MOVES[0], COARSE_MOVES[-1], 2 * PRICE_STEPS + 1)
     # the grid runs price by price, vol by vol within
-    pnl = _book_pnl(book, dense).reshape(moves.size, len(VOL_MOVES)).T
+    by_coin = {
+        coin: profit.reshape(moves.size, len(VOL_MOVES)).T for coin, profit in sorted(_book_pnl(book, dense).items())
+    }
+    pnl = np.sum([*by_coin.values(), np.zeros((len(VOL_MOVES), moves.size))], axis=0)
     equity, initial, maintenance = (
         np.interp(moves, COARSE_MOVES, [getattr(answer, name) for answer in asked])
         for name in ("equity", "initial", "maintenance")
@@ -130,34 +148,23 @@ def _profile(
         cushion=cushion,
         initial=initial,
         maintenance=maintenance,
-        delta_usd=_deltas(book, dense),
+        pnl_by_coin=tuple((coin, profit) for coin, profit in by_coin.items() if coin not in DOLLAR_COINS),
+        greeks=coin_greeks(book, dense, market),
+        now=asked[COARSE_MOVES.index(0.0)],
+        unordered=unordered,
         liquidation=_nearest(moves, cushion[_FLAT_VOL], _daily_vol(book, market)),
         benefit=advice[0],
         reductions=advice[1],
     )
 
 
-def _quantities(book: Portfolio) -> dict[str, float]:
-    held: dict[str, float] = {str(name): quantity for name, quantity in net_quantities(book.positions).items()}
-    for balance in book.balances:
-        held[balance.currency] = held.get(balance.currency, 0.0) + balance.amount
-    return dict(sorted(held.items()))
-
-
-def _book_pnl(book: Portfolio, dense: RiskArray) -> FloatArray:
-    pnl: FloatArray = np.zeros(dense.scenarios.size)
-    for name, quantity in _quantities(book).items():
-        pnl = pnl + quantity * dense.row(name)
-    return pnl
-
-
-def _deltas(book: Portfolio, dense: RiskArray) -> tuple[tuple[Currency, float], ...]:
-    deltas: dict[Currency, float] = {}
-    for name, quantity in _quantities(book).items():
-        row = dense.row_number(name)
-        coin = dense.instruments[row].underlying
-        deltas[coin] = deltas.get(coin, 0.0) + quantity * float(dense.delta[row])
-    return tuple((coin, delta) for coin, delta in sorted(deltas.items()) if coin not in DOLLAR_COINS)
+def _book_pnl(book: Portfolio, dense: RiskArray) -> dict[Currency, FloatArray]:
+    """Profit by underlying; they sum to the book's."""
+    found: dict[Currency, FloatArray] = {}
+    for name, quantity in held_quantities(book).items():
+        coin = dense.instruments[dense.row_number(name)].underlying
+        found[coin] = found.get(coin, np.zeros(dense.scenarios.size)) + quantity * dense.row(name)
+    return found
 
 
 def _nearest(moves: FloatArray, cushion: FloatArray, daily_vol: float | None) -> Liquidation | None:

@@ -251,6 +251,8 @@ class Reduction:
     """Contracts to trade, signed."""
     released: float
     """Excess gained; negative where the position hedges."""
+    initial: float
+    """Initial requirement that is left."""
 
 
 def reductions(
@@ -277,8 +279,8 @@ def reductions(
         trade = -share * quantity
         if trade:
             later = traded(portfolio, contracts[name], trade, market)
-            released = account_requirement(later, market, risk, method, parameters).excess - now
-            found.append(Reduction(instrument=name, quantity=trade, released=released))
+            after = account_requirement(later, market, risk, method, parameters)
+            found.append(Reduction(instrument=name, quantity=trade, released=after.excess - now, initial=after.initial))
     return tuple(sorted(found, key=lambda reduction: (-reduction.released, reduction.instrument)))
 
 

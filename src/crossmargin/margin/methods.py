@@ -6,6 +6,7 @@ from crossmargin.errors import InputError
 from crossmargin.margin import (
     binance_futures,
     deribit_portfolio,
+    deribit_standard,
     derive_pmrm,
     derive_pmrm2,
     isolated,
@@ -20,6 +21,7 @@ METHODS: dict[str, Method[Any]] = {
     for method in (
         binance_futures.METHOD,
         deribit_portfolio.METHOD,
+        deribit_standard.METHOD,
         derive_pmrm.METHOD,
         derive_pmrm2.METHOD,
         isolated.METHOD,

@@ -5,8 +5,8 @@ import math
 from dataclasses import dataclass
 
 from crossmargin.errors import InputError
-from crossmargin.instruments.contracts import Contract, Perpetual, Spot
-from crossmargin.units import AccountId, Currency, Venue
+from crossmargin.instruments.contracts import Contract, Future, Perpetual, Spot
+from crossmargin.units import SMALLEST_PRICE, AccountId, Currency, Venue
 
 
 class Side(enum.Enum):
@@ -55,8 +55,8 @@ class Position:
         price = self.entry_price
         if price is not None and not (math.isfinite(price) and price >= 0.0):
             raise InputError(f"an entry price must be finite and not negative, was {price} for {self.instrument.id}")
-        if price == 0.0 and isinstance(self.instrument, Perpetual | Spot):
-            raise InputError(f"an entry price must be positive, was 0 for {self.instrument.id}")
+        if price is not None and price < SMALLEST_PRICE and isinstance(self.instrument, Perpetual | Future | Spot):
+            raise InputError(f"an entry price must be positive, was {price:g} for {self.instrument.id}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class Order:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.quantity) and self.quantity > 0.0):
             raise InputError(f"an order's quantity must be positive, was {self.quantity} of {self.instrument.id}")
-        if not (math.isfinite(self.price) and self.price > 0.0):
+        if not (math.isfinite(self.price) and self.price >= SMALLEST_PRICE):
             raise InputError(f"an order's price must be positive, was {self.price} for {self.instrument.id}")
 
     @property

@@ -26,6 +26,11 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 USD = Currency("USD")
 """The numeraire: every analytic amount is in it unless its name says otherwise."""
 
+LARGEST_NUMBER = 1e15
+"""No price, quantity or parameter is larger; beyond it products of them lose their meaning, then overflow."""
+SMALLEST_PRICE = 1e-18
+"""No coin trades below it; what divides by less overflows."""
+
 NANOSECONDS_PER_SECOND = 1_000_000_000
 NANOSECONDS_PER_DAY = 86_400 * NANOSECONDS_PER_SECOND
 DAYS_PER_YEAR = 365.0

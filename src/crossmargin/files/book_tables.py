@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import polars as pl
 
 from crossmargin.errors import InputError
+from crossmargin.units import LARGEST_NUMBER
+
+Number = Annotated[float, msgspec.Meta(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
 
 
 class _Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +29,7 @@ class BalanceRow(_Row, frozen=True, kw_only=True):
     """One balance; negative is borrowed."""
 
     currency: str
-    amount: float
+    amount: Number
     venue: str | None = None
     chain: str | None = None
 
@@ -35,8 +38,8 @@ class PositionRow(_Row, frozen=True, kw_only=True):
     """One position, long > 0; quantity in contracts unless `unit` says base coins or US dollars."""
 
     instrument: str
-    quantity: float
-    entry_price: float | None = None
+    quantity: Number
+    entry_price: Number | None = None
     isolated_group: str | None = None
     unit: Literal["contracts", "coin", "usd"] = "contracts"
 
@@ -46,8 +49,8 @@ class OrderRow(_Row, frozen=True, kw_only=True):
 
     instrument: str
     side: Literal["buy", "sell"]
-    quantity: float
-    price: float
+    quantity: Number
+    price: Number
     reduce_only: bool = False
 
 

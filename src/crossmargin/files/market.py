@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime as dt
-import math
 import statistics
 from collections import defaultdict
 from pathlib import Path
@@ -18,9 +17,11 @@ from crossmargin.market.quality import Quote, QuoteRules, judge
 from crossmargin.market.snapshot import Finding, MarketSnapshot, Price, Quality
 from crossmargin.market.vol_surface import Smile, VolSurface
 from crossmargin.pricing.surface import fit_surface
-from crossmargin.units import USD, Currency, InstrumentId
+from crossmargin.units import LARGEST_NUMBER, SMALLEST_PRICE, USD, Currency, InstrumentId
 
 _ANY_SIZE = Terms()  # a quote is per coin: the size of its contract matters to a position only
+
+LARGEST_VOL = 100.0  # 10,000 % a year is the most that is believed
 
 __all__ = ["IndexRow", "MarketTables", "QuoteRow", "read_market", "snapshot"]
 
@@ -189,7 +190,7 @@ def _surfaces(
         forward, strike = curves[contract.base].forward(contract.expiry_ns), contract.strike_float
         smile = vols[contract.base][contract.expiry_ns]
         if strike not in smile or contract.is_call == (strike >= forward):
-            smile[strike] = _positive(row.mark_vol, "mark_vol", contract)
+            smile[strike] = _positive(row.mark_vol, "mark_vol", contract, most=LARGEST_VOL)
     return {
         currency: VolSurface(
             time_ns=time_ns,
@@ -210,18 +211,18 @@ def _smile(expiry_ns: int, quotes: dict[float, float], curve: ForwardCurve) -> S
 
 
 def _finite(value: float, name: str, contract: Contract) -> float:
-    if not math.isfinite(value):
+    if not abs(value) <= LARGEST_NUMBER:
         raise MarketDataError(f"{name} must be finite, was {value} for {contract.id}")
     return value
 
 
-def _positive(value: float, name: str, contract: Contract) -> float:
-    if not (math.isfinite(value) and value > 0.0):
+def _positive(value: float, name: str, contract: Contract, most: float = LARGEST_NUMBER) -> float:
+    if not SMALLEST_PRICE <= value <= most:
         raise MarketDataError(f"{name} must be finite and positive, was {value} for {contract.id}")
     return value
 
 
 def _not_negative(value: float, name: str, contract: Contract) -> float:
-    if not (math.isfinite(value) and value >= 0.0):
+    if not 0.0 <= value <= LARGEST_NUMBER:
         raise MarketDataError(f"{name} must be finite and not negative, was {value} for {contract.id}")
     return value

@@ -9,6 +9,7 @@ import msgspec
 
 from crossmargin.errors import InputError
 from crossmargin.margin.method import Method, Parameters
+from crossmargin.units import LARGEST_NUMBER
 
 P = TypeVar("P", bound=Parameters)
 
@@ -39,9 +40,23 @@ def read_parameters(method: Method[P], as_of: str | None = None) -> P:
 def parse_parameters(method: Method[P], text: str, where: str) -> P:
     """Return the parameters written in the TOML `text`; `where` names it in errors."""
     try:
-        return msgspec.convert(tomllib.loads(text), type=method.parameters)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        table = tomllib.loads(text)
+        _refuse_unusable(table, where)
+        return msgspec.convert(table, type=method.parameters)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as error:
         raise InputError(f"{where} must hold the parameters of {method.name}: {error}") from error
+
+
+def _refuse_unusable(value: object, where: str) -> None:
+    """Refuse NaN, infinities and numbers too large to multiply, wherever they stand."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            _refuse_unusable(one, f"{where}, {key}")
+    elif isinstance(value, list):
+        for place, one in enumerate(value, start=1):
+            _refuse_unusable(one, f"{where} [{place}]")
+    elif isinstance(value, float | int) and not abs(value) <= LARGEST_NUMBER:
+        raise InputError(f"a parameter must be a number up to {LARGEST_NUMBER:g}, was {value} in {where}")
 
 
 def _folder(method_name: str) -> Traversable:

@@ -120,6 +120,9 @@ class Future(_Contract):
     expiry_ns: int
 
 
+LARGEST_STRIKE = 1e15
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option(_Contract):
     """A European option on the price of the base at `expiry_ns`, paid for when bought."""
@@ -131,8 +134,8 @@ class Option(_Contract):
     def __post_init__(self) -> None:
         # a slotted dataclass is a new class, so the zero-argument super() would miss
         _Contract.__post_init__(self)
-        if not (self.strike.is_finite() and self.strike > 0):
-            raise InputError(f"strike must be positive, was {self.strike} for {self.id}")
+        if not (self.strike.is_finite() and 0 < self.strike < LARGEST_STRIKE):
+            raise InputError(f"strike must be positive and below {LARGEST_STRIKE:g}, was {self.strike} for {self.id}")
 
     @property
     def strike_float(self) -> float:

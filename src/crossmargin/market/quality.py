@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from crossmargin.errors import InputError, MarketDataError
 from crossmargin.market.snapshot import Finding, Price, Quality
-from crossmargin.units import NANOSECONDS_PER_SECOND
+from crossmargin.units import LARGEST_NUMBER, NANOSECONDS_PER_SECOND, SMALLEST_PRICE
 
 
 class Treatment(enum.Enum):
@@ -70,8 +70,8 @@ class Quote:
             value = getattr(self, name)
             if value is None:
                 continue
-            least = 0.0 if self.may_be_zero else math.nextafter(0.0, 1.0)
-            if not (math.isfinite(value) and value >= least):
+            least = 0.0 if self.may_be_zero else SMALLEST_PRICE
+            if not least <= value <= LARGEST_NUMBER:
                 rule = "not negative" if self.may_be_zero else "positive"
                 raise MarketDataError(f"{name} must be finite and {rule}, was {value} for {self.subject}")
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from crossmargin.errors import InputError, InvariantError, invariant
 from crossmargin.ledger.rounding import share_out
@@ -194,6 +193,8 @@ def largest_burden_by_milp(limits: Sequence[int], winners: Sequence[Winner], lot
 
     ``min t  s.t.  sum n = lots, n_i <= t profit_i, 0 <= n_i <= limit_i whole``; the check on `fewest_percent`.
     """
+    from scipy.optimize import Bounds, LinearConstraint, milp  # slow to load, and seldom needed
+
     count = len(winners)
     profits = np.array([float(max(winner.profit, 1)) for winner in winners])
     cost = np.append(np.zeros(count), 1.0)

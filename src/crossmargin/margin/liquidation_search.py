@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import brentq
 
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Option, Payoff, Perpetual
@@ -162,6 +161,8 @@ def days_to_liquidation(
     -----
     The first crossing within `horizon_days` on a daily scan, refined within its day.
     """
+    from scipy.optimize import brentq  # slow to load, and seldom needed
+
     market = _held_marks(portfolio, market)
 
     def cushion(days: float) -> float:
@@ -242,6 +243,8 @@ def _filled_on_the_way(portfolio: Portfolio, market: MarketSnapshot, later: Mark
 
 
 def _crossings(cushion: Callable[[float], float], steps: int) -> LiquidationRange:
+    from scipy.optimize import brentq  # slow to load, and seldom needed
+
     if steps < 2:
         raise InputError(f"steps must be at least 2, was {steps}")
     now = cushion(0.0)

@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares, minimize
 
 from crossmargin.errors import InputError, MarketDataError
 from crossmargin.market.svi import (
@@ -106,6 +105,8 @@ def fit_svi(
     All arrays have shape (n_quotes,). With `clean`, ``g < 0`` costs, and so does a total variance above that of
     `below`; the result is nearly free of arbitrage. Without, it may hold any: see `repaired`.
     """
+    from scipy.optimize import least_squares  # slow to load, and seldom needed
+
     if k.size < _LEAST_QUOTES and not clean:
         raise InputError(f"raw SVI needs {_LEAST_QUOTES} quotes, had {k.size}")
     target, scale = np.sqrt(total_variance), np.sqrt(weights / weights.sum())
@@ -149,6 +150,8 @@ def fit_ssvi(
 
     One array of shape (n_quotes,) per expiry, in order of time.
     """
+    from scipy.optimize import least_squares  # slow to load, and seldom needed
+
     theta = np.maximum.accumulate([_at_the_money(x, w) for x, w in zip(k, total_variance, strict=True)])
 
     def parameters(x: FloatArray) -> PowerLawSsvi:
@@ -184,6 +187,8 @@ def repaired(svi: Svi, years: float) -> Svi:
 
     Call wing and least variance are chosen by least squares on total variance, subject to ``g >= 0``.
     """
+    from scipy.optimize import minimize  # slow to load, and seldom needed
+
     wings = to_jump_wings(svi, years)
     safe = closed_form_repair(wings)
     k = np.linspace(-1.5, 1.5, 121)

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import plotly.graph_objects as go
 from rich.table import Table
 
 from crossmargin.margin.comparison import ComparisonRow, Refusal
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 def compared_table(account: str, rows: Sequence[ComparisonRow]) -> Table:
@@ -61,8 +63,10 @@ def comparison_record(row: ComparisonRow) -> dict[str, Any]:
     }
 
 
-def comparison_figure(rows: Sequence[ComparisonRow]) -> go.Figure:
+def comparison_figure(rows: Sequence[ComparisonRow]) -> "go.Figure":
     """Return initial requirements as grouped bars: one group per account, one colour per method."""
+    import plotly.graph_objects as go  # slow to load, and seldom needed
+
     figure = go.Figure()
     for method in dict.fromkeys(row.method for row in rows):
         own = [row for row in rows if row.method == method and not isinstance(row.answer, Refusal)]

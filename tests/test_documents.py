@@ -1,0 +1,61 @@
+"""Documents keep up with the code."""
+
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from crossmargin.cli import app
+from crossmargin.margin.methods import METHODS, OWN_METHODS
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_has_its_page_and_dated_parameters_with_sources(name: str) -> None:
+    page = DOCS / "methods" / f"{name}.md"
+    assert page.is_file()
+    assert page.read_text(encoding="utf-8").startswith(f"# `{name}`")
+    files = list((resources.files("crossmargin") / "parameters" / name).iterdir())
+    assert files
+    for file in files:
+        assert re.fullmatch(r"\d{4}-\d{2}-\d{2}\.toml", file.name)
+        held = tomllib.loads(file.read_text(encoding="utf-8"))
+        assert held["effective"] == file.name.removesuffix(".toml")
+        assert all(source["title"] for source in held["sources"])
+        assert held["sources"]
+
+
+def test_our_own_methods_are_methods() -> None:
+    assert set(OWN_METHODS) <= set(METHODS)
+
+
+def test_the_readme_maps_every_package() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    package = ROOT / "src" / "crossmargin"
+    names = {path.stem for path in package.iterdir() if path.name != "__pycache__" and not path.name.startswith("_")}
+    silent = {"py", "errors", "units", "parameters", "sample"}
+    missing = sorted(name for name in names - silent if f"`{name}`" not in text)
+    assert not missing
+
+
+def test_the_readme_names_every_command() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = [name for name in app if not name.startswith("-")]
+    assert [name for name in commands if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("page", sorted([ROOT / "README.md", *DOCS.rglob("*.md")]), ids=lambda p: p.name)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_every_decision_is_listed() -> None:
+    listed = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
+    for page in (DOCS / "decisions").glob("*.md"):
+        assert page.name == "README.md" or f"({page.name})" in listed

@@ -35,11 +35,13 @@ def _write(folder: Path, form: str) -> Path:
                 frame.write_excel(workbook, worksheet=name)
         return folder / "book.xlsx"
     kinds = [frame.with_columns(kind=pl.lit(name.removesuffix("s"))) for name, frame in frames.items()]
-    pl.concat(kinds, how="diagonal").write_csv(folder / "book.csv")
-    return folder / "book.csv"
+    suffix = "parquet" if form == "kind.parquet" else "csv"
+    file = folder / f"book.{suffix}"
+    getattr(pl.concat(kinds, how="diagonal"), f"write_{suffix}")(file)
+    return file
 
 
-@pytest.mark.parametrize("form", ["csv", "parquet", "xlsx", "kind"])
+@pytest.mark.parametrize("form", ["csv", "parquet", "xlsx", "kind", "kind.parquet"])
 def test_a_book_reads_the_same_in_every_form(tmp_path: Path, form: str) -> None:
     book = read_book(_write(tmp_path, form))
     desk, sub = book
@@ -85,3 +87,32 @@ def test_a_broken_workbook_is_refused(tmp_path: Path) -> None:
 def test_coins_of_an_inverse_contract_need_a_price() -> None:
     with pytest.raises(InputError, match="must come with a market"):
         contracts_of(parse_instrument_name("deribit:BTC-PERPETUAL"), 1.0, "coin")
+
+
+@pytest.mark.parametrize(
+    ("row", "where"),
+    [
+        ({"quantity": "nan"}, "table positions, row 2, column quantity"),
+        ({"quantity": "inf"}, "table positions, row 2, column quantity"),
+        ({"entry_price": "1e99"}, "table positions, row 2, column entry_price"),
+        ({"instrument": "deribit:WHAT"}, "table positions, row 2, column instrument"),
+        ({"instrument": "okx:NEW-USDT-SWAP"}, "table positions, row 2, column instrument"),
+        ({"account": "nobody"}, "table positions, row 2, column account"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_table_row_and_column(tmp_path: Path, row: dict[str, str], where: str) -> None:
+    sound = {"account": "a", "instrument": "deribit:BTC-PERPETUAL", "quantity": "1", "entry_price": "90000"}
+    pl.DataFrame({"account": ["a"]}).write_csv(tmp_path / "accounts.csv")
+    pl.DataFrame([sound, sound | row]).write_csv(tmp_path / "positions.csv")
+    with pytest.raises(InputError) as refusal:
+        read_book(tmp_path)
+    assert where in str(refusal.value)
+
+
+def test_account_numbers_of_a_workbook_are_names(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "book.xlsx") as workbook:
+        pl.DataFrame({"account": [1, 2]}).write_excel(workbook, worksheet="accounts")
+        pl.DataFrame({"account": [2.0], "currency": ["BTC"], "amount": [3]}).write_excel(workbook, worksheet="balances")
+    one, two = read_book(tmp_path / "book.xlsx")
+    assert (one.account, two.account) == ("1", "2")
+    assert two.balances[0].amount == 3.0

@@ -58,7 +58,7 @@ def read_book(
     Parameters
     ----------
     path
-        JSON, Excel, a CSV with a column ``kind``, or a folder of CSV or Parquet files.
+        JSON, Excel, a CSV or Parquet file with a column ``kind``, or a folder of CSV or Parquet files.
     market
         Prices for quantities whose `unit` needs one: coins of an inverse contract, dollars of any other.
     instruments
@@ -97,8 +97,11 @@ def portfolios(
 
     def contract(name: str) -> Contract:
         if name not in contracts:
-            given = instruments.get(parse_instrument_name(name, Terms()).id) if instruments else None
-            contracts[name] = given or parse_instrument_name(name)
+            try:
+                given = instruments.get(parse_instrument_name(name, Terms()).id) if instruments else None
+                contracts[name] = given or parse_instrument_name(name)
+            except InputError as error:
+                raise _ColumnError(str(error), "instrument") from error
         return contracts[name]
 
     balances = _grouped("balances", tables.balances, accounts, _balance)
@@ -185,6 +188,14 @@ def book_tables(book: Sequence[Portfolio]) -> BookTables:
     )
 
 
+class _ColumnError(InputError):
+    """A finding in one column of a row, which names itself on the way out."""
+
+    def __init__(self, message: str, column: str) -> None:
+        super().__init__(message)
+        self.column = column
+
+
 def _grouped(
     table: str, rows: tuple[R, ...], accounts: Mapping[AccountId, AccountRow], value: Callable[[R], V]
 ) -> dict[str, list[V]]:
@@ -193,13 +204,14 @@ def _grouped(
         try:
             groups[_listed(row.account, accounts)].append(value(row))
         except InputError as error:
-            raise InputError(f"{error} in table {table}, row {number}") from error
+            column = f", column {error.column}" if isinstance(error, _ColumnError) else ""
+            raise InputError(f"{error} in table {table}, row {number}{column}") from error
     return groups
 
 
 def _listed(account: str, accounts: Mapping[AccountId, AccountRow]) -> str:
     if account not in accounts:
-        raise InputError(f"an account must be listed under accounts, was {account!r}")
+        raise _ColumnError(f"an account must be listed under accounts, was {account!r}", "account")
     return account
 
 

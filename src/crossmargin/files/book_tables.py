@@ -74,7 +74,7 @@ _READERS = {".csv": lambda path: pl.read_csv(path, infer_schema=False), ".parque
 
 
 def read_tables(path: Path) -> BookTables:
-    """Return the tables at `path`: JSON, Excel, a CSV with a column `kind`, or a folder of CSV or Parquet files.
+    """Return the tables at `path`: JSON, Excel, one CSV or Parquet with a column `kind`, or a folder of them.
 
     Raises
     ------
@@ -105,9 +105,9 @@ def _raw_tables(path: Path) -> dict[str, Any]:
     if path.suffix == ".xlsx":
         sheets = pl.read_excel(path, sheet_id=0, raise_if_empty=False)
         return {name.strip().lower(): _rows(sheet) for name, sheet in sheets.items()}
-    if path.suffix == ".csv":
-        return _by_kind(pl.read_csv(path, infer_schema=False), path)
-    raise InputError(f"a book must be .json, .xlsx, .csv or a folder, was {path.name}")
+    if path.suffix in _READERS:
+        return _by_kind(_READERS[path.suffix](path), path)
+    raise InputError(f"a book must be .json, .xlsx, .csv, .parquet or a folder, was {path.name}")
 
 
 def _folder(path: Path) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _folder(path: Path) -> dict[str, Any]:
 
 def _by_kind(frame: pl.DataFrame, path: Path) -> dict[str, Any]:
     if "kind" not in frame.columns:
-        raise InputError(f"a book in one CSV must have a column kind, {path.name} has {', '.join(frame.columns)}")
+        raise InputError(f"a book in one table must have a column kind, {path.name} has {', '.join(frame.columns)}")
     tables: dict[str, Any] = {}
     for number, row in enumerate(_rows(frame), start=1):
         kind = row.pop("kind", "")

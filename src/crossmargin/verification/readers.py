@@ -27,6 +27,7 @@ from crossmargin.verification import (
     paradex_docs,
     percolator_waterfall,
     span16,
+    vega,
 )
 from crossmargin.verification.tally import Tally
 
@@ -49,6 +50,7 @@ READERS: dict[str, Callable[[Path], Tally]] = {
     "paradex_docs": paradex_docs.verify,
     "percolator_waterfall": percolator_waterfall.verify,
     "span16": span16.verify,
+    "vega": vega.verify,
 }
 
 

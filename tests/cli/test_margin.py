@@ -34,6 +34,13 @@ def test_tail_risk_without_a_history_is_refused_in_one_line(run: Run, sample: Pa
     assert err.count("\n") == 1
 
 
+def test_a_method_that_cannot_hold_an_account_names_it(run: Run, sample: Path) -> None:
+    code, _, err = run("margin", sample / "book.json", "--market", sample / "market.json", "--method", "derive_pmrm")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "of 39 do not, the first coin-holder: " in err
+
+
 def test_margin_takes_the_newest_snapshot_at_a_time(run: Run, tmp_path: Path) -> None:
     rows = [
         "time,kind,currency,price",

@@ -1,5 +1,6 @@
 """Margin a book."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,10 @@ from crossmargin.cli.app import app, console, followed, write_json
 from crossmargin.cli.clearing import clearing_demo
 from crossmargin.cli.inputs import Given, Observed, account_of, portfolios
 from crossmargin.cli.report import every_method, write_report
+from crossmargin.errors import CrossMarginError, InputError, MarketDataError
 from crossmargin.files.parameters import read_parameters
 from crossmargin.files.sample import sample_book, sample_market
-from crossmargin.margin.comparison import Refusal
+from crossmargin.margin.comparison import Refusal, answers
 from crossmargin.margin.method import Requirement
 from crossmargin.margin.methods import method_named
 from crossmargin.margin.requirements import each_requirement
@@ -49,7 +51,10 @@ def margin(
     held, market = portfolios(book), given.snapshot()
     parameters = read_parameters(chosen, given.as_of)
     asked = each_requirement(held, market, chosen, parameters)
-    results = list(followed(asked, "margining", total=len(held), quiet=json))
+    try:
+        results = list(followed(asked, "margining", total=len(held), quiet=json))
+    except (InputError, MarketDataError) as error:
+        raise _named(error, answers(held, market, chosen, parameters)) from error
     if report is not None:
         found = every_method(held, market, given.as_of, quiet=json)
         write_report(report, book.stem, held, market, method, found, given.as_of, quiet=json)
@@ -57,6 +62,18 @@ def margin(
         write_json([requirement_record(result) for result in results])
     else:
         console.print(requirements_table(results, console.width))
+
+
+def _named(error: CrossMarginError, found: Sequence[Requirement | Refusal]) -> CrossMarginError:
+    """The same error with the accounts that it is about."""
+    refused = [answer for answer in found if isinstance(answer, Refusal)]
+    if not refused:
+        return error
+    first = refused[0]
+    return InputError(
+        f"every account must fit the method, {len(refused)} of {len(found)} do not, the first "
+        f"{first.account}: {first.reason}"
+    )
 
 
 @app.command

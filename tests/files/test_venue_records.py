@@ -69,6 +69,7 @@ def test_hyperliquid_state_of_its_documentation(shared: Path) -> None:
         37.829,
     )
     assert position.isolated_group is not None
+    assert {"state.marginSummary.totalRawUsd", "state.assetPositions[].position.leverage.value"} <= {*found.unmapped}
     # account value 83.307638, unrealised -0.006
     assert found.portfolio.balances[0].amount == pytest.approx(83.313638, rel=1e-12)
 

@@ -19,6 +19,7 @@ from crossmargin.portfolio import Balance, Order, Portfolio, Position, Side
 from crossmargin.units import AccountId, Currency, Venue
 
 _ENVELOPES = {"result", "data", "list", "positions", "orders", "collaterals", "balances", "assetPositions"}
+_READ_BELOW = {"type", "accountValue", "totalMarginUsed"}
 _LONG, _SHORT, _NEITHER = {"long", "buy"}, {"short", "sell"}, {"both", "net", "none", "zero", ""}
 
 
@@ -125,6 +126,8 @@ def _walked(node: object, path: str, venue: str, shape: str, unmapped: set[str],
         knowns.append(True)
     for key, child in node.items():
         if key in read:
+            if shape == "hyperliquid" and isinstance(child, Mapping):
+                unmapped |= {f"{path}.{key}.{name}" for name in child.keys() - _READ_BELOW}
             continue
         before = len(knowns)
         # ccxt repeats the venue's own record under info

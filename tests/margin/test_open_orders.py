@@ -102,7 +102,7 @@ def _sequences(subset: tuple[Order, ...]) -> list[tuple[Order, ...]]:
     positions=st.lists(POSITIONS, max_size=3),
     coins=st.floats(-2.0, 5.0),
 )
-@settings(max_examples=25)
+@settings(max_examples=60)
 def test_margin_covers_every_subset_of_fills(
     method: Method, orders: list[Order], positions: list[Position], coins: float
 ) -> None:

@@ -80,26 +80,32 @@ def fill_sequences(orders: Iterable[Order]) -> list[tuple[Order, ...]]:
     return sequences + [(*closing, *plain) for closing in closings] if plain else sequences
 
 
+def immediate_profits(portfolio: Portfolio, market: MarketSnapshot) -> FloatArray:
+    """Return the change of mark-to-market wealth that each order's complete fill brings at once, USD, per order.
+
+    Buying above the mark loses; a reduce-only order counts at its full size, which other fills may let it close.
+    """
+    profits = np.zeros(len(portfolio.orders))
+    for place, order in enumerate(portfolio.orders):
+        coins = _cash_flow(order, order.signed_quantity, market)
+        value = order.signed_quantity * unit_value(order.instrument, market)
+        profits[place] = coins * market.index_price(order.instrument.settle) + value
+    return profits
+
+
 def fill_profits(portfolio: Portfolio, market: MarketSnapshot, risk: RiskArray) -> FloatArray:
     """Return what each order's complete fill would add to the book's profit in each scenario, USD.
 
-    It is the change of mark-to-market wealth at once (buying above the mark loses) plus the profit of the new holding
-    in the scenario. A reduce-only order counts to the size it could close alone.
+    It is what the fill brings at once plus the profit of the new holding in the scenario.
 
     Returns
     -------
     array of shape (n_orders, n_scenarios)
     """
-    held: dict[str, float] = {}
-    for position in portfolio.positions:
-        held[position.instrument.id] = held.get(position.instrument.id, 0.0) + position.quantity
     rows = np.zeros((len(portfolio.orders), risk.scenarios.size))
-    for place, order in enumerate(portfolio.orders):
+    for place, (order, at_once) in enumerate(zip(portfolio.orders, immediate_profits(portfolio, market), strict=True)):
         contract, quantity = order.instrument, order.signed_quantity
-        if order.reduce_only:
-            quantity = _reducing(quantity, held.get(contract.id, 0.0))
         coins = _cash_flow(order, quantity, market)
-        at_once = coins * market.index_price(contract.settle) + quantity * unit_value(contract, market)
         rows[place] = at_once + quantity * risk.row(contract.id) + coins * risk.row(contract.settle)
     return rows
 

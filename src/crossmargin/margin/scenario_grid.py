@@ -21,7 +21,7 @@ from crossmargin.margin.add_ons import Liquidity, basis_add_on, concentration_ad
 from crossmargin.margin.collateral import HaircutSchedule
 from crossmargin.margin.exposure import book_delta, book_pnl, check_scenarios_move, deltas_by_expiry, net_quantities
 from crossmargin.margin.method import Component, Explanation, Method, Parameters, Requirement
-from crossmargin.margin.open_orders import ENUMERATED, fill_profits, worst_subset
+from crossmargin.margin.open_orders import ENUMERATED, fill_profits, immediate_profits, worst_subset
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Order, Portfolio, Position
 from crossmargin.pricing.valuation import cash_by_currency, position_value, unrealised_profit
@@ -248,7 +248,7 @@ def _deficit_bound(
     add-ons take the longest or shortest position that fills can reach.
     """
     cash = cash_by_currency(portfolio, market)
-    profits = fill_profits(portfolio, market, risk)
+    profits, at_once = fill_profits(portfolio, market, risk), immediate_profits(portfolio, market)
     coins = {item.instrument.underlying for item in portfolio.positions}
     coins |= {order.instrument.underlying for order in portfolio.orders}
     coins |= {coin for coin in cash if coin not in DOLLAR_COINS}
@@ -260,14 +260,14 @@ def _deficit_bound(
         pnl = book_pnl(net_quantities(own), risk) + np.minimum(profits[places], 0.0).sum(axis=0)
         if coin in cash:
             pnl = pnl + np.minimum(cash[coin] * risk.row(coin), 0.0)
-        still = math.fsum(min(float(profits[n].max()), 0.0) for n in places)
+        lost = -math.fsum(min(float(at_once[n]), 0.0) for n in places)
         held = short_coins(own) + math.fsum(
             order.quantity * order.instrument.contract_size_float
             for order in orders
             if isinstance(order.instrument, Option) and order.signed_quantity < 0.0
         )
         minimum = parameters.short_option_minimum * market.index_price(coin) * held
-        total += max(float(worst_loss(pnl)), minimum - still) + _add_on_bound(coin, own, orders, risk, parameters)
+        total += max(float(worst_loss(pnl)), minimum + lost) + _add_on_bound(coin, own, orders, risk, parameters)
     # what a fill pays in a coin leaves at most at its full value: that is in the fill's profit, which nets no haircut
     equity = _equity_components(portfolio, cash, {}, market, parameters.haircuts)
     credit = math.fsum(part.amount for part in equity)

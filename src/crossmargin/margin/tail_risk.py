@@ -16,7 +16,7 @@ from crossmargin.instruments.contracts import DOLLAR_COINS
 from crossmargin.margin.add_ons import Liquidity, concentration_add_on, liquidity_add_on
 from crossmargin.margin.exposure import book_delta, book_pnl, check_scenarios_move, net_quantities
 from crossmargin.margin.method import Component, Explanation, Method, Parameters, Requirement
-from crossmargin.margin.open_orders import ENUMERATED, worst_fills_by_scenario, worst_subset
+from crossmargin.margin.open_orders import ENUMERATED, immediate_profits, worst_fills_by_scenario, worst_subset
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.pricing.valuation import cash_by_currency, position_value
@@ -210,15 +210,15 @@ def _order_bound(
     can push beyond the longest or the shortest net position; what fills lose at once is in the scenarios.
     """
     fills = worst_fills_by_scenario(portfolio, market, risk)
-    at_once = min(float(fills.max()), 0.0)
-    measured = max(_measure(pnl + fills, risk, parameters), -at_once)
+    lost = -math.fsum(min(float(profit), 0.0) for profit in immediate_profits(portfolio, market))
+    measured = max(_measure(pnl + fills, risk, parameters), lost)
     gross = math.fsum(
         abs(quantity * float(risk.delta[risk.row_number(name)]))
         for name, quantity in net_quantities(portfolio.positions).items()
     ) + math.fsum(
         order.quantity * abs(float(risk.delta[risk.row_number(order.instrument.id)])) for order in portfolio.orders
     )
-    total = max(measured, parameters.floor * gross - 2.0 * at_once)
+    total = max(measured, parameters.floor * gross + lost)
     deltas = _position_deltas(portfolio, risk)
     for coin in sorted({order.instrument.underlying for order in portfolio.orders} | set(deltas)):
         moves = [

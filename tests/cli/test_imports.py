@@ -34,6 +34,14 @@ def test_the_venues_margin_stands_beside_ours(tmp_path: Path, run: Run, sample: 
         assert row["difference"] == row["ours"] - row["venue"]
 
 
+def test_margin_without_its_positions_is_not_compared(tmp_path: Path, run: Run, sample: Path) -> None:
+    answer = tmp_path / "account.json"
+    answer.write_text('{"totalInitialMargin": "7.5", "totalMaintMargin": "0.4", "totalMarginBalance": "100"}')
+    _, out, _ = run("import", answer, "--venue", "binance", "--market", sample / "market.json", "--json")
+    (row,) = json.loads(out)["compared"]
+    assert "no file holds the positions" in row["cannot"]
+
+
 def test_bad_input_is_one_line(tmp_path: Path, run: Run) -> None:
     answer = tmp_path / "positions.json"
     answer.write_text("{")

@@ -75,6 +75,9 @@ def _beside(found: Imported, venue: str, market: MarketSnapshot, as_of: str | No
     stated = _in_dollars(found.venue_margin, market)
     if not stated:
         return []
+    held = found.portfolio.positions or found.portfolio.orders
+    if not held and any(stated.get(figure) for figure in ("initial", "maintenance")):
+        return [{"method": venue, "cannot": "the venue states margin, but no file holds the positions that need it"}]
     records: list[dict[str, Any]] = []
     for name in sorted(METHODS.keys() - set(OWN_METHODS)):
         if name.split("_")[0] != venue:

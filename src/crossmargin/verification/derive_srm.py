@@ -6,6 +6,7 @@ from typing import Any
 from crossmargin.margin import derive_srm as rule
 from crossmargin.margin.derive_book import expiry_of
 from crossmargin.verification.cases import read_cases
+from crossmargin.verification.derive_srm_portfolios import check_portfolios
 from crossmargin.verification.tally import Tally
 
 ONE = 1e18
@@ -33,7 +34,7 @@ HOUR = 3_600
 
 
 def verify(folder: Path) -> Tally:
-    """Check the two-market cases to 1e-9 (their source allows 0.1 %)."""
+    """Check the two-market cases to 1e-9 (their source allows 0.1 %), and the integer portfolios exactly."""
     tally = Tally("derive_srm")
     for name, case in read_cases(folder / "test-cases.json").items():
         given, result = case["Scenario"], case["Result"]
@@ -48,6 +49,7 @@ def verify(folder: Path) -> Tally:
             (rule.value(held, cash, stable_price=stable), result["PortfolioMtM"] / ONE),
         ]
         tally.check(name, pairs, tolerance=1e-9, scale=1.0)
+    check_portfolios(tally, folder, MARKET)
     return tally
 
 

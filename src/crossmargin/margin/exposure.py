@@ -1,5 +1,6 @@
 """A book's exposures on a risk array, in one canonical order so that sums come out the same on every machine."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -16,8 +17,16 @@ def net_quantities(positions: Iterable[Position]) -> dict[InstrumentId, float]:
     lots: dict[InstrumentId, list[float]] = {}
     for position in positions:
         lots.setdefault(position.instrument.id, []).append(position.quantity)
-    # sorted before summing: two lots in another order must not change the last bit
-    return {instrument: float(np.sum(np.sort(quantities))) for instrument, quantities in sorted(lots.items())}
+    # correctly rounded, so that two lots in another order do not change the last bit
+    return {instrument: math.fsum(quantities) for instrument, quantities in sorted(lots.items())}
+
+
+def by_underlying(positions: Iterable[Position]) -> dict[Currency, list[Position]]:
+    """Return the positions in each underlying, in the order given."""
+    groups: dict[Currency, list[Position]] = {}
+    for position in positions:
+        groups.setdefault(position.instrument.underlying, []).append(position)
+    return groups
 
 
 def book_pnl(quantities: Mapping[InstrumentId, float], risk: RiskArray) -> FloatArray:

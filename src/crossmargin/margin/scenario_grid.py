@@ -19,7 +19,14 @@ from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import DOLLAR_COINS, Option, Spot
 from crossmargin.margin.add_ons import Liquidity, basis_add_on, concentration_add_on, liquidity_add_on
 from crossmargin.margin.collateral import HaircutSchedule
-from crossmargin.margin.exposure import book_delta, book_pnl, check_scenarios_move, deltas_by_expiry, net_quantities
+from crossmargin.margin.exposure import (
+    book_delta,
+    book_pnl,
+    by_underlying,
+    check_scenarios_move,
+    deltas_by_expiry,
+    net_quantities,
+)
 from crossmargin.margin.method import Component, Explanation, Method, Parameters, Requirement
 from crossmargin.margin.open_orders import ENUMERATED, fill_profits, immediate_profits, worst_subset
 from crossmargin.market.snapshot import MarketSnapshot
@@ -179,17 +186,17 @@ def _margined(
     portfolio: Portfolio, market: MarketSnapshot, risk: RiskArray, parameters: ScenarioGridParameters
 ) -> _Margined:
     cash = cash_by_currency(portfolio, market)
-    hedging = _hedging_coins(portfolio, cash, market, risk)
-    coins = {position.instrument.underlying for position in portfolio.positions} | set(hedging)
-    buckets = tuple(_bucket(coin, portfolio, hedging, market, risk, parameters) for coin in sorted(coins))
+    groups = by_underlying(portfolio.positions)
+    hedging = _hedging_coins(groups, cash, market, risk)
+    coins = sorted(set(groups) | set(hedging))
+    buckets = tuple(_bucket(coin, groups.get(coin, []), hedging, market, risk, parameters) for coin in coins)
     parts = [Component(name=f"{b.underlying} scan", amount=b.scan, reason=b.worst_label) for b in buckets]
     parts += [Component(name=f"{b.underlying} short-option minimum", amount=b.charge - b.scan) for b in buckets]
     parts += [
         Component(name=f"{n} offset", amount=-credit) for n, credit in _offset_credits(buckets, parameters.offsets)
     ]
     for bucket in buckets:
-        own = [p for p in portfolio.positions if p.instrument.underlying == bucket.underlying]
-        parts += _add_ons(bucket.underlying, own, risk, parameters)
+        parts += _add_ons(bucket.underlying, groups.get(bucket.underlying, []), risk, parameters)
     return _Margined(
         buckets=buckets,
         components=tuple(part for part in parts if part.amount),
@@ -198,7 +205,7 @@ def _margined(
 
 
 def _add_ons(
-    coin: Currency, positions: list[Position], risk: RiskArray, parameters: ScenarioGridParameters
+    coin: Currency, positions: Sequence[Position], risk: RiskArray, parameters: ScenarioGridParameters
 ) -> list[Component]:
     expiries = deltas_by_expiry(positions, risk)
     parts = [
@@ -307,14 +314,17 @@ def _add_on_bound(
 
 
 def _hedging_coins(
-    portfolio: Portfolio, cash: Mapping[Currency, float], market: MarketSnapshot, risk: RiskArray
+    groups: Mapping[Currency, Sequence[Position]],
+    cash: Mapping[Currency, float],
+    market: MarketSnapshot,
+    risk: RiskArray,
 ) -> dict[Currency, float]:
     """Coins per currency that enter the risk array: all that is owed, and what offsets the derivatives' delta."""
     hedging: dict[Currency, float] = {}
     for currency, coins in sorted(cash.items()):
         if currency in DOLLAR_COINS or coins == 0.0:
             continue
-        own = net_quantities(p for p in portfolio.positions if p.instrument.underlying == currency)
+        own = net_quantities(groups.get(currency, ()))
         short = max(-book_delta(own, risk), 0.0) / market.index_price(currency)
         entering = coins if coins < 0.0 else min(coins, short)
         if entering != 0.0:
@@ -324,13 +334,12 @@ def _hedging_coins(
 
 def _bucket(
     underlying: Currency,
-    portfolio: Portfolio,
+    own: Sequence[Position],
     hedging: Mapping[Currency, float],
     market: MarketSnapshot,
     risk: RiskArray,
     parameters: ScenarioGridParameters,
 ) -> _Bucket:
-    own = [p for p in portfolio.positions if p.instrument.underlying == underlying]
     held = dict(net_quantities(own))
     if underlying in hedging:
         held[InstrumentId(underlying)] = hedging[underlying]

@@ -227,6 +227,9 @@ def split_balances(portfolio: Portfolio) -> tuple[float, dict[Currency, float]]:
             cash += balance.amount
         elif balance.amount:
             others[balance.currency] = others.get(balance.currency, 0.0) + balance.amount
+    for currency, amount in others.items():
+        if amount < 0.0:
+            raise InputError(f"Derive lends cash only, so {currency} must not be negative, was {amount:g}")
     return cash, others
 
 

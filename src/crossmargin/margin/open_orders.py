@@ -22,11 +22,11 @@ ENUMERATED = 12
 """Orders up to which every subset is tried: 4,096 of them."""
 
 
-def with_fills(portfolio: Portfolio, orders: Iterable[Order]) -> Portfolio:
+def with_fills(portfolio: Portfolio, orders: Iterable[Order], isolated_group: str | None = None) -> Portfolio:
     """Return `portfolio` after complete fills of `orders` at their prices, without any open orders.
 
     A future or perpetual enters at the order's price; an option or spot pair is paid for. A reduce-only order fills no
-    further than to close what is held.
+    further than to close what is held. What fills joins `isolated_group`, or the cross-margined part.
     """
     positions, balances = list(portfolio.positions), list(portfolio.balances)
     held: dict[str, float] = {}
@@ -41,9 +41,11 @@ def with_fills(portfolio: Portfolio, orders: Iterable[Order]) -> Portfolio:
             continue
         held[contract.id] = before + quantity
         if isinstance(contract, Perpetual | Future):
-            positions.append(Position(instrument=contract, quantity=quantity, entry_price=order.price))
+            positions.append(
+                Position(instrument=contract, quantity=quantity, entry_price=order.price, isolated_group=isolated_group)
+            )
         else:
-            positions.append(Position(instrument=contract, quantity=quantity))
+            positions.append(Position(instrument=contract, quantity=quantity, isolated_group=isolated_group))
             paid = quantity * contract.contract_size_float * order.price
             balances.append(Balance(currency=contract.settle, amount=-paid))
     return replace(portfolio, positions=tuple(positions), balances=tuple(balances), orders=())

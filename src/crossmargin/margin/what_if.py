@@ -20,6 +20,7 @@ from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.market.vol_surface import Smile, SviSmile, VolSurface
 from crossmargin.portfolio import Balance, Order, Portfolio, Side
 from crossmargin.pricing.valuation import model_price
+from crossmargin.risk.netting import netting_sets
 from crossmargin.risk.risk_array import RiskArray
 from crossmargin.units import Currency, InstrumentId
 
@@ -122,8 +123,9 @@ def changed(portfolio: Portfolio, market: MarketSnapshot, change: Change) -> Por
     """
     later = portfolio
     contracts = {position.instrument.id: position.instrument for position in portfolio.positions}
-    for name, quantity in net_quantities(portfolio.positions).items():
-        later = traded(later, contracts[name], (change.scale - 1.0) * quantity, market)
+    for group, part in netting_sets(portfolio):
+        for name, quantity in net_quantities(part.positions).items():
+            later = traded(later, contracts[name], (change.scale - 1.0) * quantity, market, group)
     for contract, quantity in change.trades:
         later = traded(later, contract, quantity, market)
     deposits = [Balance(currency=currency, amount=amount) for currency, amount in (change.deposits or {}).items()]
@@ -327,7 +329,13 @@ def largest_order(
     return low * lot
 
 
-def traded(portfolio: Portfolio, contract: Contract, quantity: float, market: MarketSnapshot) -> Portfolio:
+def traded(
+    portfolio: Portfolio,
+    contract: Contract,
+    quantity: float,
+    market: MarketSnapshot,
+    isolated_group: str | None = None,
+) -> Portfolio:
     """Return `portfolio` after trading `quantity` contracts (negative sells) at the mark, its open orders kept."""
     if quantity == 0.0:
         return portfolio
@@ -336,7 +344,7 @@ def traded(portfolio: Portfolio, contract: Contract, quantity: float, market: Ma
     if mark <= 0.0:
         raise InputError(f"a trade needs a positive mark, was {mark} for {contract.id}")
     order = Order(instrument=contract, side=side, quantity=abs(quantity), price=mark)
-    return replace(with_fills(portfolio, (order,)), orders=portfolio.orders)
+    return replace(with_fills(portfolio, (order,), isolated_group), orders=portfolio.orders)
 
 
 def _margined(portfolio: Portfolio, market: MarketSnapshot, method: Method[P], parameters: P) -> Requirement:

@@ -69,3 +69,11 @@ def test_the_long_parquet_layout_of_daily_bars_is_read(shared: Path) -> None:
     assert history.times_ns[0] == 1_577_923_200 * 10**9
     scenarios = historical_scenarios(history, (BTC, ETH), horizon=2, count=500)
     assert scenarios.size == 500
+
+
+def test_a_gap_in_time_is_no_ordinary_step() -> None:
+    gapped = PriceHistory(
+        times_ns=np.array([1, 2, 3, 6, 7, 8]), currencies=(BTC,), prices=np.array([[1.0, 1.1, 1.2, 9.0, 9.1, 9.2]])
+    )
+    assert np.isnan(gapped.log_returns(1)[0]).tolist() == [False, False, True, False, False]
+    assert historical_scenarios(gapped, (BTC,)).price_factor.max() < 1.2

@@ -56,7 +56,7 @@ class PriceHistory:
         return PriceHistory(times_ns=self.times_ns, currencies=currencies, prices=self.prices[rows])
 
     def log_returns(self, horizon: int = 1, *, overlapping: bool = True) -> FloatArray:
-        """Return log returns over `horizon` steps, NaN where either end is missing.
+        """Return log returns over `horizon` steps, NaN where an end is missing or a gap in time makes them longer.
 
         Overlapping returns start at every time; otherwise the last return ends at the last time and the others precede
         it end to end.
@@ -74,7 +74,11 @@ class PriceHistory:
         array([[4., 4.]])
         """
         ends = self._ends(horizon, overlapping=overlapping)
-        return np.asarray(np.log(self.prices[:, ends]) - np.log(self.prices[:, ends - horizon]))
+        returns = np.log(self.prices[:, ends]) - np.log(self.prices[:, ends - horizon])
+        # a row that is missing for every coin would pass off the move of several steps as that of one
+        elapsed = self.times_ns[ends] - self.times_ns[ends - horizon]
+        usual = float(np.median(np.diff(self.times_ns)))
+        return np.asarray(np.where(np.abs(elapsed - horizon * usual) < 0.5 * usual, returns, np.nan))
 
     def return_times_ns(self, horizon: int = 1, *, overlapping: bool = True) -> IntArray:
         """Return when each of `log_returns` ended, shape (n_returns,)."""

@@ -143,22 +143,28 @@ def _crossings(excess: Losses, n: int) -> list[FloatArray]:
 
 def _nearest(excess: Losses, start: FloatArray) -> FloatArray | None:
     """The point of the surface nearest to the origin, seen from `start`."""
+
+    def half_square(u: FloatArray) -> tuple[float, FloatArray]:
+        return 0.5 * float(u @ u), u
+
+    def reached(u: FloatArray) -> float:
+        return float(excess(u[:, None])[0])
+
+    def steepest(u: FloatArray) -> FloatArray:
+        return _gradient(excess, u)
+
     answer = minimize(
-        lambda u: 0.5 * float(u @ u),
+        half_square,
         start,
-        jac=lambda u: u,
+        jac=True,
         method="SLSQP",
-        constraints={
-            "type": "ineq",
-            "fun": lambda u: float(excess(u[:, None])[0]),
-            "jac": lambda u: _gradient(excess, u),
-        },
+        constraints={"type": "ineq", "fun": reached, "jac": steepest},
         options={"ftol": 1e-12, "maxiter": 200},
     )
     for point in (np.asarray(answer.x, dtype=np.float64), start):
-        reached = _brought_to_surface(excess, point)
-        if reached is not None and float(reached @ reached) <= float(start @ start) * (1.0 + 1e-9):
-            return reached
+        there = _brought_to_surface(excess, point)
+        if there is not None and float(there @ there) <= float(start @ start) * (1.0 + 1e-9):
+            return there
     return start
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossmargin.files.parameters import read_parameters
+from crossmargin.files.sample import sample_book, sample_market
+from crossmargin.margin.methods import METHODS
+from crossmargin.margin.requirements import held_instruments
+from crossmargin.margin.ring_fence import account_requirement
 from crossmargin.pricing.kernels import ExpiryScenarios, OptionTerms, option_profits
 from crossmargin.risk.kernels import portfolio_tails, tail_shape
 from crossmargin.risk.measures import expected_shortfall, worst_loss
@@ -22,6 +28,7 @@ from crossmargin.risk.pretrade import (
     worst_after_trade,
     worst_after_trades,
 )
+from crossmargin.risk.risk_array import risk_array
 
 
 @given(
@@ -86,26 +93,42 @@ def fingerprint(threads: int) -> str:
     count, n_scenarios = 61, 333
     forward = rng.uniform(50_000.0, 70_000.0, count)
     options = OptionTerms(
+        expiry=np.repeat([0, 1], [30, 31]),
         forward=forward,
         strike=forward * rng.uniform(0.4, 2.5, count),
         vol=rng.uniform(0.2, 1.5, count),
         is_call=rng.random(count) < 0.5,
         scale=np.ones(count),
     )
+    table = (2, n_scenarios)
     scenarios = ExpiryScenarios(
-        years_now=0.25,
-        years_later=0.22,
-        moves=1.0 + 0.3 * rng.uniform(-1.0, 1.0, n_scenarios),
-        vol_factors=rng.uniform(0.5, 1.5, n_scenarios),
-        vol_floors=rng.uniform(0.0, 0.6, n_scenarios),
-        conversion=rng.uniform(0.9, 1.1, n_scenarios),
-        damping=np.ones(n_scenarios),
+        years_now=np.array([0.25, 0.5]),
+        years_later=np.array([0.22, 0.47]),
+        moves=1.0 + 0.3 * rng.uniform(-1.0, 1.0, table),
+        vol_factors=rng.uniform(0.5, 1.5, table),
+        vol_floors=rng.uniform(0.0, 0.6, table),
+        conversion=rng.uniform(0.9, 1.1, table),
+        damping=np.ones(table),
     )
     pnl = option_profits(options, scenarios, threads=threads)
     indptr = np.arange(0, 701, 7)
     rows, quantities = rng.integers(0, count, 700), rng.uniform(-2.0, 2.0, 700)
     tails = portfolio_tails(indptr, rows, quantities, pnl, 0.9753, threads=threads)
-    return hashlib.sha256(b"".join(array.tobytes() for array in (pnl, *tails))).hexdigest()
+    official = "".join(official_margins(threads))
+    return hashlib.sha256(b"".join(array.tobytes() for array in (pnl, *tails)) + official.encode()).hexdigest()
+
+
+def official_margins(threads: int) -> Iterator[str]:
+    """Yield the bits of every requirement of the sample under our own scenario methods."""
+    market, book = sample_market(), sample_book()
+    for name in ("scenario_grid", "tail_risk"):
+        method = METHODS[name]
+        parameters = read_parameters(method)
+        scenarios = method.scenarios(market, parameters)
+        risk = risk_array(held_instruments(book), market, scenarios, threads=threads)
+        for portfolio in book:
+            required = account_requirement(portfolio, market, risk, method, parameters)
+            yield required.initial.hex() + required.maintenance.hex()
 
 
 TARGETS = {

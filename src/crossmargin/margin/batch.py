@@ -19,8 +19,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmargin.compilation import kernel, parallel_kernel, screening_kernel
 from crossmargin.errors import InputError
-from crossmargin.pricing.compilation import kernel, parallel_kernel, screening_kernel
 from crossmargin.risk.kernels import portfolio_tails, tail_shape
 from crossmargin.units import BoolArray, FloatArray, IntArray
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crossmargin.compilation import kernel
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import DOLLAR_COINS, Option, Payoff, Perpetual
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
-from crossmargin.pricing.compilation import kernel
 from crossmargin.units import NANOSECONDS_PER_SECOND, Currency, FloatArray, InstrumentId
 
 SECONDS_PER_YEAR = 365 * 86_400.0

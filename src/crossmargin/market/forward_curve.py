@@ -4,6 +4,7 @@ import math
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from crossmargin.elementary import exp, log
 from crossmargin.errors import MarketDataError
 from crossmargin.units import years_between
 
@@ -45,7 +46,7 @@ class ForwardCurve:
         if place < len(self.expiries_ns) and self.expiries_ns[place] == expiry_ns:
             return self.forwards[place]
         years = years_between(self.time_ns, expiry_ns)
-        return self.spot * math.exp(self._basis(place, years) * years)
+        return self.spot * exp(self._basis(place, years) * years)
 
     def _basis(self, place: int, years: float) -> float:
         """Annualised log basis at `years`, between the quotes around `place`."""
@@ -59,4 +60,4 @@ class ForwardCurve:
     def _quoted(self, place: int) -> tuple[float, float]:
         # a quote already expired has no basis; one day keeps the division sane
         years = max(years_between(self.time_ns, self.expiries_ns[place]), 1.0 / 365.0)
-        return years, math.log(self.forwards[place] / self.spot) / years
+        return years, log(self.forwards[place] / self.spot) / years

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crossmargin.elementary import logarithms
 from crossmargin.errors import InputError, MarketDataError
 from crossmargin.units import Currency, FloatArray, IntArray
 
@@ -70,15 +71,23 @@ class PriceHistory:
         >>> history = PriceHistory(
         ...     times_ns=np.arange(5), currencies=(Currency("BTC"),), prices=np.array([[1.0, 2.0, 4.0, 8.0, 16.0]])
         ... )
-        >>> np.exp(history.log_returns(2, overlapping=False)).round(12)
-        array([[4., 4.]])
+        >>> history.log_returns(2, overlapping=False).round(4)
+        array([[1.3863, 1.3863]])
         """
+        ratios = self.price_ratios(horizon, overlapping=overlapping)
+        known = np.isfinite(ratios)
+        returns = np.full(ratios.shape, np.nan)
+        returns[known] = logarithms(ratios[known])
+        return returns
+
+    def price_ratios(self, horizon: int = 1, *, overlapping: bool = True) -> FloatArray:
+        """Return closing over opening prices of the steps of `log_returns`, with the same shape and gaps."""
         ends = self._ends(horizon, overlapping=overlapping)
-        returns = np.log(self.prices[:, ends]) - np.log(self.prices[:, ends - horizon])
+        ratios = self.prices[:, ends] / self.prices[:, ends - horizon]
         # a row that is missing for every coin would pass off the move of several steps as that of one
         elapsed = self.times_ns[ends] - self.times_ns[ends - horizon]
         usual = float(np.median(np.diff(self.times_ns)))
-        return np.asarray(np.where(np.abs(elapsed - horizon * usual) < 0.5 * usual, returns, np.nan))
+        return np.asarray(np.where(np.abs(elapsed - horizon * usual) < 0.5 * usual, ratios, np.nan))
 
     def return_times_ns(self, horizon: int = 1, *, overlapping: bool = True) -> IntArray:
         """Return when each of `log_returns` ended, shape (n_returns,)."""

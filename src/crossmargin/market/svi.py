@@ -47,13 +47,13 @@ class Svi:
         np.float64(0.03808204)
         """
         x = np.asarray(k, dtype=np.float64) - self.m
-        return np.maximum(self.a + self.b * (self.rho * x + np.hypot(x, self.sigma)), 0.0)
+        return np.maximum(self.a + self.b * (self.rho * x + np.sqrt(x * x + self.sigma * self.sigma)), 0.0)
 
     def density_factor(self, k: ArrayLike) -> FloatArray:
         """Return ``g(k)``, which is negative where butterflies are arbitrage."""
         k = np.asarray(k, dtype=np.float64)
         x = k - self.m
-        root = np.hypot(x, self.sigma)
+        root = np.sqrt(x * x + self.sigma * self.sigma)
         w = np.maximum(self.total_variance(k), 1e-300)
         slope = self.b * (self.rho + x / root)
         bend = self.b * self.sigma**2 / root**3

@@ -5,6 +5,7 @@ import math
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from crossmargin.elementary import log
 from crossmargin.errors import MarketDataError
 from crossmargin.market.svi import Svi
 from crossmargin.units import years_between
@@ -42,7 +43,7 @@ class Smile:
         if self.strikes[place] == strike or place == 0:
             return self.vols[place]
         low, high = self.strikes[place - 1], self.strikes[place]
-        share = math.log(strike / low) / math.log(high / low)
+        share = log(strike / low) / log(high / low)
         return self.vols[place - 1] + share * (self.vols[place] - self.vols[place - 1])
 
 
@@ -61,7 +62,7 @@ class SviSmile:
 
     def vol(self, strike: float) -> float:
         """Return the annual vol at `strike`."""
-        return math.sqrt(float(self.svi.total_variance(math.log(strike / self.forward))) / self.years)
+        return math.sqrt(float(self.svi.total_variance(log(strike / self.forward))) / self.years)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,32 +8,30 @@ per scenario. And the two divisions by the rational functions' denominators shar
 `pricing.black76` is the plain version that tests compare with; the two agree to 1e-13 of the forward.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from crossmargin.compilation import inlined, kernel, parallel_kernel
+from crossmargin.elementary import LOG2_E, logarithm, power_of_two
 from crossmargin.errors import InputError
-from crossmargin.pricing.compilation import inlined, kernel, parallel_kernel
-from crossmargin.pricing.elementary import exponential, exponential_32, logarithms
 from crossmargin.units import BoolArray, FloatArray, IntArray
 
 FAR = 37.0
 """Deviations beyond which a normal tail is nothing: e^(-37^2/2) is about the smallest normal float."""
-FAR_32 = np.float32(13.0)
+HALF_LOG2_E = 0.5 * LOG2_E
 NO_DEVIATION = 1e100
 """Stands for the reciprocal of a deviation of zero; finite, for kernels may not meet an infinity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiryScenarios:
-    """What moves the options of one underlying and expiry; every array has shape (n_scenarios,).
+    """What moves the options of each expiry; every other array has shape (n_expiries, n_scenarios).
 
     Attributes
     ----------
-    years_now, years_later
+    years_now, years_later : shape (n_expiries,)
         To expiry, today and once the scenario's time has passed; at 0 or below an option is worth its intrinsic value.
     moves
         Forward in the scenario over today's forward.
@@ -43,29 +41,47 @@ class ExpiryScenarios:
         USD that the price is worth: settlement currency per unit of price, times that currency's own move.
     damping
         Share of the profit or loss that counts.
+    vectors : shape (8, n_expiries, n_scenarios)
+        All of it as the kernel reads it.
     """
 
-    years_now: float
-    years_later: float
+    years_now: FloatArray
+    years_later: FloatArray
     moves: FloatArray
     vol_factors: FloatArray
     vol_floors: FloatArray
     conversion: FloatArray
     damping: FloatArray
+    vectors: FloatArray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.moves.ndim != 2 or self.moves.size == 0:
+            raise InputError(f"moves must be a table of expiries by scenarios, had shape {self.moves.shape}")
         for name in ("moves", "vol_factors", "vol_floors", "conversion", "damping"):
             array = getattr(self, name)
             if array.shape != self.moves.shape or not np.isfinite(array).all():
                 raise InputError(f"{name} must be finite and of shape {self.moves.shape}, had shape {array.shape}")
-        if self.moves.size == 0 or not (self.moves > 0.0).all():
-            raise InputError("moves of a forward must be positive and at least one")
+        for name in ("years_now", "years_later"):
+            if getattr(self, name).shape != self.moves.shape[:1]:
+                raise InputError(f"{name} must give a number for each of {len(self.moves)} expiries")
+        if not self.moves.min() > 0.0:
+            raise InputError(f"moves of a forward must be positive, had {self.moves.min():g}")
+        object.__setattr__(self, "vectors", _scenario_vectors(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionTerms:
-    """Options of one underlying and expiry; every array has shape (n_options,). `scale` multiplies the profit."""
+    """Options, those of one expiry side by side; every array has shape (n_options,).
 
+    Attributes
+    ----------
+    expiry
+        Row of each option's expiry in `ExpiryScenarios`; two neighbours of one expiry are revalued together.
+    scale
+        Multiplies the profit.
+    """
+
+    expiry: IntArray
     forward: FloatArray
     strike: FloatArray
     vol: FloatArray
@@ -87,49 +103,41 @@ def option_profits(
     ----------
     out : C-contiguous array of shape (n_rows, n_scenarios), optional
         Where to write; made when absent.
-    rows : integers of shape (n_options,), optional
+    rows : distinct integers of shape (n_options,), optional
         Row of `out` for each option; by default the first, the second, ...
     threads
         The answer is the same with any number.
 
     Examples
     --------
-    >>> one = np.ones(1)
-    >>> option = OptionTerms(forward=60000 * one, strike=70000 * one, vol=0.6 * one, is_call=one > 0, scale=one)
-    >>> still = ExpiryScenarios(years_now=0.1, years_later=0.1, moves=one, vol_factors=one, vol_floors=0 * one,
-    ...                         conversion=one, damping=one)
-    >>> abs(float(option_profits(option, still)[0, 0])) < 1e-9
-    True
+    >>> one, table = np.ones(1), np.ones((1, 1))
+    >>> option = OptionTerms(expiry=np.array([0]), forward=60000 * one, strike=70000 * one, vol=0.6 * one,
+    ...                      is_call=one > 0, scale=one)
+    >>> still = ExpiryScenarios(years_now=0.1 * one, years_later=0.1 * one, moves=table, vol_factors=table,
+    ...                         vol_floors=0 * table, conversion=table, damping=table)
+    >>> float(option_profits(option, still)[0, 0])
+    0.0
     """
+    count = options.forward.size
     if out is None:
-        out = aligned_rows(options.forward.size, scenarios.moves.size)
-    places = np.arange(options.forward.size) if rows is None else rows
-    fill(prepared(options, scenarios), places, out, threads=threads)
-    return out
-
-
-def prepared(options: OptionTerms, scenarios: ExpiryScenarios) -> tuple[Any, ...]:
-    """Return the vectors from which `fill` computes: all that is known per option and per scenario."""
-    return (*_option_vectors(options, scenarios), *_scenario_vectors(scenarios))
-
-
-def fill(vectors: tuple[Any, ...], rows: IntArray, out: FloatArray, *, threads: int = 1) -> None:
-    """Write the profits of `prepared` options to the given rows of `out`, a C-contiguous array."""
-    arguments: Any = (*vectors[:7], rows, *vectors[7:], out)
+        out = aligned_rows(count, scenarios.moves.shape[1])
+    places = np.arange(count) if rows is None else rows
+    terms = np.empty((7, count))
+    _option_vectors(
+        options.expiry,
+        options.forward,
+        options.strike,
+        options.vol,
+        options.is_call,
+        options.scale,
+        np.sqrt(np.maximum(scenarios.years_now, 0.0)),
+        np.sqrt(np.maximum(scenarios.years_later, 0.0)),
+        terms,
+    )
     if threads == 1:
-        arguments = (*arguments, 0, rows.size)
-        _profits(*arguments)
+        _profits(options.expiry, terms, places, scenarios.vectors, out, 0, count)
     else:
-        arguments = (*arguments, threads)
-        _profits_in_parallel(*arguments)
-
-
-def screening_profits(options: OptionTerms, scenarios: ExpiryScenarios) -> NDArray[np.float32]:
-    """Return `option_profits` in single precision, good to about 2e-6 of the forward: for screening only."""
-    out = np.empty((options.forward.size, scenarios.moves.size), dtype=np.float32)
-    single = [np.clip(array, -3e38, 3e38).astype(np.float32) for array in _scenario_vectors(scenarios)]
-    arguments: Any = (*_option_vectors(options, scenarios), *single, out)
-    _profits_32(*arguments)
+        _profits_in_parallel(options.expiry, terms, places, scenarios.vectors, out, threads)
     return out
 
 
@@ -140,59 +148,26 @@ def aligned_rows(n_rows: int, n_columns: int) -> FloatArray:
     return raw[start : start + n_rows * n_columns].reshape(n_rows, n_columns)
 
 
-def _option_vectors(options: OptionTerms, scenarios: ExpiryScenarios) -> tuple[Any, ...]:
-    price_now = _prices_now(options, scenarios.years_now)
-    shape, scale = _option_shapes(options, scenarios.years_later), options.scale * options.strike
-    return (*shape, scale, price_now / options.strike)
+def _scenario_vectors(scenarios: ExpiryScenarios) -> FloatArray:
+    vectors = np.empty((8, *scenarios.moves.shape))
+    vectors[0], vectors[2] = scenarios.moves, scenarios.vol_factors
+    vectors[6], vectors[7] = scenarios.conversion, scenarios.damping
+    half_roots = 0.5 * np.sqrt(np.maximum(scenarios.years_later, 0.0))
+    np.multiply(scenarios.vol_floors, half_roots[:, np.newaxis], out=vectors[4])
+    _derive_vectors(vectors)
+    return vectors
 
 
-def _option_shapes(options: OptionTerms, years: float) -> tuple[Any, ...]:
-    deviation = options.vol * np.sqrt(max(years, 0.0))
-    alive = deviation > 0.0
-    moneyness = options.forward / options.strike
-    return (
-        moneyness,
-        logarithms(moneyness),
-        0.5 * deviation,
-        np.where(alive, 1.0 / np.where(alive, deviation, 1.0), NO_DEVIATION),
-        np.where(options.is_call, 0.0, 1.0),
-    )
-
-
-def _prices_now(options: OptionTerms, years: float) -> FloatArray:
-    """Today's price of each option, by the same kernel as in the scenarios."""
-    one = np.ones(1)
-    still = ExpiryScenarios(
-        years_now=years,
-        years_later=years,
-        moves=one,
-        vol_factors=one,
-        vol_floors=0.0 * one,
-        conversion=one,
-        damping=one,
-    )
-    count = options.forward.size
-    out = np.empty((count, 1))
-    shape, vectors = _option_shapes(options, years), _scenario_vectors(still)
-    arguments: Any = (*shape, options.strike, np.zeros(count), np.arange(count), *vectors, out, 0, count)
-    _profits(*arguments)
-    return out[:, 0]
-
-
-def _scenario_vectors(scenarios: ExpiryScenarios) -> tuple[Any, ...]:
-    factors = scenarios.vol_factors
-    half_floors = 0.5 * scenarios.vol_floors * np.sqrt(max(scenarios.years_later, 0.0))
-    moving, floored = factors > 0.0, half_floors > 0.0
-    return (
-        scenarios.moves,
-        logarithms(scenarios.moves),
-        factors,
-        np.where(moving, 1.0 / np.where(moving, factors, 1.0), NO_DEVIATION),
-        half_floors,
-        np.where(floored, 0.5 / np.where(floored, half_floors, 1.0), NO_DEVIATION * NO_DEVIATION),
-        scenarios.conversion,
-        scenarios.damping,
-    )
+@kernel
+def _derive_vectors(vectors: FloatArray) -> None:
+    moves, factors, half_floors = vectors[0], vectors[2], vectors[4]
+    log_moves, reciprocal_factors, reciprocal_floors = vectors[1], vectors[3], vectors[5]
+    for e in range(moves.shape[0]):
+        for s in range(moves.shape[1]):
+            log_moves[e, s] = logarithm(moves[e, s])
+            moving, floored = factors[e, s] > 0.0, half_floors[e, s] > 0.0
+            reciprocal_factors[e, s] = 1.0 / factors[e, s] if moving else NO_DEVIATION
+            reciprocal_floors[e, s] = 0.5 / half_floors[e, s] if floored else NO_DEVIATION * NO_DEVIATION
 
 
 @inlined
@@ -218,161 +193,125 @@ def denominator(x: float) -> float:
     return q * x + 440.413735824752
 
 
+@inlined
+def call_price(x: float, half: float, inverse: float, m: float) -> float:
+    """Return a call's price over its strike, for moneyness `m` with logarithm `x`, half and one over its deviation.
+
+    Every sum has at most one product in it, so that it fuses in one way only.
+    """
+    d1 = x * inverse + half
+    d2 = x * inverse - half
+    a1 = min(abs(d1), FAR)
+    a2 = min(abs(d2), FAR)
+    e1 = power_of_two(-HALF_LOG2_E * a1 * a1)
+    q1 = denominator(a1)
+    q2 = denominator(a2)
+    shared = e1 * (1.0 / (q1 * q2))
+    n1 = shared * (numerator(a1) * q2)
+    n2 = (shared * m) * (numerator(a2) * q1)
+    p1 = n1 if d1 < 0.0 else 1.0 - n1
+    p2 = n2 if d2 < 0.0 else 1.0 - n2
+    return max(max(m * p1 - p2, m - 1.0), 0.0)
+
+
+@kernel
+def _option_vectors(
+    expiry: IntArray,
+    forward: FloatArray,
+    strike: FloatArray,
+    vol: FloatArray,
+    is_call: BoolArray,
+    scale: FloatArray,
+    roots_now: FloatArray,
+    roots_later: FloatArray,
+    terms: FloatArray,
+) -> None:
+    """Write what `_profits` reads per option; a price is over its strike, by the same steps as in the scenarios."""
+    for i in range(expiry.size):
+        m = forward[i] / strike[i]
+        x = logarithm(m)
+        put = 0.0 if is_call[i] else 1.0
+        now = vol[i] * roots_now[expiry[i]]
+        later = vol[i] * roots_later[expiry[i]]
+        call = call_price(x, 0.5 * now, 1.0 / now if now > 0.0 else NO_DEVIATION, m)
+        terms[0, i] = m
+        terms[1, i] = x
+        terms[2, i] = 0.5 * later
+        terms[3, i] = 1.0 / later if later > 0.0 else NO_DEVIATION
+        terms[4, i] = put
+        terms[5, i] = scale[i] * strike[i]
+        terms[6, i] = call - put * (m - 1.0)
+
+
 @kernel
 def _profits(
-    moneyness: FloatArray,
-    log_moneyness: FloatArray,
-    half_deviation: FloatArray,
-    reciprocal: FloatArray,
-    put: FloatArray,
-    scale: FloatArray,
-    price_now: FloatArray,
+    expiry: IntArray,
+    terms: FloatArray,
     rows: IntArray,
-    moves: FloatArray,
-    log_moves: FloatArray,
-    vol_factors: FloatArray,
-    reciprocal_factors: FloatArray,
-    half_floors: FloatArray,
-    reciprocal_floors: FloatArray,
-    conversion: FloatArray,
-    damping: FloatArray,
+    scenarios: FloatArray,
     out: FloatArray,
     first: int,
     last: int,
 ) -> None:
-    # prices in units of the strike; every sum has at most one product in it, so that it fuses in one way only
-    for i in range(first, last):
-        profits = out[rows[i]]
-        for s in range(moves.size):
-            half = max(half_deviation[i] * vol_factors[s], half_floors[s])
-            inverse = min(reciprocal[i] * reciprocal_factors[s], reciprocal_floors[s])
-            x = log_moneyness[i] + log_moves[s]
-            d1 = x * inverse + half
-            d2 = x * inverse - half
-            a1 = min(abs(d1), FAR)
-            a2 = min(abs(d2), FAR)
-            m = moneyness[i] * moves[s]
-            e1 = exponential(-0.5 * a1 * a1)
-            q1 = denominator(a1)
-            q2 = denominator(a2)
-            shared = e1 * (1.0 / (q1 * q2))
-            n1 = shared * (numerator(a1) * q2)
-            n2 = (shared * m) * (numerator(a2) * q1)
-            p1 = n1 if d1 < 0.0 else 1.0 - n1
-            p2 = n2 if d2 < 0.0 else 1.0 - n2
-            gain = m - 1.0
-            call = max(max(m * p1 - p2, gain), 0.0)
-            price = call - put[i] * gain
-            profits[s] = (price * conversion[s] - price_now[i]) * (scale[i] * damping[s])
+    # prices in units of the strike; two options at a time, for one alone leaves the processor waiting for itself
+    moneyness, log_moneyness, half_deviation, reciprocal, put, scale, price_now = (
+        terms[0],
+        terms[1],
+        terms[2],
+        terms[3],
+        terms[4],
+        terms[5],
+        terms[6],
+    )
+    i = first
+    while i < last:
+        e = expiry[i]
+        moves, log_moves, vol_factors, reciprocal_factors = (
+            scenarios[0, e],
+            scenarios[1, e],
+            scenarios[2, e],
+            scenarios[3, e],
+        )
+        half_floors, reciprocal_floors, conversion, damping = (
+            scenarios[4, e],
+            scenarios[5, e],
+            scenarios[6, e],
+            scenarios[7, e],
+        )
+        here = out[rows[i]]
+        if i + 1 < last and expiry[i + 1] == e:
+            k = i + 1
+            there = out[rows[k]]
+            for s in range(moves.size):
+                m1 = moneyness[i] * moves[s]
+                m2 = moneyness[k] * moves[s]
+                half1 = max(half_deviation[i] * vol_factors[s], half_floors[s])
+                half2 = max(half_deviation[k] * vol_factors[s], half_floors[s])
+                inverse1 = min(reciprocal[i] * reciprocal_factors[s], reciprocal_floors[s])
+                inverse2 = min(reciprocal[k] * reciprocal_factors[s], reciprocal_floors[s])
+                call1 = call_price(log_moneyness[i] + log_moves[s], half1, inverse1, m1)
+                call2 = call_price(log_moneyness[k] + log_moves[s], half2, inverse2, m2)
+                price1 = call1 - put[i] * (m1 - 1.0)
+                price2 = call2 - put[k] * (m2 - 1.0)
+                here[s] = (price1 * conversion[s] - price_now[i]) * (scale[i] * damping[s])
+                there[s] = (price2 * conversion[s] - price_now[k]) * (scale[k] * damping[s])
+            i += 2
+        else:
+            for s in range(moves.size):
+                m = moneyness[i] * moves[s]
+                half = max(half_deviation[i] * vol_factors[s], half_floors[s])
+                inverse = min(reciprocal[i] * reciprocal_factors[s], reciprocal_floors[s])
+                call = call_price(log_moneyness[i] + log_moves[s], half, inverse, m)
+                price = call - put[i] * (m - 1.0)
+                here[s] = (price * conversion[s] - price_now[i]) * (scale[i] * damping[s])
+            i += 1
 
 
 @parallel_kernel
 def _profits_in_parallel(
-    moneyness: FloatArray,
-    log_moneyness: FloatArray,
-    half_deviation: FloatArray,
-    reciprocal: FloatArray,
-    put: FloatArray,
-    scale: FloatArray,
-    price_now: FloatArray,
-    rows: IntArray,
-    moves: FloatArray,
-    log_moves: FloatArray,
-    vol_factors: FloatArray,
-    reciprocal_factors: FloatArray,
-    half_floors: FloatArray,
-    reciprocal_floors: FloatArray,
-    conversion: FloatArray,
-    damping: FloatArray,
-    out: FloatArray,
-    threads: int,
+    expiry: IntArray, terms: FloatArray, rows: IntArray, scenarios: FloatArray, out: FloatArray, threads: int
 ) -> None:
     share = (rows.size + threads - 1) // threads
     for worker in numba.prange(threads):
-        _profits(
-            moneyness,
-            log_moneyness,
-            half_deviation,
-            reciprocal,
-            put,
-            scale,
-            price_now,
-            rows,
-            moves,
-            log_moves,
-            vol_factors,
-            reciprocal_factors,
-            half_floors,
-            reciprocal_floors,
-            conversion,
-            damping,
-            out,
-            min(worker * share, rows.size),
-            min((worker + 1) * share, rows.size),
-        )
-
-
-# Abramowitz & Stegun 26.2.17, the density's constant taken into the coefficients
-_A1, _A2, _A3, _A4, _A5 = (
-    np.float32(c * 0.3989422804014327) for c in (0.319381530, -0.356563782, 1.781477937, -1.821255978, 1.330274429)
-)
-_AP, _ONE, _HALF, _ZERO = np.float32(0.2316419), np.float32(1.0), np.float32(0.5), np.float32(0.0)
-
-
-@inlined
-def tail_32(t: np.float32) -> np.float32:
-    """Return the polynomial that, times the exponential, is the normal tail, to 7.5e-8."""
-    p = _A5 * t + _A4
-    p = p * t + _A3
-    p = p * t + _A2
-    return (p * t + _A1) * t
-
-
-@kernel
-def _profits_32(
-    moneyness: FloatArray,
-    log_moneyness: FloatArray,
-    half_deviation: FloatArray,
-    reciprocal: FloatArray,
-    put: FloatArray,
-    scale: FloatArray,
-    price_now: FloatArray,
-    moves: NDArray[np.float32],
-    log_moves: NDArray[np.float32],
-    vol_factors: NDArray[np.float32],
-    reciprocal_factors: NDArray[np.float32],
-    half_floors: NDArray[np.float32],
-    reciprocal_floors: NDArray[np.float32],
-    conversion: NDArray[np.float32],
-    damping: NDArray[np.float32],
-    out: NDArray[np.float32],
-) -> None:
-    for i in range(moneyness.size):
-        m0 = np.float32(moneyness[i])
-        x0 = np.float32(log_moneyness[i])
-        h0 = np.float32(half_deviation[i])
-        r0 = np.float32(min(reciprocal[i], 1e18))
-        w = np.float32(1.0 - 2.0 * put[i])
-        c = np.float32(scale[i])
-        now = np.float32(price_now[i])
-        profits = out[i]
-        for s in range(moves.size):
-            half = max(h0 * vol_factors[s], half_floors[s])
-            inverse = min(r0 * min(reciprocal_factors[s], np.float32(1e18)), reciprocal_floors[s])
-            x = x0 + log_moves[s]
-            d1 = x * inverse + half
-            d2 = x * inverse - half
-            a1 = min(abs(d1), FAR_32)
-            a2 = min(abs(d2), FAR_32)
-            m = m0 * moves[s]
-            e1 = exponential_32(-_HALF * a1 * a1)
-            e2 = min(e1 * m, _ONE)
-            u1 = _ONE + _AP * a1
-            u2 = _ONE + _AP * a2
-            shared = _ONE / (u1 * u2)
-            n1 = e1 * tail_32(shared * u2)
-            n2 = e2 * tail_32(shared * u1)
-            p1 = n1 if w * d1 < _ZERO else _ONE - n1
-            p2 = n2 if w * d2 < _ZERO else _ONE - n2
-            price = max(max(w * (m * p1 - p2), w * (m - _ONE)), _ZERO)
-            profits[s] = (price * conversion[s] - now) * (c * damping[s])
+        first, last = min(worker * share, rows.size), min((worker + 1) * share, rows.size)
+        _profits(expiry, terms, rows, scenarios, out, first, last)

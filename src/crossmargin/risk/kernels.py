@@ -15,8 +15,8 @@ import numba
 import numpy as np
 from scipy.special import ndtri
 
+from crossmargin.compilation import inlined, kernel, parallel_kernel, screening_kernel
 from crossmargin.errors import InputError
-from crossmargin.pricing.compilation import inlined, kernel, parallel_kernel, screening_kernel
 from crossmargin.units import FloatArray, IntArray
 
 TILE = 96
@@ -125,6 +125,17 @@ def least_of_sum(x: FloatArray, quantity: float, y: FloatArray) -> float:
 
 
 @kernel
+def add_and_least(x: FloatArray, quantity: float, y: FloatArray, out: FloatArray) -> float:
+    """Write ``x + quantity * y`` to `out`; return its smallest."""
+    smallest = HUGE
+    for j in range(x.size):
+        value = x[j] + quantity * y[j]
+        out[j] = value
+        smallest = min(smallest, _ordered(value))
+    return _number(smallest)
+
+
+@kernel
 def _least_from(x: FloatArray, bound: float) -> float:
     """Return the smallest of `x` that is not below `bound`; a huge number if there is none."""
     smallest, floor = HUGE, _ordered(bound)
@@ -192,8 +203,11 @@ def _moments(x: FloatArray) -> tuple[float, float]:
 
 
 @kernel
-def _ranked(x: FloatArray, whole: int, smallest: float, normal: float) -> float:
-    """Return the value with `whole` of `x` before it: counts close in on it, false position on their logarithms."""
+def _ranked(x: FloatArray, whole: int, smallest: float, normal: float) -> tuple[float, float]:
+    """Return the value with `whole` of `x` before it, and how many are below it.
+
+    Counts close in on it, by false position on their logarithms.
+    """
     mean, deviation = _moments(x)
     low, count_low = smallest, 0.0
     high, count_high = smallest, -1.0
@@ -206,9 +220,10 @@ def _ranked(x: FloatArray, whole: int, smallest: float, normal: float) -> float:
             break
         count = _count_below(x, t)
         if count == whole:
-            return _least_from(x, t)
+            return _least_from(x, t), count
         if count == whole + 1:
-            return _largest_below(x, t)
+            value = _largest_below(x, t)
+            return value, _count_below(x, value)
         if count < whole:
             low, count_low = t, count
         else:
@@ -224,7 +239,7 @@ def _ranked(x: FloatArray, whole: int, smallest: float, normal: float) -> float:
     value = _least_from(x, low)
     while x.size - _count_below(-x, -value) <= whole:
         value = _least_from(x, np.nextafter(value, 1e300))
-    return value
+    return value, _count_below(x, value)
 
 
 @kernel
@@ -234,10 +249,16 @@ def tail_and_worst(x: FloatArray, tail: float, whole: int, normal: float, scratc
     Both are positive for losses and negative where even the worst scenario is a profit.
     """
     smallest = least(x)
-    edge = smallest if whole == 0 else _ranked(x, whole, smallest, normal)
-    below = _count_below(x, edge)
-    summed = _sum_below(x, edge, scratch) + (tail - below) * edge
-    return -summed / tail, -smallest
+    return -tail_mean(x, smallest, tail, whole, normal, scratch), -smallest
+
+
+@kernel
+def tail_mean(x: FloatArray, smallest: float, tail: float, whole: int, normal: float, scratch: FloatArray) -> float:
+    """Return the mean of the least `tail` of `x`, of which `smallest` is the least."""
+    edge, below = smallest, 0.0
+    if whole > 0:
+        edge, below = _ranked(x, whole, smallest, normal)
+    return (_sum_below(x, edge, scratch) + (tail - below) * edge) / tail
 
 
 @kernel

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from crossmargin.compilation import kernel
 from crossmargin.errors import InputError
-from crossmargin.pricing.compilation import kernel
-from crossmargin.risk.kernels import add_positions, least_of_sum, tail_and_worst
+from crossmargin.risk.kernels import add_and_least, add_positions, least_of_sum, tail_mean
 from crossmargin.units import FloatArray, IntArray
 
 DOUBT = 1e-9
@@ -49,10 +49,8 @@ def shortfall_after_trade(
 
     `tail`, `whole` and `normal` come from `risk.kernels.tail_shape`; `scratch` has shape (2, n_scenarios).
     """
-    moved = scratch[0]
-    for s in range(vector.size):
-        moved[s] = vector[s] + quantity * row[s]
-    return tail_and_worst(moved, tail, whole, normal, scratch[1])[0]
+    smallest = add_and_least(vector, quantity, row, scratch[0])
+    return -tail_mean(scratch[0], smallest, tail, whole, normal, scratch[1])
 
 
 @kernel

@@ -3,7 +3,7 @@
 It is computed once per snapshot; an account's profits are then ``quantities @ pnl``. Coin payoffs are converted at the
 scenario's own index: ``V_coin(s) S(s) - V_coin(0) S(0)``. Currencies are instruments with rows of their own.
 
-Options go through `pricing.kernels` one expiry at a time; the rest is a line of arithmetic each. No step uses a
+Options go through `pricing.kernels` together, expiry by expiry; the rest is a line of arithmetic each. No step uses a
 library's exponential or a sum whose order may vary, so the bits are the same on every machine.
 """
 
@@ -13,10 +13,10 @@ from typing import assert_never
 
 import numpy as np
 
+from crossmargin.elementary import exponentials, power
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Asset, Future, Instrument, Option, Payoff, Perpetual, Spot
 from crossmargin.market.snapshot import MarketSnapshot
-from crossmargin.pricing.elementary import exponentials, power
 from crossmargin.pricing.kernels import ExpiryScenarios, OptionTerms, aligned_rows, option_profits
 from crossmargin.scenarios.scenario_set import ScenarioSet, VolTenor
 from crossmargin.units import Currency, FloatArray, InstrumentId, years_between
@@ -88,13 +88,14 @@ def risk_array(
         else:
             pnl[row] = _profit(item, market, scenarios) * scenarios.damping
             bumped[row] = _profit(item, market, _one_basis_point(item.underlying))
-    for listed in expiries.values():
-        rows = np.array([row for row, _ in listed])
-        options = [option for _, option in listed]
-        terms = _terms(options, market)
-        moved = _expiry_scenarios(options[0], market, scenarios)
-        still = _expiry_scenarios(options[0], market, _one_basis_point(options[0].underlying))
+    if expiries:
+        listed = list(expiries.values())
+        rows = np.array([row for each in listed for row, _ in each])
+        terms = _terms([[option for _, option in each] for each in listed], market)
+        firsts = [each[0][1] for each in listed]
+        moved = _expiry_scenarios(firsts, market, [scenarios] * len(firsts))
         option_profits(terms, moved, out=pnl, rows=rows, threads=threads)
+        still = _expiry_scenarios(firsts, market, [_one_basis_point(option.underlying) for option in firsts])
         option_profits(terms, still, out=bumped, rows=rows)
     delta = (bumped[:, 1] - bumped[:, 0]) / (2.0 * _BUMP)
     return RiskArray(instruments=items, scenarios=scenarios, pnl=pnl, delta=delta)
@@ -142,36 +143,54 @@ def _marked_to_market(
     return np.asarray(contract.contract_size_float * mark * (moves - 1.0))
 
 
-def _terms(options: Sequence[Option], market: MarketSnapshot) -> OptionTerms:
-    """Terms of options that differ in strike and type only; `scale` turns a price into USD per contract."""
-    first = options[0]
-    forward = market.forward(first.underlying, first.expiry_ns)
-    unit = market.index_price(first.settle)
-    # an inverse price is in coin: the dollar price over the forward; a linear one in quote currency
-    unit /= forward if first.payoff is Payoff.INVERSE else market.index_price(first.quote)
+def _terms(expiries: Sequence[Sequence[Option]], market: MarketSnapshot) -> OptionTerms:
+    """Terms of options listed by underlying, currencies and expiry; `scale` turns a price into USD per contract."""
+    forwards, units = [], []
+    for first in (listed[0] for listed in expiries):
+        forward = market.forward(first.underlying, first.expiry_ns)
+        unit = market.index_price(first.settle)
+        # an inverse price is in coin: the dollar price over the forward; a linear one in quote currency
+        unit /= forward if first.payoff is Payoff.INVERSE else market.index_price(first.quote)
+        forwards.append(forward)
+        units.append(unit)
+    options = [option for listed in expiries for option in listed]
+    expiry = np.repeat(np.arange(len(expiries)), [len(listed) for listed in expiries])
     return OptionTerms(
-        forward=np.full(len(options), forward),
+        expiry=expiry,
+        forward=np.array(forwards)[expiry],
         strike=np.array([option.strike_float for option in options]),
         vol=np.array([market.vol(option) for option in options]),
         is_call=np.array([option.is_call for option in options]),
-        scale=np.array([option.contract_size_float * unit for option in options]),
+        scale=np.array([option.contract_size_float for option in options]) * np.array(units)[expiry],
     )
 
 
-def _expiry_scenarios(option: Option, market: MarketSnapshot, scenarios: ScenarioSet) -> ExpiryScenarios:
-    """Say what `scenarios` do to every option of the underlying and expiry of `option`."""
-    years = years_between(market.time_ns, option.expiry_ns)
-    moves = scenarios.price_factors(option.underlying) * _basis_factor(option, market, scenarios)
-    shocks = scenarios.vol_shocks(option.underlying)
-    settle = scenarios.price_factors(option.settle)
+def _expiry_scenarios(
+    options: Sequence[Option], market: MarketSnapshot, scenarios: Sequence[ScenarioSet]
+) -> ExpiryScenarios:
+    """Say what each of `scenarios` does to every option of the underlying and expiry of its option."""
+    now, later = [], []
+    moved: dict[str, list[FloatArray]] = {name: [] for name in ("moves", "factors", "floors", "conversion", "damping")}
+    for option, each in zip(options, scenarios, strict=True):
+        years = years_between(market.time_ns, option.expiry_ns)
+        moves = each.price_factors(option.underlying) * _basis_factor(option, market, each)
+        shocks = each.vol_shocks(option.underlying)
+        settle = each.price_factors(option.settle)
+        now.append(years)
+        later.append(years - each.horizon_years)
+        moved["moves"].append(moves)
+        moved["factors"].append(np.maximum(1.0 + shocks * _tenor_multiplier(years, each.vol_tenor), 0.0))
+        moved["floors"].append(np.where(shocks > 0.0, each.min_vol_up, 0.0))
+        moved["conversion"].append(settle / moves if option.payoff is Payoff.INVERSE else settle)
+        moved["damping"].append(each.damping)
     return ExpiryScenarios(
-        years_now=years,
-        years_later=years - scenarios.horizon_years,
-        moves=moves,
-        vol_factors=np.maximum(1.0 + shocks * _tenor_multiplier(years, scenarios.vol_tenor), 0.0),
-        vol_floors=np.where(shocks > 0.0, scenarios.min_vol_up, 0.0),
-        conversion=settle / moves if option.payoff is Payoff.INVERSE else settle,
-        damping=scenarios.damping,
+        years_now=np.array(now),
+        years_later=np.array(later),
+        moves=np.array(moved["moves"]),
+        vol_factors=np.array(moved["factors"]),
+        vol_floors=np.array(moved["floors"]),
+        conversion=np.array(moved["conversion"]),
+        damping=np.array(moved["damping"]),
     )
 
 

@@ -4,10 +4,11 @@ import datetime as dt
 
 import numpy as np
 
+from crossmargin.elementary import exponentials, logarithms
 from crossmargin.errors import InputError
 from crossmargin.market.history import PriceHistory
 from crossmargin.scenarios.scenario_set import ScenarioSet
-from crossmargin.units import NANOSECONDS_PER_SECOND, Currency
+from crossmargin.units import NANOSECONDS_PER_SECOND, Currency, FloatArray
 
 
 def historical_scenarios(
@@ -46,22 +47,28 @@ def historical_scenarios(
     if decay is not None and not 0.0 < decay < 1.0:
         raise InputError(f"decay must be inside (0, 1), was {decay}")
     chosen = history.of(currencies)
-    returns = chosen.log_returns(horizon, overlapping=overlapping)
+    ratios = chosen.price_ratios(horizon, overlapping=overlapping)
     times = chosen.return_times_ns(horizon, overlapping=overlapping)
-    complete = np.flatnonzero(np.isfinite(returns).all(axis=0))
+    complete = np.flatnonzero(np.isfinite(ratios).all(axis=0))
     complete = complete if count is None else complete[-count:]
     if complete.size < 2:
         raise InputError(f"at least 2 dates must be complete for {', '.join(currencies)}, {complete.size} are")
-    moves = returns[:, complete]
-    weights = np.ones(complete.size) if decay is None else decay ** np.arange(complete.size - 1, -1, -1)
+    moves = ratios[:, complete]
+    # products one after the other: numpy's power is not the same on every machine
+    weights = np.cumprod(np.append(1.0, np.full(complete.size - 1, 1.0 if decay is None else decay)))[::-1]
     return ScenarioSet(
         name=f"historical, {horizon} steps, {complete.size} dates",
         underlyings=currencies,
-        price_factor=np.exp(moves),
-        vol_shock=np.maximum(np.expm1(vol_beta * moves), -0.95),
+        price_factor=moves,
+        vol_shock=np.maximum(_powers(moves, vol_beta) - 1.0, -0.95),
         labels=tuple(_label(int(times[at]), horizon) for at in complete),
         weights=weights / weights.sum(),
     )
+
+
+def _powers(values: FloatArray, exponent: float) -> FloatArray:
+    """`values` to `exponent`, the same bits on every machine."""
+    return exponentials(exponent * logarithms(values.ravel())).reshape(values.shape)
 
 
 def _label(time_ns: int, horizon: int) -> str:

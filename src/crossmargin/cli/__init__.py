@@ -13,6 +13,7 @@ from crossmargin.cli import (
     imports,
     margin,
     schema,
+    stress,
     venues,
     what_if,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "main",
     "margin",
     "schema",
+    "stress",
     "venues",
     "what_if",
 ]

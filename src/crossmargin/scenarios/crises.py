@@ -101,8 +101,11 @@ class Crisis:
     def stress(self, hours: Mapping[Currency, float]) -> Stress:
         """Return the crisis with each coin moving over its own time to close, in hours."""
         longest = max(hours.values(), default=0.0)
+        return self._stress(hours, f"over {longest:g} h")
+
+    def _stress(self, hours: Mapping[Currency, float], what: str) -> Stress:
         return Stress(
-            name=f"{self.title}, over {longest:g} h",
+            name=f"{self.title}, {what}",
             prices={coin: self.price_move(coin, over) for coin, over in hours.items()},
             vols={coin: self.vol_move(over) for coin, over in hours.items() if coin not in DOLLAR_COINS},
         )
@@ -110,7 +113,7 @@ class Crisis:
     def stresses(self, coins: Iterable[Currency]) -> tuple[Stress, ...]:
         """Return every row as a stress of `coins`: each horizon, the low, and the rebound with vols unchanged."""
         moved = [coin for coin in coins if coin not in DOLLAR_COINS]
-        rows = [self.stress(dict.fromkeys(moved, hours)) for hours in HORIZONS_HOURS]
+        rows = [self._stress(dict.fromkeys(moved, hours), f"over {hours:g} h") for hours in HORIZONS_HOURS]
         low = {coin: self._column(self.low, coin) for coin in moved}
         up = {coin: self._column(self.rebound, coin) for coin in moved}
         vols = dict.fromkeys(moved, self.vol_move(24.0))

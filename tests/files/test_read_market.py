@@ -1,13 +1,19 @@
+import datetime as dt
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 import crossmargin as cm
+from crossmargin.instruments.contracts import Option
 from crossmargin.instruments.symbols import parse_contract
 from crossmargin.market.snapshot import MarketSnapshot, Quality
-from crossmargin.units import Currency, InstrumentId
+from crossmargin.pricing.valuation import model_price
+from crossmargin.units import Currency, FloatArray, InstrumentId
 
 TIME = "2026-01-15T09:00:00+00:00"
 INDEX = [{"currency": "BTC", "price": 100.0}, {"currency": "USDT", "price": 0.5}]
@@ -115,3 +121,74 @@ def test_real_chains_of_one_day_and_of_older_years(shared: Path) -> None:
     assert set(both.surfaces) == {"BTC", "ETH"}
     with pytest.raises(cm.MarketDataError, match="BTC has none at 2026-01-24"):
         cm.read_market(shared / "data" / "option_chains_historic.parquet")
+
+
+def test_vols_that_a_chain_does_not_state_are_those_of_its_marks(tmp_path: Path) -> None:
+    market = cm.read_market(written(tmp_path, "json"))
+    option = parse_contract("deribit:BTC/USD:BTC-260130-100-P")
+    assert isinstance(option, Option)
+    priced = model_price(option, market)
+    quotes = [
+        {key: value for key, value in quote.items() if key != "mark_vol"} | {"mark": priced}
+        for quote in QUOTES
+        if quote["instrument"] == option.id
+    ]
+    worthless = {"instrument": "deribit:BTC/USD:BTC-260130-50-P", "mark": 0.0, "forward": 102.5}
+    impossible = {"instrument": "deribit:BTC/USD:BTC-260130-150-P", "mark": 0.1, "forward": 102.5}
+    text = json.dumps({"time": TIME, "index": INDEX, "quotes": [*quotes, worthless, impossible]})
+    (tmp_path / "no vols.json").write_text(text)
+    implied = cm.read_market(tmp_path / "no vols.json")
+    assert implied.vol(option) == pytest.approx(0.7, rel=2e-3)  # the two snapshots differ in their forward only
+    assert model_price(option, implied) == pytest.approx(priced, rel=1e-12)
+    rules = {finding.subject: finding.found for finding in implied.findings if finding.rule == "implied vol"}
+    assert rules["deribit:BTC/USD:BTC-260130-50-P"] == "the mark holds no time value"
+    assert "no-arbitrage bounds" in rules["deribit:BTC/USD:BTC-260130-150-P"]
+
+
+def chain_errors(market: MarketSnapshot, coin: str) -> FloatArray:
+    """Differences in coin between the marks of a chain and what its own vols are worth."""
+    options = [parse_contract(name) for name in market.marks if name.startswith(f"deribit:{coin}/")]
+    alive = [each for each in options if isinstance(each, Option) and each.expiry_ns > market.time_ns]
+    return np.array([model_price(each, market) - market.marks[each.id].value for each in alive])
+
+
+@pytest.mark.parametrize(
+    "day",
+    # the five days on which the published forwards were the furthest from the marks', and two ordinary ones
+    ["2026-06-04", "2026-06-10", "2026-03-05", "2026-06-05", "2026-05-23", "2026-01-15", "2026-04-30"],
+)
+def test_marks_of_real_chains_are_worth_what_their_vols_say(shared: Path, day: str) -> None:
+    market = cm.read_market(shared / "data" / "option_chains_daily.parquet", day)
+    for coin in ("BTC", "ETH"):
+        assert np.median(np.abs(chain_errors(market, coin))) <= 1e-5
+
+
+@pytest.mark.soak
+def test_marks_of_every_real_chain_are_worth_what_their_vols_say(
+    shared: Path, record_property: Callable[[str, object], None]
+) -> None:
+    chains = shared / "data" / "option_chains_daily.parquet"
+    times = pl.read_parquet(chains, columns=["snapshot_ts"])["snapshot_ts"].dt.date().unique().sort()
+    medians = {}
+    for day in times:
+        market = cm.read_market(chains, day.isoformat())
+        for coin in ("BTC", "ETH"):
+            medians[day, coin] = float(np.median(np.abs(chain_errors(market, coin))))
+    record_property("outside_cases", len(medians))
+    print(f"{len(medians)} coin-days, worst median {max(medians.values()):.2g} coin")
+    assert max(medians.values()) <= 1e-5
+
+
+def test_without_parity_the_published_forward_misses_the_marks(shared: Path) -> None:
+    market = cm.read_market(shared / "data" / "option_chains_daily.parquet", "2026-06-04")
+    (gap,) = [finding for finding in market.findings if finding.subject == "ETH forwards"]
+    assert gap.rule == "parity"
+    frame = pl.read_parquet(shared / "data" / "option_chains_daily.parquet").filter(
+        pl.col("snapshot_ts").dt.date() == pl.date(2026, 6, 4), pl.col("currency") == "ETH"
+    )
+    named = dict(frame.group_by("expiry").agg(pl.col("underlying_price").median()).iter_rows())
+    curve = market.forwards[Currency("ETH")]
+    expiries = [dt.datetime.fromtimestamp(at / 1e9, tz=dt.UTC) for at in curve.expiries_ns]
+    published = replace(curve, forwards=tuple(named[at] for at in expiries))
+    off = replace(market, forwards={**market.forwards, Currency("ETH"): published})
+    assert np.median(np.abs(chain_errors(off, "ETH"))) > 1e-4

@@ -9,19 +9,17 @@ from typing import Literal
 
 from crossmargin.errors import InputError, MarketDataError
 from crossmargin.files.market_tables import IndexRow, MarketTables, QuoteRow, nanoseconds, tables_at
+from crossmargin.files.quoted_vols import quoted_surfaces
 from crossmargin.instruments.contracts import Contract, Future, Option, Payoff
 from crossmargin.instruments.specifications import Terms
 from crossmargin.instruments.symbols import parse_contract
 from crossmargin.market.forward_curve import ForwardCurve
 from crossmargin.market.quality import Quote, QuoteRules, judge
 from crossmargin.market.snapshot import Finding, MarketSnapshot, Price, Quality
-from crossmargin.market.vol_surface import Smile, VolSurface
 from crossmargin.pricing.surface import fit_surface
 from crossmargin.units import LARGEST_NUMBER, SMALLEST_PRICE, USD, Currency, InstrumentId
 
 _ANY_SIZE = Terms()  # a quote is per coin: the size of its contract matters to a position only
-
-LARGEST_VOL = 100.0  # 10,000 % a year is the most that is believed
 
 __all__ = ["IndexRow", "MarketTables", "QuoteRow", "read_market", "snapshot"]
 
@@ -107,12 +105,13 @@ def snapshot(
         if price is not None:
             marks[contract.id] = price
     curves = _curves(contracts, marks, index, time_ns)
+    surfaces, unmarked = quoted_surfaces(contracts, marks, index, curves, time_ns)
     return MarketSnapshot(
         time_ns=time_ns,
         index=index,
         marks=marks,
         forwards=curves,
-        surfaces=_surfaces(contracts, curves, time_ns),
+        surfaces=surfaces,
         funding_rate_8h={
             contract.id: _finite(row.funding_rate_8h, "funding_rate_8h", contract)
             for contract, row in contracts
@@ -123,7 +122,7 @@ def snapshot(
             for contract, row in contracts
             if row.open_interest is not None
         },
-        findings=tuple(findings),
+        findings=(*findings, *unmarked),
     )
 
 
@@ -177,47 +176,14 @@ def _spot(index: dict[Currency, Price], currency: Currency) -> float:
     return index[currency].value
 
 
-def _surfaces(
-    contracts: list[tuple[Contract, QuoteRow]], curves: dict[Currency, ForwardCurve], time_ns: int
-) -> dict[Currency, VolSurface]:
-    """Quoted vols by expiry and strike; where call and put differ, the out-of-the-money one speaks."""
-    vols: dict[Currency, dict[int, dict[float, float]]] = defaultdict(lambda: defaultdict(dict))
-    for contract, row in contracts:
-        if not isinstance(contract, Option) or row.mark_vol is None or contract.expiry_ns <= time_ns:
-            continue
-        if contract.base not in curves:
-            raise MarketDataError(f"a quoted vol must come with a forward, {contract.id} has none")
-        forward, strike = curves[contract.base].forward(contract.expiry_ns), contract.strike_float
-        smile = vols[contract.base][contract.expiry_ns]
-        if strike not in smile or contract.is_call == (strike >= forward):
-            smile[strike] = _positive(row.mark_vol, "mark_vol", contract, most=LARGEST_VOL)
-    return {
-        currency: VolSurface(
-            time_ns=time_ns,
-            smiles=tuple(_smile(expiry, quotes, curves[currency]) for expiry, quotes in sorted(smiles.items())),
-        )
-        for currency, smiles in vols.items()
-    }
-
-
-def _smile(expiry_ns: int, quotes: dict[float, float], curve: ForwardCurve) -> Smile:
-    strikes = tuple(sorted(quotes))
-    return Smile(
-        expiry_ns=expiry_ns,
-        forward=curve.forward(expiry_ns),
-        strikes=strikes,
-        vols=tuple(quotes[strike] for strike in strikes),
-    )
-
-
 def _finite(value: float, name: str, contract: Contract) -> float:
     if not abs(value) <= LARGEST_NUMBER:
         raise MarketDataError(f"{name} must be finite, was {value} for {contract.id}")
     return value
 
 
-def _positive(value: float, name: str, contract: Contract, most: float = LARGEST_NUMBER) -> float:
-    if not SMALLEST_PRICE <= value <= most:
+def _positive(value: float, name: str, contract: Contract) -> float:
+    if not SMALLEST_PRICE <= value <= LARGEST_NUMBER:
         raise MarketDataError(f"{name} must be finite and positive, was {value} for {contract.id}")
     return value
 

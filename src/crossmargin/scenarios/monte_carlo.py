@@ -71,12 +71,24 @@ def monte_carlo_scenarios(
     vol_beta : array of shape (n_assets,) or None
         Relative move of implied vol per unit of log return; negative where vols rise when prices fall.
     """
-    returns = vols[:, None] * t_copula_shocks(correlation, degrees, count, seed)
+    name = f"Monte Carlo, t copula with {degrees:g} degrees of freedom, seed {seed}"
+    return shock_scenarios(currencies, vols, t_copula_shocks(correlation, degrees, count, seed), name, vol_beta)
+
+
+def shock_scenarios(
+    currencies: tuple[Currency, ...],
+    vols: FloatArray,
+    shocks: FloatArray,
+    name: str,
+    vol_beta: FloatArray | None = None,
+) -> ScenarioSet:
+    """Return standardised `shocks` (n_assets, n_scenarios) as scenarios; arguments as `monte_carlo_scenarios`."""
+    returns = vols[:, None] * shocks
     beta = np.zeros(len(currencies)) if vol_beta is None else vol_beta
     return ScenarioSet(
-        name=f"Monte Carlo, t copula with {degrees:g} degrees of freedom, seed {seed}",
+        name=name,
         underlyings=currencies,
         price_factor=np.exp(returns),
         vol_shock=np.maximum(np.expm1(beta[:, None] * returns), -0.95),
-        labels=tuple(f"draw {number}" for number in range(count)),
+        labels=tuple(f"draw {number}" for number in range(shocks.shape[1])),
     )

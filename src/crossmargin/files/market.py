@@ -122,6 +122,9 @@ def snapshot(
             for contract, row in contracts
             if row.open_interest is not None
         },
+        delivery_averages={
+            Currency(line.currency): line.delivery_average for line in tables.index if line.delivery_average is not None
+        },
         findings=(*findings, *unmarked),
     )
 

@@ -20,6 +20,7 @@ class IndexRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     currency: str
     price: float
     quote_time: dt.datetime | None = None
+    delivery_average: float | None = None
 
 
 class QuoteRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -64,6 +64,8 @@ class MarketSnapshot:
         Fraction of notional that longs pay shorts per 8 hours.
     open_interest
         Contracts.
+    delivery_averages
+        USD per coin: the running average of the index since the window opened in which a delivery price is fixed.
     history
         Past prices up to `time_ns`, for methods that draw scenarios from them.
     findings
@@ -77,6 +79,7 @@ class MarketSnapshot:
     surfaces: Mapping[Currency, VolSurface] = field(default_factory=dict)
     funding_rate_8h: Mapping[InstrumentId, float] = field(default_factory=dict)
     open_interest: Mapping[InstrumentId, float] = field(default_factory=dict)
+    delivery_averages: Mapping[Currency, float] = field(default_factory=dict)
     history: PriceHistory | None = None
     findings: tuple[Finding, ...] = ()
 
@@ -88,6 +91,9 @@ class MarketSnapshot:
         for currency, price in self.index.items():
             if price.value <= 0.0:
                 raise MarketDataError(f"an index price must be positive, was {price.value} for {currency}")
+        for currency, average in self.delivery_averages.items():
+            if not (math.isfinite(average) and average > 0.0):
+                raise MarketDataError(f"a delivery average must be finite and positive, was {average} for {currency}")
 
     def index_price(self, currency: Currency) -> float:
         """Return USD per coin of `currency`.
@@ -100,6 +106,11 @@ class MarketSnapshot:
         if currency == USD:
             return 1.0
         return _good(self.index.get(currency), f"index price for {currency}", self.time_ns)
+
+    def delivery_average(self, currency: Currency) -> float:
+        """Return the running average of the index towards a delivery; the index price where none is known."""
+        average = self.delivery_averages.get(currency)
+        return self.index_price(currency) if average is None else average
 
     def mark_price(self, instrument: Instrument) -> float:
         """Return the mark: quote currency per coin, or settlement currency per coin for an option.

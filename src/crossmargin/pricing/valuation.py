@@ -10,7 +10,7 @@ from typing import assert_never
 from crossmargin.instruments.contracts import Asset, Future, Instrument, Option, Payoff, Perpetual, Spot
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio, Position
-from crossmargin.pricing.black76 import black76
+from crossmargin.pricing.settlement import averaged_black76, delivery
 from crossmargin.units import Currency, years_between
 
 
@@ -36,11 +36,18 @@ def unit_value(instrument: Instrument, market: MarketSnapshot) -> float:
 
 
 def model_price(option: Option, market: MarketSnapshot) -> float:
-    """Return the Black-76 price of `option` in its settlement currency per coin, at the snapshot's forward and vol."""
+    """Return the Black-76 price of `option` in its settlement currency per coin, at the snapshot's forward and vol.
+
+    In the last half hour, of the option on the delivery price that is being averaged: see `pricing.settlement`.
+    """
     forward = market.forward(option.underlying, option.expiry_ns)
     years = years_between(market.time_ns, option.expiry_ns)
-    dollars = float(black76(forward, option.strike_float, years, market.vol(option), option.is_call))
-    return dollars / forward if option.payoff is Payoff.INVERSE else dollars / market.index_price(option.quote)
+    average = market.delivery_average(option.underlying)
+    vol, strike = market.vol(option), option.strike_float
+    dollars = float(averaged_black76(forward, strike, years, vol, option.is_call, average, vol_of_average=True))
+    if option.payoff is Payoff.INVERSE:
+        return dollars / delivery(years, average).expected(forward)
+    return dollars / market.index_price(option.quote)
 
 
 def unrealised_profit(position: Position, market: MarketSnapshot) -> float:

@@ -18,8 +18,9 @@ from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Asset, Future, Instrument, Option, Payoff, Perpetual, Spot
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.pricing.kernels import ExpiryScenarios, OptionTerms, aligned_rows, option_profits
+from crossmargin.pricing.settlement import Delivery, delivery
 from crossmargin.scenarios.scenario_set import ScenarioSet, VolTenor
-from crossmargin.units import Currency, FloatArray, InstrumentId, years_between
+from crossmargin.units import Currency, FloatArray, InstrumentId, IntArray, years_between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +92,14 @@ def risk_array(
     if expiries:
         listed = list(expiries.values())
         rows = np.array([row for each in listed for row, _ in each])
-        terms = _terms([[option for _, option in each] for each in listed], market)
+        terms, certain = _terms([[option for _, option in each] for each in listed], market)
         firsts = [each[0][1] for each in listed]
         moved = _expiry_scenarios(firsts, market, [scenarios] * len(firsts))
         option_profits(terms, moved, out=pnl, rows=rows, threads=threads)
+        _add_certain(certain, terms.expiry, moved, rows, pnl)
         still = _expiry_scenarios(firsts, market, [_one_basis_point(option.underlying) for option in firsts])
         option_profits(terms, still, out=bumped, rows=rows)
+        _add_certain(certain, terms.expiry, still, rows, bumped)
     delta = (bumped[:, 1] - bumped[:, 0]) / (2.0 * _BUMP)
     return RiskArray(instruments=items, scenarios=scenarios, pnl=pnl, delta=delta)
 
@@ -138,31 +141,64 @@ def _marked_to_market(
     """Variation in settlement currency."""
     mark = market.mark_price(contract)
     moves = factors * _basis_factor(contract, market, scenarios)
+    if isinstance(contract, Future) and (share := _delivery(contract, market).still_to_come) < 1.0:
+        # the fixed part of a delivery price moves no more
+        moves = 1.0 + share * (moves - 1.0)
     if contract.payoff is Payoff.INVERSE:
         return np.asarray(contract.contract_size_float / mark * (1.0 - 1.0 / moves))
     return np.asarray(contract.contract_size_float * mark * (moves - 1.0))
 
 
-def _terms(expiries: Sequence[Sequence[Option]], market: MarketSnapshot) -> OptionTerms:
-    """Terms of options listed by underlying, currencies and expiry; `scale` turns a price into USD per contract."""
-    forwards, units = [], []
-    for first in (listed[0] for listed in expiries):
+def _terms(expiries: Sequence[Sequence[Option]], market: MarketSnapshot) -> tuple[OptionTerms, FloatArray]:
+    """Terms of options listed by underlying, currencies and expiry; `scale` turns a price into USD per contract.
+
+    The second array, of shape (n_options,), is what an option is worth for certain, in USD: the fixed part of a delivery
+    price may be past its strike. What is left of a call then is the underlying, a call whose strike is next to nothing.
+    """
+    strikes, scales, certain, forwards = [], [], [], []
+    for listed in expiries:
+        first = listed[0]
         forward = market.forward(first.underlying, first.expiry_ns)
+        fixed = _delivery(first, market)
         unit = market.index_price(first.settle)
-        # an inverse price is in coin: the dollar price over the forward; a linear one in quote currency
-        unit /= forward if first.payoff is Payoff.INVERSE else market.index_price(first.quote)
-        forwards.append(forward)
-        units.append(unit)
+        # an inverse price is in coin: the dollar price over the delivery price; a linear one in quote currency
+        unit /= fixed.expected(forward) if first.payoff is Payoff.INVERSE else market.index_price(first.quote)
+        for option in listed:
+            strike = fixed.strike_of_the_rest(option.strike_float)
+            beyond = fixed.average * (1.0 - fixed.still_to_come) - option.strike_float
+            size = option.contract_size_float * unit
+            strikes.append(strike if strike > 0.0 else _NEXT_TO_NOTHING * forward)
+            scales.append(size * fixed.still_to_come if strike > 0.0 or option.is_call else 0.0)
+            sure = max(beyond, 0.0) if option.is_call else max(-beyond, 0.0)
+            certain.append(0.0 if strike > 0.0 else size * sure)
+        forwards += [forward] * len(listed)
     options = [option for listed in expiries for option in listed]
-    expiry = np.repeat(np.arange(len(expiries)), [len(listed) for listed in expiries])
-    return OptionTerms(
-        expiry=expiry,
-        forward=np.array(forwards)[expiry],
-        strike=np.array([option.strike_float for option in options]),
+    terms = OptionTerms(
+        expiry=np.repeat(np.arange(len(expiries)), [len(listed) for listed in expiries]),
+        forward=np.array(forwards),
+        strike=np.array(strikes),
         vol=np.array([market.vol(option) for option in options]),
         is_call=np.array([option.is_call for option in options]),
-        scale=np.array([option.contract_size_float for option in options]) * np.array(units)[expiry],
+        scale=np.array(scales),
     )
+    return terms, np.array(certain)
+
+
+_NEXT_TO_NOTHING = 1e-9
+
+
+def _add_certain(
+    certain: FloatArray, expiry: IntArray, scenarios: ExpiryScenarios, rows: IntArray, pnl: FloatArray
+) -> None:
+    """Add what the conversion of a certain value gains: one in coin moves with the coin."""
+    for place in np.flatnonzero(certain):
+        e = expiry[place]
+        pnl[rows[place]] += certain[place] * (scenarios.conversion[e] - 1.0) * scenarios.damping[e]
+
+
+def _delivery(contract: Future | Option, market: MarketSnapshot) -> Delivery:
+    years = years_between(market.time_ns, contract.expiry_ns)
+    return delivery(years, market.delivery_average(contract.underlying))
 
 
 def _expiry_scenarios(
@@ -181,7 +217,11 @@ def _expiry_scenarios(
         moved["moves"].append(moves)
         moved["factors"].append(np.maximum(1.0 + shocks * _tenor_multiplier(years, each.vol_tenor), 0.0))
         moved["floors"].append(np.where(shocks > 0.0, each.min_vol_up, 0.0))
-        moved["conversion"].append(settle / moves if option.payoff is Payoff.INVERSE else settle)
+        # a coin price is the dollar price over the delivery price, of which the fixed part does not move
+        forward, fixed = market.forward(option.underlying, option.expiry_ns), _delivery(option, market)
+        share = fixed.still_to_come * forward / fixed.expected(forward)
+        delivered = moves if share == 1.0 else 1.0 + share * (moves - 1.0)
+        moved["conversion"].append(settle / delivered if option.payoff is Payoff.INVERSE else settle)
         moved["damping"].append(each.damping)
     return ExpiryScenarios(
         years_now=np.array(now),

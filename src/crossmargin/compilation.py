@@ -39,6 +39,11 @@ def kernel(function: F) -> F:
     return cast("F", numba.njit(fastmath=set(REPRODUCIBLE), error_model="numpy", cache=True, nogil=True)(function))
 
 
+def literal_kernel(function: F) -> F:
+    """Compile `function` operation by operation as written: each rounds as the same line of Python or numpy would."""
+    return cast("F", numba.njit(error_model="numpy", cache=True, nogil=True)(function))
+
+
 def inlined(function: F) -> F:
     """Copy `function` into the kernels that call it, where it takes on their flags."""
     return cast("F", numba.njit(fastmath=set(REPRODUCIBLE), error_model="numpy", inline="always")(function))

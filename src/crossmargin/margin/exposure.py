@@ -39,9 +39,8 @@ def book_pnl(quantities: Mapping[InstrumentId, float], risk: RiskArray) -> Float
 
 def book_delta(quantities: Mapping[InstrumentId, float], risk: RiskArray) -> float:
     """Return the USD exposure of `quantities` per +100 % of their underlyings, all taken together."""
-    return float(
-        sum(quantity * float(risk.delta[risk.row_number(name)]) for name, quantity in sorted(quantities.items()))
-    )
+    # correctly rounded: `sum` adds in another way from Python 3.12 on
+    return math.fsum(quantity * float(risk.delta[risk.row_number(name)]) for name, quantity in quantities.items())
 
 
 def deltas_by_expiry(positions: Iterable[Position], risk: RiskArray) -> dict[int, float]:

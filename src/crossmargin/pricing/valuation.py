@@ -4,6 +4,7 @@ A future or perpetual is marked to market: beyond its unrealised profit, which i
 worth nothing. An option or a coin is an asset and is worth its price.
 """
 
+import math
 from collections.abc import Mapping
 from typing import assert_never
 
@@ -80,7 +81,7 @@ def cash_by_currency(portfolio: Portfolio, market: MarketSnapshot) -> dict[Curre
 
 def position_value(positions: tuple[Position, ...], market: MarketSnapshot) -> float:
     """Return the USD value of what was paid for: options at their mark (short < 0) and spot at the index."""
-    return sum(position.quantity * unit_value(position.instrument, market) for position in positions)
+    return math.fsum(position.quantity * unit_value(position.instrument, market) for position in positions)
 
 
 def usd_value(cash: Mapping[Currency, float], market: MarketSnapshot) -> float:

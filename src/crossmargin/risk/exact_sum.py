@@ -1,0 +1,65 @@
+"""The correctly rounded sum of floats, compiled: the same bits as `math.fsum`, in any order of the terms."""
+
+import numpy as np
+
+from crossmargin.compilation import literal_kernel
+from crossmargin.units import FloatArray
+
+PARTIALS = 64
+"""Floats whose digits do not overlap: no more than 40 of them span the range of double precision."""
+
+
+@literal_kernel
+def exact_sum(terms: FloatArray) -> float:
+    """Return the sum of `terms`, rounded once, half to even.
+
+    The running sum is kept as floats whose digits do not overlap, so that nothing is lost until the end (Shewchuk 1997,
+    Discrete & Computational Geometry 18, 305-363).
+
+    Examples
+    --------
+    >>> exact_sum(np.array([1e16, 1.0, -1e16]))
+    1.0
+    """
+    partials = np.empty(PARTIALS)
+    count = 0
+    for k in range(terms.size):
+        high, kept = terms[k], 0
+        for j in range(count):
+            low = partials[j]
+            if abs(high) < abs(low):
+                high, low = low, high
+            total = high + low
+            rest = low - (total - high)
+            if rest != 0.0:
+                partials[kept] = rest
+                kept += 1
+            high = total
+        if high != 0.0:
+            partials[kept] = high
+            kept += 1
+        count = kept
+    return _rounded(partials, count)
+
+
+@literal_kernel
+def _rounded(partials: FloatArray, count: int) -> float:
+    """Return the sum of non-overlapping floats, the smallest first."""
+    if count == 0:
+        return 0.0
+    n = count - 1
+    high, rest = partials[n], 0.0
+    while n > 0:
+        n -= 1
+        before = high
+        high = before + partials[n]
+        rest = partials[n] - (high - before)
+        if rest != 0.0:
+            break
+    # half way between two floats: what is smaller still decides
+    if n > 0 and ((rest < 0.0 and partials[n - 1] < 0.0) or (rest > 0.0 and partials[n - 1] > 0.0)):
+        twice = 2.0 * rest
+        up = high + twice
+        if twice == up - high:
+            high = up
+    return float(high)

@@ -1,7 +1,6 @@
 """Implied vols: round trips in high precision, published cases, bounds."""
 
 import math
-import time
 
 import mpmath
 import numpy as np
@@ -112,16 +111,5 @@ def test_it_never_fails_just_inside_the_bounds() -> None:
         low = max(100.0 - strike, 0.0)
         inside = [np.nextafter(low, 200.0), low + 1e-12, 0.5 * (low + 100.0), np.nextafter(100.0, 0.0)]
         found = implied_vol(inside, 100.0, strike, 1.0, True).vol
-        assert np.isfinite(found[:-1]).all()
+        assert np.isfinite(found).all()
         assert (np.diff(found) >= 0.0).all()
-
-
-def test_it_is_faster_than_a_microsecond_or_two_a_vol(record_property: object) -> None:
-    x = -np.random.default_rng(0).uniform(0.01, 1.0, 20_000)
-    forward, strike = np.exp(0.5 * x), np.exp(-0.5 * x)
-    price = black76(forward, strike, 1.0, 0.6, True)
-    implied_vol(price, forward, strike, 1.0, True)
-    start = time.perf_counter()
-    implied_vol(price, forward, strike, 1.0, True)
-    # a generous ceiling, so that a solver that has stopped converging shows; the figure itself is in the benchmark
-    assert (time.perf_counter() - start) / x.size < 1e-4

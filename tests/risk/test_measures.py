@@ -140,6 +140,15 @@ def test_gaussian_contributions_match_the_rockafellar_uryasev_portfolio() -> Non
     assert found.sum() == pytest.approx(0.16397640740916336, abs=1e-9)
 
 
+def test_the_rockafellar_uryasev_portfolio_by_quantiles() -> None:
+    # J. Risk 2000, tables 4 and 5: monthly return .011, variance .00378529, normal
+    at = (np.arange(200_000) + 0.5) / 200_000
+    pnl = 0.011 + np.sqrt(0.00378529) * stats.norm.ppf(at)
+    for confidence, var, shortfall in ((0.9, 0.067847, 0.096975), (0.95, 0.0902, 0.115908), (0.99, 0.132128, 0.152977)):
+        assert measures.value_at_risk(pnl, confidence) == pytest.approx(var, abs=1e-5)
+        assert measures.expected_shortfall(pnl, confidence) == pytest.approx(shortfall, abs=1e-5)
+
+
 @pytest.mark.parametrize("confidence", [0.0, 1.0, -1.0])
 def test_a_confidence_outside_the_unit_interval_is_refused(confidence: float) -> None:
     with pytest.raises(InputError, match="confidence must be inside"):

@@ -1,5 +1,6 @@
 """The workloads: revaluation, accounts, one account, checks before a trade."""
 
+import importlib
 import importlib.util
 import math
 import subprocess
@@ -14,6 +15,8 @@ from scipy.special import ndtr
 from crossmargin.bench.workload import Workload, call_seconds, peak_memory_mb, seconds
 from crossmargin.compilation import kernel
 from crossmargin.margin.batch import Books, exceeding, passes_screen, screen_of, shortfalls
+from crossmargin.pricing.black76 import black76
+from crossmargin.pricing.implied_vol import implied_vol
 from crossmargin.pricing.kernels import ExpiryScenarios, OptionTerms, aligned_rows, option_profits
 from crossmargin.risk.kernels import least, tail_shape
 from crossmargin.risk.pretrade import account_vector, shortfall_after_trade, worst_after_trade, worst_after_trades
@@ -339,6 +342,42 @@ def pretrade_batch() -> Workload:
     )
 
 
+def implied_vols() -> Workload:
+    """Find the vols of 100,000 option prices."""
+    rng = np.random.default_rng(SEED + 8)
+    forward, strike = np.full(100_000, 95_000.0), 95_000.0 * np.exp(rng.uniform(-1.0, 1.0, 100_000))
+    years, vol = rng.uniform(0.01, 1.0, 100_000), rng.uniform(0.3, 1.5, 100_000)
+    is_call = strike >= forward
+    price = black76(forward, strike, years, vol, is_call)
+    (ours,) = seconds(lambda: implied_vol(price, forward, strike, years, is_call))
+    peers = {}
+    if importlib.util.find_spec("py_vollib"):
+        implied_volatility = importlib.import_module("py_vollib.black.implied_volatility").implied_volatility
+        some = list(
+            zip(
+                price[:500].tolist(),
+                forward[:500].tolist(),
+                strike[:500].tolist(),
+                years[:500].tolist(),
+                np.where(is_call[:500], "c", "p").tolist(),
+                strict=True,
+            )
+        )
+        (theirs,) = seconds(lambda: [implied_volatility(p, f, k, 0.0, t, side) for p, f, k, t, side in some])
+        peers["py_vollib loop"] = 1e-6 * len(some) / theirs
+    found = implied_vol(price, forward, strike, years, is_call)
+    told = price > 1e-9 * forward
+    return Workload(
+        name="implied_vols",
+        title="vols of 100,000 option prices, one thread",
+        unit="million vols/s",
+        ours=1e-6 * price.size / ours,
+        peers=peers,
+        floor={"ours": 0.5},
+        notes={"largest relative error": float(np.abs(found.vol[told] / vol[told] - 1.0).max())},
+    )
+
+
 WORKLOADS: dict[str, Callable[[], Workload]] = {
     work.__name__: work
     for work in (
@@ -349,6 +388,7 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
         pretrade_worst,
         pretrade_tail,
         pretrade_batch,
+        implied_vols,
     )
 }
 """Every workload by name, in the order in which they run."""

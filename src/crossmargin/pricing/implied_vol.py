@@ -105,7 +105,8 @@ def _deviation(value: float, x: float) -> float:
         return 0.0
     top = math.exp(0.5 * x)
     if value >= top:
-        return np.inf
+        # a price inside its bounds may be rounded onto the upper one: the largest value below that is meant
+        value = np.nextafter(top, 0.0)
     target = math.log(value)
     low, high = 0.0, np.inf
     s = _first_guess(value, x, top)

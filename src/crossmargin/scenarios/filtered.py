@@ -121,15 +121,32 @@ def filtered_paths(
     -------
     array of shape (n_coins, count)
     """
+    steps = filtered_steps(
+        residuals, variances, alpha=alpha, beta=beta, omega=omega, horizon=horizon, count=count, seed=seed
+    )
+    return np.asarray(steps.sum(axis=0))
+
+
+def filtered_steps(
+    residuals: FloatArray,
+    variances: FloatArray,
+    *,
+    alpha: FloatArray,
+    beta: FloatArray,
+    omega: FloatArray,
+    horizon: int,
+    count: int,
+    seed: int,
+) -> FloatArray:
+    """Return the log return of every period of the paths of `filtered_paths`, shape (horizon, n_coins, count)."""
     if not np.isfinite(residuals).all():
         raise InputError("path resampling needs complete residuals, found NaN or infinity")
     if horizon < 1 or count < 1:
         raise InputError(f"horizon and count must be at least 1, were {horizon} and {count}")
     rng = np.random.default_rng(seed)
     variance = np.repeat(variances[:, None], count, axis=1)
-    total = np.zeros((residuals.shape[0], count))
-    for _ in range(horizon):
-        shock = np.sqrt(variance) * residuals[:, rng.integers(residuals.shape[1], size=count)]
-        total += shock
-        variance = omega[:, None] + alpha[:, None] * shock**2 + beta[:, None] * variance
-    return total
+    steps = np.empty((horizon, residuals.shape[0], count))
+    for step in steps:
+        step[:] = np.sqrt(variance) * residuals[:, rng.integers(residuals.shape[1], size=count)]
+        variance = omega[:, None] + alpha[:, None] * step**2 + beta[:, None] * variance
+    return steps

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from crossmargin.errors import InputError
+from crossmargin.files.book import Book
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import DOLLAR_COINS
 from crossmargin.instruments.native_names import parse_instrument_name
 from crossmargin.margin.method import Explanation, Requirement
-from crossmargin.margin.methods import method_named
+from crossmargin.margin.methods import DEFAULT_METHOD, method_named
 from crossmargin.margin.requirements import requirements as margined
 from crossmargin.margin.what_if import Change, WhatIf, legs
 from crossmargin.margin.what_if import what_if as change_margined
@@ -144,9 +145,11 @@ class Changed:
 
 
 def requirements(
-    book: Iterable[Portfolio], market: MarketSnapshot, *, method: str = "scenario_grid", as_of: str | None = None
+    book: Iterable[Portfolio], market: MarketSnapshot, *, method: str | None = None, as_of: str | None = None
 ) -> Requirements:
     """Return the requirement of every account of `book` under the method called `method`.
+
+    Without one, each account is margined under the method that it names in the book, or under ``scenario_grid``.
 
     Raises
     ------
@@ -159,8 +162,17 @@ def requirements(
     >>> requirements(sample_book(), sample_market())["cash-only"].initial
     0.0
     """
-    chosen = method_named(method)
-    return Requirements(margined(book, market, chosen, read_parameters(chosen, as_of)))
+    held = tuple(book)
+    groups: dict[str, list[Portfolio]] = {}
+    for portfolio in held:
+        own = book.method_of(portfolio.account) if isinstance(book, Book) else DEFAULT_METHOD
+        groups.setdefault(method or own, []).append(portfolio)
+    found = {}
+    for name, accounts in groups.items():
+        chosen = method_named(name)
+        for result in margined(accounts, market, chosen, read_parameters(chosen, as_of)):
+            found[result.account] = result
+    return Requirements(tuple(found[portfolio.account] for portfolio in held))
 
 
 def explain(
@@ -168,7 +180,7 @@ def explain(
     market: MarketSnapshot,
     account: str,
     *,
-    method: str = "scenario_grid",
+    method: str = DEFAULT_METHOD,
     as_of: str | None = None,
 ) -> Explained:
     """Return why `account` needs what it needs.
@@ -198,7 +210,7 @@ def what_if(
     deposit: Mapping[str, float] | None = None,
     price: Moves = 0.0,
     vol: Moves = 0.0,
-    method: str = "scenario_grid",
+    method: str = DEFAULT_METHOD,
     as_of: str | None = None,
 ) -> Changed:
     """Return the requirement of `account` before and after trades at the mark, transfers and moves of the market.

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Run
 
+import crossmargin as cm
+from crossmargin.files.sample import sample_market
+
 
 def test_margin_prints_every_account_within_eighty_columns(run: Run, sample: Path) -> None:
     code, out, err = run("margin", sample / "book.json", "--market", sample / "market.json")
@@ -39,6 +42,33 @@ def test_a_method_that_cannot_hold_an_account_names_it(run: Run, sample: Path) -
     assert code == 2
     assert err.count("\n") == 1
     assert "of 39 do not, the first coin-holder: " in err
+
+
+def test_each_account_is_margined_under_the_method_that_it_names(run: Run, tmp_path: Path) -> None:
+    accounts = [
+        {"account": "a", "method": "isolated"},
+        {"account": "b"},
+        {"account": "c", "method": "deribit_standard"},
+    ]
+    held = [{"account": row["account"], "instrument": "deribit:BTC/USD:BTC", "quantity": 10} for row in accounts]
+    book = {"accounts": accounts, "balances": [], "positions": held}
+    (tmp_path / "book.json").write_text(json.dumps(book))
+    code, out, _ = run("margin", tmp_path / "book.json", "--json")
+    assert code == 0
+    own = [record["method"] for record in json.loads(out)]
+    assert own == ["isolated", "scenario_grid", "deribit_standard"]
+    _, out, _ = run("margin", tmp_path / "book.json", "--method", "isolated", "--json")
+    assert {record["method"] for record in json.loads(out)} == {"isolated"}
+    code, out, _ = run("margin", tmp_path / "book.json")
+    assert code == 0
+    assert all(len(line) <= 80 for line in out.splitlines())
+    read = cm.read_book(tmp_path / "book.json")
+    assert [result.method for result in cm.requirements(read, sample_market())] == own
+    book["accounts"] = [{**row, "method": "standard"} for row in accounts]
+    (tmp_path / "book.json").write_text(json.dumps(book))
+    code, _, err = run("margin", tmp_path / "book.json")
+    assert code == 2
+    assert "was 'standard' of account 'a'" in err
 
 
 def test_margin_takes_the_newest_snapshot_at_a_time(run: Run, tmp_path: Path) -> None:

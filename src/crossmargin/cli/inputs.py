@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from crossmargin.errors import InputError
-from crossmargin.files.book import read_book
+from crossmargin.files.book import Book, read_book
 from crossmargin.files.history import read_history
 from crossmargin.files.market import read_market
 from crossmargin.files.sample import sample_book, sample_market
@@ -50,9 +50,14 @@ class Observed:
 Given = Annotated[Observed, Parameter(name="*")]
 
 
+def given_book(book: Path | None) -> Book:
+    """Return the book in the file `book`, or that of the embedded sample."""
+    return sample_book() if book is None else read_book(book)
+
+
 def portfolios(book: Path | None) -> tuple[Portfolio, ...]:
     """Return the accounts of the file `book`, or of the embedded sample."""
-    return tuple(sample_book() if book is None else read_book(book))
+    return tuple(given_book(book))
 
 
 def account_of(book: Path | None, account: str) -> Portfolio:

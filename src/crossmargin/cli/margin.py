@@ -6,15 +6,17 @@ from typing import Any
 
 from crossmargin.cli.app import app, console, followed, write_json
 from crossmargin.cli.clearing import clearing_demo
-from crossmargin.cli.inputs import Given, Observed, account_of, portfolios
+from crossmargin.cli.inputs import Given, Observed, account_of, given_book
 from crossmargin.cli.report import every_method, write_report
 from crossmargin.errors import CrossMarginError, InputError, MarketDataError
 from crossmargin.files.parameters import read_parameters
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.margin.comparison import Refusal, answers
 from crossmargin.margin.method import Requirement
-from crossmargin.margin.methods import method_named
+from crossmargin.margin.methods import DEFAULT_METHOD, method_named
 from crossmargin.margin.requirements import each_requirement
+from crossmargin.market.snapshot import MarketSnapshot
+from crossmargin.portfolio import Portfolio
 from crossmargin.report.table import (
     comparison_table,
     explanation_tree,
@@ -29,7 +31,7 @@ DEFAULT = Observed()
 def margin(
     book: Path,
     *,
-    method: str = "scenario_grid",
+    method: str | None = None,
     given: Given = DEFAULT,
     report: Path | None = None,
     json: bool = False,
@@ -41,27 +43,39 @@ def margin(
     book
         Accounts, balances, positions and orders.
     method
-        Margin method.
+        Margin method of all accounts; by default the one that each names in the book, or scenario_grid.
     report
         Write an HTML report there too.
     json
         Print records instead of a table.
     """
-    chosen = method_named(method)
-    held, market = portfolios(book), given.snapshot()
-    parameters = read_parameters(chosen, given.as_of)
-    asked = each_requirement(held, market, chosen, parameters)
-    try:
-        results = list(followed(asked, "margining", total=len(held), quiet=json))
-    except (InputError, MarketDataError) as error:
-        raise _named(error, answers(held, market, chosen, parameters)) from error
+    held, market = given_book(book), given.snapshot()
+    groups: dict[str, list[Portfolio]] = {}
+    for portfolio in held:
+        groups.setdefault(method or held.method_of(portfolio.account), []).append(portfolio)
+    answered: dict[str, Requirement] = {}
+    for name, accounts in groups.items():
+        answered |= {result.account: result for result in _margined(accounts, market, name, given.as_of, quiet=json)}
+    results = [answered[portfolio.account] for portfolio in held]
     if report is not None:
-        found = every_method(held, market, given.as_of, quiet=json)
-        write_report(report, book.stem, held, market, method, found, given.as_of, quiet=json)
+        found = every_method(held.portfolios, market, given.as_of, quiet=json)
+        write_report(report, book.stem, held.portfolios, market, next(iter(groups)), found, given.as_of, quiet=json)
     if json:
         write_json([requirement_record(result) for result in results])
     else:
         console.print(requirements_table(results, console.width))
+
+
+def _margined(
+    held: Sequence[Portfolio], market: MarketSnapshot, method: str, as_of: str | None, *, quiet: bool
+) -> list[Requirement]:
+    chosen = method_named(method)
+    parameters = read_parameters(chosen, as_of)
+    asked = each_requirement(held, market, chosen, parameters)
+    try:
+        return list(followed(asked, "margining", total=len(held), quiet=quiet))
+    except (InputError, MarketDataError) as error:
+        raise _named(error, answers(held, market, chosen, parameters)) from error
 
 
 def _named(error: CrossMarginError, found: Sequence[Requirement | Refusal]) -> CrossMarginError:
@@ -107,7 +121,7 @@ def explain(
     account: str,
     *,
     book: Path | None = None,
-    method: str = "scenario_grid",
+    method: str = DEFAULT_METHOD,
     given: Given = DEFAULT,
     json: bool = False,
 ) -> None:

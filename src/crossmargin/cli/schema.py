@@ -9,11 +9,11 @@ from rich.table import Table
 from crossmargin.cli.app import app, console
 from crossmargin.files.book_tables import BookTables
 from crossmargin.files.market_tables import MarketTables
-from crossmargin.margin.methods import method_named
+from crossmargin.margin.methods import DEFAULT_METHOD, method_named
 
 
 @app.command
-def schema(what: Literal["book", "market", "parameters"], *, method: str = "scenario_grid", json: bool = False) -> None:
+def schema(what: Literal["book", "market", "parameters"], *, method: str = DEFAULT_METHOD, json: bool = False) -> None:
     """Print the schema of a book, a market snapshot, or a method's parameters.
 
     Parameters

@@ -17,7 +17,7 @@ from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.instruments.contracts import DOLLAR_COINS
 from crossmargin.margin.comparison import ComparisonRow, compared
 from crossmargin.margin.liquidation_search import days_to_liquidation, first_hits, liquidation_prices
-from crossmargin.margin.methods import METHODS, method_named
+from crossmargin.margin.methods import DEFAULT_METHOD, METHODS, method_named
 from crossmargin.margin.requirements import requirements
 from crossmargin.margin.venue_accounts import by_venue, exposures
 from crossmargin.market.snapshot import MarketSnapshot
@@ -82,7 +82,7 @@ def liquidation(
     *,
     book: Path | None = None,
     market: Path | None = None,
-    method: str = "scenario_grid",
+    method: str = DEFAULT_METHOD,
     as_of: str | None = None,
     json: bool = False,
 ) -> None:
@@ -223,7 +223,7 @@ def venues(
     *,
     book: Path,
     market: Path,
-    method: str = "scenario_grid",
+    method: str = DEFAULT_METHOD,
     json: bool = False,
 ) -> None:
     """Show ACCOUNT venue by venue: requirement and headroom at each, exposure across them, and what a pool would save.

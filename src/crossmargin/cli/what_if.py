@@ -9,7 +9,7 @@ from crossmargin.errors import InputError
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import DOLLAR_COINS
 from crossmargin.instruments.native_names import parse_instrument_name
-from crossmargin.margin.methods import method_named
+from crossmargin.margin.methods import DEFAULT_METHOD, method_named
 from crossmargin.margin.what_if import Change, legs
 from crossmargin.margin.what_if import what_if as margin_what_if
 from crossmargin.market.snapshot import MarketSnapshot
@@ -33,7 +33,7 @@ def what_if(
     deposit: Pairs | None = None,
     withdraw: Pairs | None = None,
     book: Path | None = None,
-    method: str = "scenario_grid",
+    method: str = DEFAULT_METHOD,
     given: Given = DEFAULT,
     json: bool = False,
 ) -> None:

@@ -14,6 +14,7 @@ from crossmargin.files.book_tables import AccountRow, BalanceRow, BookTables, Or
 from crossmargin.instruments.contracts import Contract, Future, Payoff, Perpetual
 from crossmargin.instruments.native_names import parse_instrument_name
 from crossmargin.instruments.specifications import Terms
+from crossmargin.margin.methods import DEFAULT_METHOD, METHODS
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Balance, Order, Portfolio, Position, Side
 from crossmargin.units import AccountId, Currency, InstrumentId, Venue
@@ -45,6 +46,11 @@ class Book(Sequence[Portfolio]):
     def __getitem__(self, place: int | slice) -> Portfolio | tuple[Portfolio, ...]:
         """Return one portfolio by its place, or several."""
         return self.portfolios[place]
+
+    def method_of(self, account: str) -> str:
+        """Return the method under which `account` says it is margined, else the default one."""
+        row = self.accounts.get(AccountId(account))
+        return row.method if row is not None and row.method is not None else DEFAULT_METHOD
 
 
 def read_book(
@@ -93,6 +99,10 @@ def portfolios(
     for row in tables.accounts:
         if row.parent is not None and row.parent not in accounts:
             raise InputError(f"a parent must be listed under accounts, was {row.parent!r} of account {row.account!r}")
+        if row.method is not None and row.method not in METHODS:
+            raise InputError(
+                f"an account's method must be one of {', '.join(METHODS)}, was {row.method!r} of account {row.account!r}"
+            )
     contracts: dict[str, Contract] = {}
 
     def contract(name: str) -> Contract:

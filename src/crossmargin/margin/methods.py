@@ -36,6 +36,9 @@ METHODS: dict[str, Method[Any]] = {
 OWN_METHODS = ("isolated", "scenario_grid", "tail_risk")
 """The methods of this project; every other one is a venue's rulebook."""
 
+DEFAULT_METHOD = "scenario_grid"
+"""What an account is margined under if neither it nor anybody says otherwise."""
+
 
 def method_named(name: str) -> Method[Any]:
     """Return the method called `name`.

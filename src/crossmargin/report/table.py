@@ -18,7 +18,7 @@ def requirements_table(results: Sequence[Requirement], width: int) -> Table:
     """Return one row per account, what hurts first: the columns that fit into `width` cells, and no number cut."""
     rows = sorted(results, key=lambda result: -result.margin_usage)
     dangers = ["bold red" if result.equity < result.maintenance else "" for result in rows]
-    columns = (
+    columns: tuple[Column, ...] = (
         Column(heading="account", cells=[result.account for result in rows], words=True),
         Column(heading="equity", cells=[_usd(result.equity) for result in rows], importance=2),
         Column(heading="initial", cells=[_usd(result.initial) for result in rows], importance=3),
@@ -34,7 +34,11 @@ def requirements_table(results: Sequence[Requirement], width: int) -> Table:
             fills=True,
         ),
     )
-    title = f"{results[0].method} · parameters of {results[0].version} · USD" if results else None
+    used = {f"{result.method} · parameters of {result.version}": None for result in results}
+    title = f"{' | '.join(used)} · USD" if results else None
+    if len(used) > 1:
+        methods = [result.method for result in rows]
+        columns = (columns[0], Column(heading="method", cells=methods, importance=1, words=True), *columns[1:])
     return table(columns, width, title=title, styles=dangers)
 
 

@@ -1,14 +1,19 @@
 """Worked examples of the pages of PMRM v1 and standard margin, and the law that the latter breaks."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+from crossmargin.errors import InputError
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.symbols import parse_contract
-from crossmargin.margin import derive_pmrm
+from crossmargin.margin import derive_pmrm, derive_srm
 from crossmargin.margin.derive_book import expiry_of
 from crossmargin.margin.derive_srm import OptionTerms, expiry_margin
 from crossmargin.market.snapshot import MarketSnapshot, Price
-from crossmargin.portfolio import Portfolio, Position
+from crossmargin.portfolio import Balance, Portfolio, Position
 from crossmargin.units import AccountId, Currency
 
 
@@ -20,6 +25,84 @@ def test_the_worked_example_of_pmrm() -> None:
     assert answer.maintenance == pytest.approx(21_000.0)
     assert answer.initial == pytest.approx(26_250.0)
     assert answer.worst_scenario == "spot -18.0%, vol up"
+
+
+SRM = read_parameters(derive_srm.METHOD)
+MARKET = MarketSnapshot(
+    time_ns=0,
+    index={
+        Currency("BTC"): Price(100_000.0),
+        Currency("SOL"): Price(200.0),
+        Currency("USDC"): Price(1.0),
+        Currency("DOGE"): Price(0.1),
+    },
+)
+
+
+def _standard(*positions: Position, **balances: float) -> derive_srm.Requirement:
+    book = Portfolio(
+        account=AccountId("a"),
+        positions=positions,
+        balances=tuple(Balance(currency=Currency(name), amount=amount) for name, amount in balances.items()),
+    )
+    return derive_srm.requirement(book, MARKET, None, SRM)
+
+
+def test_the_worked_example_of_standard_margin() -> None:
+    short = Position(instrument=parse_contract("derive:BTC/USDC:USDC"), quantity=-2.0)
+    bare, secured = _standard(short), _standard(short, BTC=1.0)
+    assert (bare.maintenance, bare.initial, bare.equity) == pytest.approx((10_000.0, 13_200.0, 0.0))
+    assert (secured.maintenance, secured.initial, secured.equity) == pytest.approx((35_000.0, 43_450.0, 100_000.0))
+    assert secured.measures["net_initial_margin"] == pytest.approx(secured.excess)
+
+
+@pytest.mark.parametrize(
+    ("positions", "balances", "name"),
+    [
+        ((), {"DOGE": 1.0}, "DOGE"),
+        ((), {"SOL": 1.0}, "SOL as collateral"),
+        ((), {"BTC": -1.0}, "BTC must not be negative"),
+        ((("deribit:BTC/USD:BTC", 1.0),), {}, "deribit:BTC/USD:BTC"),
+        ((("derive:DOGE/USDC:USDC", 1.0),), {}, "DOGE"),
+    ],
+)
+def test_what_standard_margin_does_not_hold_is_refused_by_name(
+    positions: tuple[tuple[str, float], ...], balances: dict[str, float], name: str
+) -> None:
+    held = [Position(instrument=parse_contract(contract), quantity=quantity) for contract, quantity in positions]
+    with pytest.raises(InputError, match=name):
+        _standard(*held, **balances)
+
+
+def test_the_production_parameters_are_the_venue_s(
+    shared: Path, record_property: Callable[[str, object], None]
+) -> None:
+    text = (shared / "vectors" / "derive_mainnet_params" / "srmParams.json").read_text(encoding="utf-8")
+    markets = {market["marketName"]: market["params"]["marginParams"] for market in json.loads(text)["marketParams"]}
+    record_property("outside_cases", len(SRM.markets))
+    names = {
+        "perpetual": ("perpMarginRequirements", {"maintenance": "mmPerpReq", "initial": "imPerpReq"}),
+        "base": ("baseMarginParams", {"factor": "marginFactor", "initial_scale": "imScale"}),
+        "option": (
+            "optionMarginParams",
+            {
+                "max_spot": "maxSpotReq",
+                "min_spot": "minSpotReq",
+                "call_maintenance": "mmCallSpotReq",
+                "put_maintenance": "mmPutSpotReq",
+                "put_value_maintenance": "mmPutMtMReq",
+                "unpaired_initial": "unpairedIMScale",
+                "unpaired_maintenance": "unpairedMMScale",
+                "offset_scale": "mmOffsetScale",
+            },
+        ),
+    }
+    for name, ours in SRM.markets.items():
+        for field, (their, keys) in names.items():
+            terms = getattr(ours, field)
+            assert (terms is None) == (their not in markets[name]), (name, field)
+            for own, key in keys.items() if terms is not None else ():
+                assert getattr(terms, own) == float(markets[name][their][key]), (name, own)
 
 
 def test_netting_can_cost_under_standard_margin() -> None:

@@ -81,6 +81,35 @@ def option_values(expiry: Expiry, forwards: FloatArray, vols: FloatArray, discou
     return out
 
 
+def unit_values(expiry: Expiry) -> FloatArray:
+    """Return what one coin of each option is worth at the expiry's forward and vols, undiscounted."""
+    out = np.empty(len(expiry.strikes))
+    _unit_values(expiry.forward, expiry.vols, expiry.strikes, expiry.signs, expiry.years, out)
+    return out
+
+
+@kernel
+def _unit_value(forward: float, strike: float, sign: float, deviation: float) -> float:
+    if deviation > 0.0 and strike > 0.0 and forward > 0.0:
+        half = math.sqrt(0.5)
+        first = math.log(forward / strike) / deviation + 0.5 * deviation
+        return (
+            sign
+            * 0.5
+            * (forward * math.erfc(-sign * first * half) - strike * math.erfc(-sign * (first - deviation) * half))
+        )
+    return max(sign * (forward - strike), 0.0)
+
+
+@kernel
+def _unit_values(
+    forward: float, vols: FloatArray, strikes: FloatArray, signs: FloatArray, years: float, out: FloatArray
+) -> None:
+    root = math.sqrt(years)
+    for i in range(strikes.shape[0]):
+        out[i] = _unit_value(forward, strikes[i], signs[i], vols[i] * root)
+
+
 @kernel
 def _option_values(
     forwards: FloatArray,
@@ -93,26 +122,10 @@ def _option_values(
     out: FloatArray,
 ) -> None:
     root = math.sqrt(years)
-    half = math.sqrt(0.5)
     for s in range(forwards.shape[0]):
         total = 0.0
-        forward = forwards[s]
         for i in range(strikes.shape[0]):
-            strike, sign = strikes[i], signs[i]
-            deviation = vols[s, i] * root
-            if deviation > 0.0 and strike > 0.0 and forward > 0.0:
-                first = math.log(forward / strike) / deviation + 0.5 * deviation
-                value = (
-                    sign
-                    * 0.5
-                    * (
-                        forward * math.erfc(-sign * first * half)
-                        - strike * math.erfc(-sign * (first - deviation) * half)
-                    )
-                )
-            else:
-                value = max(sign * (forward - strike), 0.0)
-            total += quantities[i] * value
+            total += quantities[i] * _unit_value(forwards[s], strikes[i], signs[i], vols[s, i] * root)
         out[s] = total * discount
 
 

@@ -5,6 +5,7 @@ or at infinity. A book short calls on balance falls without end; for those, coin
 collateralised option protocol (Grappa cross-margin engine).
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -64,7 +65,7 @@ def payoff_floor(legs: Iterable[Leg]) -> Floor:
     >>> payoff_floor([Leg(True, 21_000.0, -1.0), Leg(True, 22_000.0, 1.0)]).coins.__round__(6)
     0.045455
     """
-    held = tuple(leg for leg in _net(legs) if leg.quantity)
+    held = _net(legs)
     if not held:
         return Floor(0.0, 0.0)
     calls_short = max(-sum(leg.quantity for leg in held if leg.is_call), 0.0)
@@ -79,9 +80,16 @@ def payoff_floor(legs: Iterable[Leg]) -> Floor:
     return Floor(0.0, calls_short + max(float((losses / strikes).max()), 0.0))
 
 
+_CLOSED = 1e-12
+"""A holding below this share of its lots is rounding, and must not decide between dollars and coins."""
+
+
 def _net(legs: Iterable[Leg]) -> list[Leg]:
-    quantities: dict[tuple[bool, float], float] = {}
+    lots: dict[tuple[bool, float], list[float]] = {}
     for leg in legs:
-        key = (leg.is_call, leg.strike)
-        quantities[key] = quantities.get(key, 0.0) + leg.quantity
-    return [Leg(is_call, strike, quantity) for (is_call, strike), quantity in sorted(quantities.items())]
+        lots.setdefault((leg.is_call, leg.strike), []).append(leg.quantity)
+    return [
+        Leg(is_call, strike, math.fsum(quantities))
+        for (is_call, strike), quantities in sorted(lots.items())
+        if abs(math.fsum(quantities)) > _CLOSED * math.fsum(map(abs, quantities))
+    ]

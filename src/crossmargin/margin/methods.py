@@ -14,6 +14,7 @@ from crossmargin.margin import (
     hyperliquid,
     isolated,
     mango,
+    okx_portfolio,
     scenario_grid,
     tail_risk,
 )
@@ -32,6 +33,7 @@ METHODS: dict[str, Method[Any]] = {
         hyperliquid.METHOD,
         isolated.METHOD,
         mango.METHOD,
+        okx_portfolio.METHOD,
         scenario_grid.METHOD,
         tail_risk.METHOD,
     )

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Future, Perpetual
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Balance, Order, Portfolio, Position
@@ -135,3 +136,18 @@ def _reducing(quantity: float, held: float) -> float:
     if quantity * held >= 0.0:
         return 0.0
     return float(np.sign(quantity)) * min(abs(quantity), abs(held))
+
+
+def subset_charge(portfolio: Portfolio, deficit: Callable[[Portfolio], float], method: str) -> float:
+    """Return what the worst subset of fills adds to `deficit`, at least 0.
+
+    Raises
+    ------
+    InputError
+        Naming `method`, if there are more orders than every subset of which is tried.
+    """
+    if not portfolio.orders:
+        return 0.0
+    if len(portfolio.orders) > ENUMERATED:
+        raise InputError(f"{method} tries every subset of up to {ENUMERATED} orders, was given {len(portfolio.orders)}")
+    return max(worst_subset(portfolio, deficit)[0] - deficit(replace(portfolio, orders=())), 0.0)

@@ -10,7 +10,7 @@ import pytest
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import Asset
 from crossmargin.instruments.symbols import parse_contract
-from crossmargin.margin.grid_columns import GridColumns, grid_columns
+from crossmargin.margin.grid_columns import GridColumns, grid_columns, opened, packed
 from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH, margin_book, margin_books
 from crossmargin.margin.methods import method_named
 from crossmargin.margin.open_orders import worst_subset
@@ -213,3 +213,10 @@ def test_a_spot_fill_exchanges_coins_and_a_closed_position_is_forgotten() -> Non
     assert cash[CURRENCIES.index("USDC")] == -100_000.0
     assert fill(grid, rows, sizes, 0, cash, perpetual, 3.0, float(grid.mark[perpetual])) == 1
     assert fill(grid, rows, sizes, 1, cash, perpetual, -3.0, float(grid.mark[perpetual])) == 0
+
+
+def test_packing_loses_nothing() -> None:
+    *_, grid = world()
+    again = opened(*packed(grid))
+    for name, before, after in zip(grid._fields, grid, again, strict=True):
+        assert np.array_equal(before, after), name

@@ -5,26 +5,41 @@ currency, which is the same thing in every scenario (docs/concepts.md).
 """
 
 import dataclasses
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from crossmargin.engine.columns import (
+    BookColumns,
+    GridMarket,
+    book_columns,
+    figures,
+    grid_market,
+    mark_to_market,
+    worst_deficit,
+)
 from crossmargin.engine.state import MarginVersion, State
 from crossmargin.errors import MarketDataError, invariant
 from crossmargin.instruments.contracts import Asset, Contract, Instrument, Option
 from crossmargin.instruments.symbols import parse_contract
 from crossmargin.ledger.settlement import ContractTerms, unrealised
+from crossmargin.margin.grid_columns import grid_columns
+from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH
 from crossmargin.margin.method import Parameters, Requirement
 from crossmargin.margin.methods import method_named
+from crossmargin.margin.scenario_grid import ScenarioGridParameters
 from crossmargin.market.forward_curve import ForwardCurve
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.market.vol_surface import Smile, VolSurface
 from crossmargin.portfolio import Balance, Portfolio, Position
 from crossmargin.pricing.valuation import unit_value
 from crossmargin.risk.risk_array import RiskArray, risk_array
-from crossmargin.units import USD, AccountId, Currency, InstrumentId
+from crossmargin.units import USD, AccountId, BoolArray, Currency, FloatArray, InstrumentId, IntArray
 
 _RATIO = Context(prec=28)
 GOOD = "GOOD"
@@ -93,12 +108,23 @@ class Exposures:
         self._parsed: dict[tuple[str, int], Parameters] = {}
         self._health: dict[str, Health] = {}
         self._expected: dict[str, int] = {}
+        self._grids: dict[int, GridMarket] = {}
+        self._books: dict[str, BookColumns | None] = {}
+        self._shape: object = None
+        self._trusted: BoolArray | None = None
+        self._out = np.empty(4)
 
     def market_changed(self) -> None:
         """Forget everything that depends on prices."""
         self._snapshot = None
         self._risks.clear()
         self._health.clear()
+        self._grids.clear()
+        self._trusted = None
+
+    def quality_changed(self) -> None:
+        """Forget which prices may back new risk."""
+        self._trusted = None
 
     def parameters_changed(self) -> None:
         """Forget everything that depends on parameters."""
@@ -108,15 +134,18 @@ class Exposures:
     def listing_changed(self, instrument_id: str) -> None:
         """Forget the terms of a contract."""
         self._terms.pop(instrument_id, None)
+        self._books.clear()
         self.market_changed()
 
     def account_changed(self, account: str) -> None:
-        """Forget the figures of an account."""
+        """Forget what an account holds, and its figures."""
         self._health.pop(account, None)
+        self._books.pop(account, None)
 
-    def all_accounts_changed(self) -> None:
-        """Forget the figures of all accounts."""
+    def open_interest_changed(self) -> None:
+        """Forget what depends on everybody's open interest."""
         self._health.clear()
+        self._grids.clear()
 
     def terms(self, instrument_id: str) -> ContractTerms:
         """Return the terms of a listed contract."""
@@ -183,12 +212,11 @@ class Exposures:
         return self._snapshot
 
     def book(self, account: str) -> Book:
-        """Return the account in floats."""
+        """Return the account in floats; profit is summed with the balance in quanta before it becomes one."""
         book = Book()
         ledger, assets = self._state.ledger, self._state.assets
-        for asset, quanta in sorted(ledger.balances.get(account, {}).items()):
-            if self.index(asset) is not None:
-                book.cash[asset] = float(quanta * assets[asset].quantum)
+        balances = ledger.balances.get(account, {})
+        quanta = {asset: amount for asset, amount in balances.items() if self.index(asset) is not None}
         for instrument_id, holding in sorted(ledger.holdings.get(account, {}).items()):
             if holding.lots == 0:
                 continue
@@ -198,7 +226,8 @@ class Exposures:
             book.positions[instrument_id] = float(holding.lots * terms.lot_size)
             profit = unrealised(terms, holding, mark)
             if profit:
-                book.add_cash(terms.settle, float(profit * terms.settle_quantum))
+                quanta[terms.settle] = quanta.get(terms.settle, 0) + profit
+        book.cash = {asset: float(amount * assets[asset].quantum) for asset, amount in sorted(quanta.items())}
         return book
 
     def profits(self, account: str) -> dict[str, float]:
@@ -236,25 +265,68 @@ class Exposures:
     def worth(self, book: Book) -> float:
         """Return what a book would fetch at mark and index prices, in USD."""
         market = self.snapshot()
-        cash = sum(amount * market.index_price(Currency(name)) for name, amount in sorted(book.cash.items()))
-        return cash + sum(
-            quantity * unit_value(self.contract(name), market) for name, quantity in sorted(book.positions.items())
+        cash = math.fsum(amount * market.index_price(Currency(name)) for name, amount in book.cash.items())
+        return cash + math.fsum(
+            quantity * unit_value(self.contract(name), market) for name, quantity in book.positions.items()
         )
 
     def health(self, account: str) -> Health:
         """Return where the account stands; cached until it or the market changes."""
         found = self._health.get(account)
         if found is None:
-            found = self._health[account] = self.examine(account, self.book(account))
+            found = self._health[account] = self._own_figures(account) or self.examine(account, self.book(account))
         return found
 
     def examine(self, account: str, book: Book) -> Health:
         """Return where the account would stand with `book`."""
+        market = self._columnar(account)
+        if market is not None:
+            columns = _columns_of(book, market)
+            if columns is not None:
+                return self._figures(account, market, *columns)
+        return self.examine_by_definition(account, book)
+
+    def recomputed(self, account: str) -> Health:
+        """Return where the account stands, from the ledger alone."""
+        kept = self._books.pop(account, None)
+        try:
+            return self._own_figures(account) or self.examine(account, self.book(account))
+        finally:
+            if kept is not None:
+                self._books[account] = kept
+
+    def examine_by_definition(self, account: str, book: Book) -> Health:
+        """Return where the account would stand with `book`, by the method's own function: slow, and what `examine` is."""
         result = self.requirement(account, book)
         credit = float(self._state.accounts[account].credit_line)
         initial = result.initial + self._open_interest_add_on(book)
         equity, maintenance = self._in_transition(account, book, result)
         return Health(equity + credit, initial, maintenance, self.worth(book))
+
+    def deficit_for_new_risk(
+        self, account: str, book: Book | None, fills: Sequence[tuple[str, float, float]], enough: float
+    ) -> float | None:
+        """Return initial margin less equity that may back new risk, in the worst subset of `fills`, in USD.
+
+        None where the account is not margined in columns; some number at most `enough` if the deficit is; the account's
+        own book where `book` is None.
+
+        Parameters
+        ----------
+        fills
+            Instrument, signed contracts and price.
+        """
+        market = self._grid(account)
+        columns = None if market is None else self._book_in_columns(account, book, market)
+        if market is None or columns is None:
+            return None
+        orders = np.array([market.rows[name] for name, _, _ in fills], dtype=np.int64)
+        sizes = np.array([[size for _, size, _ in fills], [price for _, _, price in fills]])
+        if self._trusted is None:
+            self._trusted = np.array([self.index_quality(name) == GOOD for name in market.numbers])
+        floats, integers = market.grid
+        rows, quantities, cash = columns
+        return float(worst_deficit(floats, integers, rows, quantities, cash, self._trusted, orders, sizes, enough))
 
     def excess_for_new_risk(self, account: str, book: Book) -> float:
         """Return equity that may back new risk less initial margin, in USD, under the newest parameters.
@@ -301,12 +373,85 @@ class Exposures:
         """Extra initial margin that grows with everybody's open interest, so that it binds across accounts."""
         total = 0.0
         for instrument_id, quantity in sorted(book.positions.items()):
-            listing = self._state.listings[instrument_id]
-            if not listing.open_interest_rate or not listing.open_interest_limit:
-                continue
-            share = min(self.open_interest(instrument_id) / listing.open_interest_limit, 1.0)
-            total += listing.open_interest_rate * share * abs(quantity) * self.notional(instrument_id)
+            total += abs(quantity) * self._open_interest_rate(instrument_id)
         return total
+
+    def _open_interest_rate(self, instrument_id: str) -> float:
+        """Extra initial margin per contract, in USD."""
+        listing = self._state.listings[instrument_id]
+        if not listing.open_interest_rate or not listing.open_interest_limit:
+            return 0.0
+        share = min(self.open_interest(instrument_id) / listing.open_interest_limit, 1.0)
+        return listing.open_interest_rate * share * self.notional(instrument_id)
+
+    def _columnar(self, account: str) -> GridMarket | None:
+        """Return the market for an account whose figures are computed in columns, or None."""
+        method = self._state.accounts[account].method
+        versions = self._state.margin.get(method, ())
+        if len(versions) > 1:
+            number = self._in_force(method)[-1]
+            if number and _transition(versions[number], self._state.time_ns) < 1.0:
+                return None
+        return self._grid(account)
+
+    def _grid(self, account: str) -> GridMarket | None:
+        method = self._state.accounts[account].method
+        if method != "scenario_grid":
+            return None
+        number = self._in_force(method)[-1]
+        found = self._grids.get(number)
+        if found is None:
+            found = self._grids[number] = self._new_grid(number)
+            if found.shape != self._shape:
+                self._shape = found.shape
+                self._books.clear()
+        return found
+
+    def _new_grid(self, number: int) -> GridMarket:
+        parameters, risk = self._risk("scenario_grid", number)
+        assert isinstance(parameters, ScenarioGridParameters)  # noqa: S101  (the method's own)
+        assert risk is not None  # noqa: S101  (a grid has scenarios)
+        names = sorted({*self._state.market.index, USD})
+        contracts = {name: self.terms(name) for name in risk.rows if name in self._state.listings}
+        rates = np.array([self._open_interest_rate(name) if name in contracts else 0.0 for name in risk.rows])
+        return grid_market(
+            grid_columns(risk, self.snapshot(), parameters, names, rates),
+            {str(name): row for name, row in risk.rows.items()},
+            names,
+            {name: (terms, mark) for name, terms in contracts.items() if (mark := self.mark(name)) is not None},
+            {name: terms.quantum for name, terms in self._state.assets.items()},
+        )
+
+    def _own_columns(self, account: str, market: GridMarket) -> BookColumns | None:
+        if account not in self._books:
+            sizes = {name: self._state.listings[name].lot_size for name in self._state.ledger.holdings.get(account, {})}
+            self._books[account] = book_columns(self._state.ledger, account, market, sizes)
+        book = self._books[account]
+        return book if book is not None and mark_to_market(book, market) else None
+
+    def _book_in_columns(
+        self, account: str, book: Book | None, market: GridMarket
+    ) -> tuple[IntArray, FloatArray, FloatArray] | None:
+        if book is None:
+            own = self._own_columns(account, market)
+            if own is not None:
+                return own.rows, own.quantities, own.cash
+        return _columns_of(self.book(account) if book is None else book, market)
+
+    def _own_figures(self, account: str) -> Health | None:
+        market = self._columnar(account)
+        own = None if market is None else self._own_columns(account, market)
+        if market is None or own is None:
+            return None
+        return self._figures(account, market, own.rows, own.quantities, own.cash)
+
+    def _figures(
+        self, account: str, market: GridMarket, rows: IntArray, quantities: FloatArray, cash: FloatArray
+    ) -> Health:
+        figures(*market.grid, rows, quantities, cash, self._out)
+        found = self._out.tolist()
+        credit = float(self._state.accounts[account].credit_line)
+        return Health(found[EQUITY] + credit, found[INITIAL], found[MAINTENANCE], found[WORTH])
 
     def open_interest(self, instrument_id: str) -> int:
         """Return the lots that are long, over everybody, with what a trade under examination would add."""
@@ -320,7 +465,7 @@ class Exposures:
         """Let open interest count `lots` more until told otherwise: a trade must carry the margin that it makes."""
         if self._state.listings[instrument_id].open_interest_rate:
             self._expected = {instrument_id: lots} if lots else {}
-            self._health.clear()
+            self.open_interest_changed()
 
     def notional(self, instrument_id: str) -> float:
         """Return USD of underlying per contract."""
@@ -362,6 +507,19 @@ class Exposures:
         ]
         names = sorted({*self._state.market.index, USD})
         return [*contracts, *(Asset(currency=Currency(name)) for name in names)]
+
+
+def _columns_of(book: Book, market: GridMarket) -> tuple[IntArray, FloatArray, FloatArray] | None:
+    """Return a book's rows, quantities and cash, or None if it holds what the market does not have."""
+    cash = np.zeros(len(market.numbers))
+    for name, coins in book.cash.items():
+        if name not in market.numbers:
+            return None
+        cash[market.numbers[name]] = coins
+    if any(name not in market.rows for name in book.positions):
+        return None
+    held = sorted((market.rows[name], quantity) for name, quantity in book.positions.items())
+    return np.array([row for row, _ in held], dtype=np.int64), np.array([size for _, size in held], dtype=float), cash
 
 
 def parsed_parameters(method: str, parameters: dict[str, Any]) -> Parameters:

@@ -55,9 +55,8 @@ class House:
             self.exposures.account_changed(account)
 
     def touch_all(self) -> None:
-        """Note that every account must be examined at the end of the command."""
-        for account in self.state.accounts:
-            self.touch(account)
+        """Note that prices or parameters changed: every account must be examined at the end of the command."""
+        self.touched.update(self.state.accounts)
 
     def change_state(self, account: str, after: str) -> None:
         """Move an account to another state, if the table of states allows it."""
@@ -118,7 +117,7 @@ class House:
         self.touch(buyer)
         self.touch(seller)
         if self.state.listings[instrument_id].open_interest_rate:
-            self.exposures.all_accounts_changed()
+            self.exposures.open_interest_changed()
         quantity = lots * terms.lot_size
         self.emit(
             happened.Traded(

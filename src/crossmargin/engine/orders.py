@@ -42,7 +42,7 @@ def place_order(house: House, command: PlaceOrder) -> No | None:
     if not reducing:
         house.exposures.expect_open_interest(command.instrument, abs(lots))
         try:
-            no = can_carry(house, command.account, house.exposures.book(command.account), [fill])
+            no = can_carry(house, command.account, None, [fill])
         finally:
             house.exposures.expect_open_interest(command.instrument, 0)
         if no is not None:
@@ -129,10 +129,24 @@ def is_reducing(house: House, account: str, instrument_id: str, lots: int) -> bo
     return abs(lots + same_side) <= abs(held)
 
 
-def can_carry(house: House, account: str, book: Book, more: list[Fill]) -> No | None:
-    """Refuse unless equity covers initial margin in every subset of fills of the open orders and `more`."""
+def can_carry(house: House, account: str, book: Book | None, more: list[Fill]) -> No | None:
+    """Refuse unless equity covers initial margin in every subset of fills of the open orders and `more`.
+
+    `book` None is the account's own.
+    """
     open_orders = [house.state.orders[name] for name in house.orders_of(account)]
     fills = [(order.instrument, order.lots, order.price) for order in open_orders] + more
+    sizes = {name: house.state.listings[name].lot_size for name, _, _ in fills}
+    enough = float(house.state.accounts[account].credit_line)
+    floats = [(name, float(lots * sizes[name]), float(price)) for name, lots, price in fills]
+    deficit = house.exposures.deficit_for_new_risk(account, book, floats, enough)
+    if deficit is None:
+        return _can_carry_by_definition(house, account, book or house.exposures.book(account), fills)
+    return None if deficit <= enough else No(Refusal.INSUFFICIENT_MARGIN, f"short of {deficit - enough:.2f} USD")
+
+
+def _can_carry_by_definition(house: House, account: str, book: Book, fills: list[Fill]) -> No | None:
+    """Margin subset by subset with the account's own method."""
     groups = [[fill] for fill in fills]
     if len(fills) > SMALL_ENOUGH_TO_ENUMERATE:
         sides = sorted({(name, lots > 0) for name, lots, _ in fills})
@@ -261,7 +275,7 @@ def _side_allowed(house: House, account: str, order_id: str | None, fill: Fill) 
         no = _allowed(house, account, instrument_id, lots, price, reduce_only=False)
         if no is not None or is_reducing(house, account, instrument_id, lots):
             return no
-        return can_carry(house, account, house.exposures.book(account), [fill])
+        return can_carry(house, account, None, [fill])
     order = house.state.orders.get(order_id)
     if order is None or order.account != account or order.instrument != instrument_id:
         return No(Refusal.UNKNOWN_ORDER, order_id)

@@ -60,6 +60,7 @@ def mark_stale(house: House) -> None:
     for seen in (*house.state.market.index.values(), *house.state.market.marks.values()):
         if seen.quality == GOOD and seen.time_ns < oldest:
             seen.quality = STALE
+            house.exposures.quality_changed()
 
 
 def index_price(

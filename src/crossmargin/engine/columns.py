@@ -1,0 +1,209 @@
+"""Accounts under `scenario_grid` in columns: what compiled functions read of the ledger and the market.
+
+Everything here is derived. Profit since entry is computed in whole quanta, as the ledger would book it, and summed per
+asset before it becomes a float; an account whose numbers are too large for that is not columnar, and is margined by the
+method's own function, which gives the same bits.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+
+from crossmargin.compilation import literal_kernel
+from crossmargin.instruments.contracts import Payoff
+from crossmargin.ledger.ledger import Ledger
+from crossmargin.ledger.settlement import ContractTerms
+from crossmargin.margin.grid_columns import GridColumns, PackedGrid, opened, packed
+from crossmargin.margin.grid_kernels import margin_book
+from crossmargin.margin.order_kernels import deficit_bound, worst_subset_deficit
+from crossmargin.units import BoolArray, FloatArray, IntArray
+
+EXACT = 2**53
+"""Whole numbers up to here are floats."""
+AMPLE = 2**61
+"""Sums of whole numbers stay below this, so that no addition leaves 64 bits."""
+ENUMERATED = 12
+"""Orders up to which every subset of fills is margined, if the bound does not already suffice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridMarket:
+    """The market as the kernels read it.
+
+    Attributes
+    ----------
+    terms : integers of shape (n_instruments, 5)
+        Value of a lot in quanta at the mark as a fraction, most lots for which that fits, the number of the settlement
+        asset, and the sign of a long's value; the denominator is 0 for what is paid for.
+    scales : integers of shape (n_currencies, 2)
+        A quantum as a fraction.
+    """
+
+    grid: PackedGrid
+    rows: dict[str, int]
+    numbers: dict[str, int]
+    terms: IntArray
+    scales: IntArray
+
+    @property
+    def shape(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Instruments and currencies: books of one shape fit all markets of that shape."""
+        return tuple(self.rows), tuple(self.numbers)
+
+
+@dataclass(slots=True)
+class BookColumns:
+    """One account's positions and balances in whole numbers, and as floats."""
+
+    rows: IntArray
+    lots: IntArray
+    costs: IntArray
+    quanta: IntArray
+    quantities: FloatArray
+    cash: FloatArray
+    marked: object = None
+    """The market to which `cash` was marked."""
+
+
+def grid_market(
+    grid: GridColumns,
+    rows: dict[str, int],
+    currencies: Sequence[str],
+    contracts: dict[str, tuple[ContractTerms, Decimal]],
+    quanta: dict[str, Decimal],
+) -> GridMarket:
+    """Return the market of `grid`; `contracts` gives terms and mark, `quanta` the quantum of every asset taken on."""
+    numbers = {name: number for number, name in enumerate(currencies)}
+    terms = np.zeros((len(rows), 5), dtype=np.int64)
+    marks = grid.mark.copy()
+    for name, (contract, mark) in contracts.items():
+        marks[rows[name]] = float(mark)
+        terms[rows[name]] = _value_of_a_lot(contract, mark, numbers[contract.settle])
+    scales = np.zeros((len(currencies), 2), dtype=np.int64)
+    for name, quantum in quanta.items():
+        numerator, denominator = quantum.as_integer_ratio()
+        if name in numbers and numerator < EXACT and denominator < EXACT:
+            scales[numbers[name]] = numerator, denominator
+    return GridMarket(grid=packed(grid._replace(mark=marks)), rows=rows, numbers=numbers, terms=terms, scales=scales)
+
+
+def _value_of_a_lot(terms: ContractTerms, mark: Decimal, settle: int) -> tuple[int, int, int, int, int]:
+    if terms.is_paid_up:
+        return 0, 0, 0, settle, 0
+    (numerator, denominator), (p, q) = terms.ratio(), mark.as_integer_ratio()
+    inverse = terms.contract.payoff is Payoff.INVERSE
+    a, b = (numerator * q, denominator * p) if inverse else (numerator * p, denominator * q)
+    common = math.gcd(a, b)
+    a, b = a // common, b // common
+    if a >= AMPLE or b >= AMPLE:
+        return 0, 1, -1, settle, 0  # no lots fit
+    return a, b, AMPLE // a, settle, -1 if inverse else 1
+
+
+def book_columns(ledger: Ledger, account: str, market: GridMarket, lot_sizes: dict[str, Decimal]) -> BookColumns | None:
+    """Return an account's columns, or None if they do not fit."""
+    quanta = np.zeros(len(market.numbers), dtype=np.int64)
+    for asset, amount in ledger.balances.get(account, {}).items():
+        if asset in market.numbers:
+            if abs(amount) >= EXACT:
+                return None
+            quanta[market.numbers[asset]] = amount
+    held = []
+    for name, holding in ledger.holdings.get(account, {}).items():
+        if holding.lots == 0:
+            continue
+        if name not in market.rows or abs(holding.lots) >= EXACT or abs(holding.cost) >= AMPLE:
+            return None
+        quantity = float(holding.lots * lot_sizes[name])
+        held.append((market.rows[name], holding.lots, holding.cost, quantity))
+    held.sort()
+    whole = np.array([item[:3] for item in held], dtype=np.int64).reshape(-1, 3)
+    return BookColumns(
+        rows=whole[:, 0].copy(),
+        lots=whole[:, 1].copy(),
+        costs=whole[:, 2].copy(),
+        quanta=quanta,
+        quantities=np.array([item[3] for item in held]),
+        cash=np.zeros(len(market.numbers)),
+    )
+
+
+def mark_to_market(book: BookColumns, market: GridMarket) -> bool:
+    """Fill in the book's cash at the market's marks; return whether it fits."""
+    if book.marked is not market:
+        if not _marked(market.terms, market.scales, book.rows, book.lots, book.costs, book.quanta, book.cash):
+            return False
+        book.marked = market
+    return True
+
+
+@literal_kernel
+def _marked(
+    terms: IntArray,
+    scales: IntArray,
+    rows: IntArray,
+    lots: IntArray,
+    costs: IntArray,
+    quanta: IntArray,
+    cash: FloatArray,
+) -> bool:
+    """Write coins per currency, profit since entry included, to `cash`; return whether all numbers fit."""
+    totals = quanta.copy()
+    for k in range(rows.size):
+        numerator, denominator, most, settle, sign = terms[rows[k]]
+        if denominator == 0:
+            continue
+        size = abs(lots[k])
+        if size > most:
+            return False
+        whole = size * numerator // denominator
+        rest = size * numerator - whole * denominator
+        # half to even, as the ledger rounds
+        if 2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1):
+            whole += 1
+        totals[settle] += (whole if lots[k] > 0 else -whole) * sign - costs[k]
+        if abs(totals[settle]) >= AMPLE:
+            return False
+    for c in range(cash.size):
+        if totals[c] == 0:
+            cash[c] = 0.0
+            continue
+        if scales[c, 0] == 0 or abs(totals[c]) > EXACT // scales[c, 0]:
+            return False
+        cash[c] = float(totals[c] * scales[c, 0]) / float(scales[c, 1])
+    return True
+
+
+@literal_kernel
+def figures(
+    floats: FloatArray, integers: IntArray, rows: IntArray, quantities: FloatArray, cash: FloatArray, out: FloatArray
+) -> None:
+    """Write equity, initial margin, maintenance margin and worth of a book to `out`."""
+    margin_book(opened(floats, integers), rows, quantities, cash, out)
+
+
+@literal_kernel
+def worst_deficit(
+    floats: FloatArray,
+    integers: IntArray,
+    rows: IntArray,
+    quantities: FloatArray,
+    cash: FloatArray,
+    trusted: BoolArray,
+    orders: IntArray,
+    fills: FloatArray,
+    enough: float,
+) -> float:
+    """Return initial margin less equity of the worst subset of fills, or some number at most `enough` if that is.
+
+    `fills` holds signed contracts and limits, shape (2, n_orders). Above `enough`, with more than `ENUMERATED` orders,
+    it is the bound.
+    """
+    grid = opened(floats, integers)
+    bound = deficit_bound(grid, rows, quantities, cash, trusted, orders, fills[0], fills[1])
+    if bound <= enough or orders.size > ENUMERATED:
+        return bound
+    return worst_subset_deficit(grid, rows, quantities, cash, trusted, orders, fills[0], fills[1], enough)

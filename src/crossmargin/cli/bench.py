@@ -7,12 +7,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from crossmargin.bench.engine_workloads import engine_commands
+from crossmargin.bench.rulebook_workloads import RULEBOOKS
 from crossmargin.bench.workload import Workload, machine
 from crossmargin.bench.workloads import WORKLOADS as KERNELS
 from crossmargin.cli.app import app, console
 from crossmargin.errors import InputError
 
-WORKLOADS = {**KERNELS, "engine_commands": engine_commands}
+WORKLOADS = {**KERNELS, **RULEBOOKS, "engine_commands": engine_commands}
 
 
 @app.command

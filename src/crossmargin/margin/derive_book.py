@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossmargin.compilation import kernel
+from crossmargin.elementary import logarithm, power
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import DOLLAR_COINS, Option, Payoff, Perpetual
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
+from crossmargin.pricing.kernels import NO_DEVIATION, call_price
 from crossmargin.units import NANOSECONDS_PER_SECOND, Currency, FloatArray, InstrumentId
 
 SECONDS_PER_YEAR = 365 * 86_400.0
@@ -90,15 +92,12 @@ def unit_values(expiry: Expiry) -> FloatArray:
 
 @kernel
 def _unit_value(forward: float, strike: float, sign: float, deviation: float) -> float:
-    if deviation > 0.0 and strike > 0.0 and forward > 0.0:
-        half = math.sqrt(0.5)
-        first = math.log(forward / strike) / deviation + 0.5 * deviation
-        return (
-            sign
-            * 0.5
-            * (forward * math.erfc(-sign * first * half) - strike * math.erfc(-sign * (first - deviation) * half))
-        )
-    return max(sign * (forward - strike), 0.0)
+    if strike <= 0.0 or forward <= 0.0:
+        return max(sign * (forward - strike), 0.0)
+    m = forward / strike
+    inverse = 1.0 / deviation if deviation > 0.0 else NO_DEVIATION
+    call = call_price(logarithm(m), 0.5 * deviation, inverse, m)
+    return strike * (call if sign > 0.0 else call - (m - 1.0))
 
 
 @kernel
@@ -142,7 +141,7 @@ def vol_factors(
 ) -> tuple[float, float]:
     """Return the factors of an up and a down shock: stronger the nearer the expiry, by a power law around 30 days."""
     time = max(seconds, floor_seconds)
-    scale = (THIRTY_DAYS / time) ** (short_power if seconds <= THIRTY_DAYS else long_power)
+    scale = power(THIRTY_DAYS / time, short_power if seconds <= THIRTY_DAYS else long_power)
     return 1.0 + up * scale, max(0.0, 1.0 - down * scale)
 
 

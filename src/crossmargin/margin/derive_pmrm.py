@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from crossmargin.elementary import exp
 from crossmargin.errors import InputError
 from crossmargin.margin.derive_book import (
     Expiry,
@@ -146,9 +147,7 @@ def expiry_profits(expiry: Expiry, market: PmrmMarket) -> tuple[float, float, Fl
     values = option_values(expiry, expiry.fixed + expiry.variable * spots, vol_moves[:, None] * expiry.vols, 1.0)
     now, years = float(values[0]), expiry.years
     basis = min(float(values[1:3].min()) - now, 0.0) * (market.basis_add + market.basis_multiple * years)
-    discount = market.static_discount * math.exp(
-        -years * (max(expiry.rate, 0.0) * market.rate_multiple + market.rate_add)
-    )
+    discount = market.static_discount * exp(-years * (max(expiry.rate, 0.0) * market.rate_multiple + market.rate_add))
     shocked = values[3:]
     return now, basis, np.where(shocked > 0.0, shocked * discount, shocked) - now
 

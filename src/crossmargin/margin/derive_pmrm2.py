@@ -5,6 +5,8 @@ Net margin = value + factor x worst scenario - contingencies; our requirement is
 """
 
 import enum
+import functools
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,24 +15,22 @@ import msgspec
 import numpy as np
 
 from crossmargin.errors import InputError
+from crossmargin.margin import derive_scenarios
 from crossmargin.margin.derive_book import (
     DeriveHolding,
     Expiry,
     confidence_charge,
     holdings,
-    naked_shorts,
-    option_values,
     split_balances,
-    vol_factors,
 )
 from crossmargin.margin.method import Component, Method, Parameters, Requirement
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.risk.risk_array import RiskArray
-from crossmargin.units import Currency, FloatArray
+from crossmargin.units import Currency, FloatArray, IntArray
 
 
-class VolMove(enum.Enum):
+class VolMove(enum.StrEnum):
     """How vols move in a scenario."""
 
     UP = "up"
@@ -163,21 +163,17 @@ def margin(account: Pmrm2Account, market: Pmrm2Market) -> Pmrm2Margin:
     ``MM = m_f min(pnl, basis) - contingencies_MM + value``;
     ``IM = (i_f + max(0, peg - stable) peg_f) min(pnl, basis) - contingencies_MM - contingencies_IM + value``.
     """
-    damping = np.array([move.damping for move in market.scenarios])
-    moves = np.array([move.spot for move in market.scenarios]) - 1.0
+    model = _columns(market)
     collateral = [item.amount * item.price / account.stable_price for item in account.collateral]
     moving = sum(value for item, value in zip(account.collateral, collateral, strict=True) if item.terms.cancels_risk)
-    pnl = (account.perpetuals * account.perpetual_price + moving) * moves * damping
-    basis = options_value = 0.0
-    for expiry in account.expiries:
-        now, contingency, profits = expiry_profits(expiry, market)
-        options_value += now
-        basis += contingency
-        pnl += profits * damping
+    pnl = (account.perpetuals * account.perpetual_price + moving) * (model.spots - 1.0)
+    told = _expiries(account.expiries, model, pnl)
+    pnl *= model.damping
+    options_value, basis = math.fsum(told[:, 0]), math.fsum(told[:, 1])
     worst_index = int(np.argmin(pnl)) if len(pnl) and pnl.min() < basis else -1
     worst = float(pnl[worst_index]) if worst_index >= 0 else basis
     value = account.cash + account.perpetual_profit + options_value + math.fsum(collateral)
-    maintenance, initial = contingencies(account, collateral, market)
+    maintenance, initial = _contingencies(account, collateral, market, told)
     factor = market.initial_factor + max(0.0, market.peg_threshold - account.stable_price) * market.peg_factor
     held = math.fsum(part.amount for part in maintenance)
     return Pmrm2Margin(
@@ -194,57 +190,68 @@ def margin(account: Pmrm2Account, market: Pmrm2Market) -> Pmrm2Margin:
     )
 
 
-def expiry_profits(expiry: Expiry, market: Pmrm2Market) -> tuple[float, float, FloatArray]:
-    """Return an expiry's value now, its basis contingency, and its undamped profit in each scenario."""
-    years, rate = expiry.years, max(expiry.rate, 0.0)
-    discount = math.exp(-rate * years)
-    spots = [1.0, market.basis_up, market.basis_down, *(move.spot for move in market.scenarios)]
-    skewed = [move.vol in (VolMove.LINEAR, VolMove.ABS) for move in market.scenarios]
-    forwards = expiry.fixed + expiry.variable * np.array(spots)
-    # a skew scenario moves no spot
-    forwards[3:][skewed] = expiry.forward
-    values = option_values(expiry, forwards, _shocked_vols(expiry, market), discount)
-    now = float(values[0])
-    basis = min(float(values[1:3].min()) - now, 0.0) * (market.basis_add + market.basis_multiple * years)
-    long = market.long_discount * math.exp(-years * (rate * market.long_rate_multiple + market.long_rate_add))
-    short = market.short_discount * math.exp(years * (rate * market.short_rate_multiple + market.short_rate_add))
-    shocked = values[3:]
-    profits = shocked * np.where(shocked >= 0.0, long, min(1.0 / discount, short)) - now
-    return now, basis, np.where(skewed, -np.abs(profits), profits)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """The parameters as the kernel reads them."""
+
+    model: FloatArray
+    skew: FloatArray
+    spots: FloatArray
+    damping: FloatArray
+    kinds: IntArray
 
 
-def _shocked_vols(expiry: Expiry, market: Pmrm2Market) -> FloatArray:
-    up, down = vol_factors(
-        expiry.seconds,
-        up=market.vol_up,
-        down=market.vol_down,
-        short_power=market.vol_short_power,
-        long_power=market.vol_long_power,
-        floor_seconds=market.vol_floor_seconds,
+_KINDS = {
+    VolMove.NONE: derive_scenarios.NONE,
+    VolMove.UP: derive_scenarios.UP,
+    VolMove.DOWN: derive_scenarios.DOWN,
+    VolMove.LINEAR: derive_scenarios.LINEAR,
+    VolMove.ABS: derive_scenarios.ABS,
+}
+
+
+def _columns(market: Pmrm2Market) -> _Columns:
+    return _cached_columns(
+        market.scenarios,
+        market.skew,
+        tuple(getattr(market, name) for name in derive_scenarios.MODEL),
     )
-    by_move = {
-        VolMove.NONE: expiry.vols,
-        VolMove.UP: np.maximum(expiry.vols * up, market.min_vol_up),
-        VolMove.DOWN: expiry.vols * down,
-        VolMove.LINEAR: expiry.vols * skew_factors(expiry, market.skew, linear=True),
-        VolMove.ABS: expiry.vols * skew_factors(expiry, market.skew, linear=False),
-    }
-    return np.array([expiry.vols] * 3 + [by_move[move.vol] for move in market.scenarios])
 
 
-def skew_factors(expiry: Expiry, skew: Skew, *, linear: bool) -> FloatArray:
-    """Return the vol factor of each option: linear in log-moneyness up to a cap."""
-    root = math.sqrt(expiry.years)
-    cap = skew.linear_slope * root + skew.linear_cap if linear else skew.abs_slope * root + skew.abs_cap
-    width = max(skew.min_width, root * skew.width_scale * (skew.width_static + root * skew.width_slope))
-    moneyness = np.log(expiry.strikes / expiry.forward)
-    slope = (moneyness if linear else np.abs(moneyness)) * cap / width
-    bounded = np.where(moneyness >= 0.0 if linear else True, np.minimum(slope, cap), np.maximum(slope, -cap))
-    return np.maximum(1.0 + bounded, 0.0)
+@functools.lru_cache(maxsize=64)
+def _cached_columns(scenarios: tuple[Move, ...], skew: Skew, model: tuple[float, ...]) -> _Columns:
+    return _Columns(
+        model=np.array(model, dtype=np.float64),
+        skew=np.array([getattr(skew, name) for name in derive_scenarios.SKEW], dtype=np.float64),
+        spots=np.array([move.spot for move in scenarios], dtype=np.float64),
+        damping=np.array([move.damping for move in scenarios], dtype=np.float64),
+        kinds=np.array([_KINDS[move.vol] for move in scenarios], dtype=np.int64),
+    )
 
 
-def contingencies(
-    account: Pmrm2Account, collateral: Sequence[float], market: Pmrm2Market
+def _expiries(expiries: Sequence[Expiry], model: _Columns, pnl: FloatArray) -> FloatArray:
+    """Add the undamped profit of every expiry to `pnl`; return value, basis contingency, shorts and gross size of each."""
+    told = np.empty((len(expiries), 4))
+    if not expiries:
+        return told
+    clocks = np.array([(each.seconds, each.fixed, each.variable, each.rate) for each in expiries])
+    starts = np.array([0, *itertools.accumulate(len(each.strikes) for each in expiries)])
+    options = np.array(
+        [
+            np.concatenate([each.strikes for each in expiries]),
+            np.concatenate([each.signs for each in expiries]),
+            np.concatenate([each.quantities for each in expiries]),
+            np.concatenate([each.vols for each in expiries]),
+        ]
+    )
+    derive_scenarios.account_profits(
+        clocks, starts, options, model.model, model.skew, model.spots, model.kinds, told, pnl
+    )
+    return told
+
+
+def _contingencies(
+    account: Pmrm2Account, collateral: Sequence[float], market: Pmrm2Market, told: FloatArray
 ) -> tuple[tuple[Component, ...], tuple[Component, ...]]:
     """Return the contingencies of maintenance, and those that initial margin adds."""
 
@@ -257,12 +264,12 @@ def contingencies(
     if account.perpetuals:
         trusted = min(trusted, account.perpetual_confidence)
     perpetual = abs(account.perpetuals) * account.spot
-    naked = sum(naked_shorts(expiry) for expiry in account.expiries) * account.spot
+    naked = math.fsum(told[:, 2]) * account.spot
     # the perpetual's confidence does not enter that of collateral
     oracle = doubt(trusted, perpetual)
     oracle += sum(
-        doubt(min(trusted, expiry.confidence), float(np.abs(expiry.quantities).sum()) * account.spot)
-        for expiry in account.expiries
+        doubt(min(trusted, expiry.confidence), gross * account.spot)
+        for expiry, gross in zip(account.expiries, told[:, 3].tolist(), strict=True)
     )
     pairs = list(zip(account.collateral, collateral, strict=True))
     oracle += sum(doubt(min(item.confidence, account.spot_confidence), value) for item, value in pairs)

@@ -115,8 +115,8 @@ def test_an_order_counts_as_filled_where_that_is_worse() -> None:
     [
         (("deribit:BTC/USD:BTC-260327-100000-C",), "perpetuals only"),
         (("deribit:BTC/USD:BTC-260327",), "perpetuals only"),
-        (("okx:AVAX/USDT:USDT",), "class of AVAX"),
-        (("deribit:BTC/USD:BTC",), "discount of BTC"),
+        (("okx:AVAX/USDT:USDT",), "parameters of AVAX"),
+        (("deribit:BTC/USD:BTC",), "what BTC counts for"),
     ],
 )
 def test_what_the_public_rule_does_not_cover_is_refused_by_name(symbols: tuple[str, ...], match: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from crossmargin.errors import InputError
 from crossmargin.margin import (
     binance_futures,
+    bybit_portfolio,
     deribit_portfolio,
     deribit_standard,
     derive_pmrm,
@@ -24,6 +25,7 @@ METHODS: dict[str, Method[Any]] = {
     method.name: method
     for method in (
         binance_futures.METHOD,
+        bybit_portfolio.METHOD,
         deribit_portfolio.METHOD,
         deribit_standard.METHOD,
         derive_pmrm.METHOD,

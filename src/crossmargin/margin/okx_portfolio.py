@@ -7,15 +7,13 @@ needs them is refused. docs/methods/okx_portfolio.md gives the sources.
 
 import itertools
 import math
-from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
 from crossmargin.errors import InputError
-from crossmargin.instruments.contracts import Contract, Payoff, Perpetual
+from crossmargin.instruments.contracts import Payoff
 from crossmargin.margin.collateral import HaircutSchedule
-from crossmargin.margin.exposure import net_quantities
 from crossmargin.margin.method import Component, Method, Parameters, Requirement
 from crossmargin.margin.okx_portfolio_rules import (
     BORROW_INITIAL,
@@ -28,11 +26,12 @@ from crossmargin.margin.okx_portfolio_rules import (
     worst,
 )
 from crossmargin.margin.open_orders import subset_charge
+from crossmargin.margin.perpetual_units import PerpetualLeg, check_perpetuals, hedged_dollars, owed, perpetual_legs
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.pricing.valuation import cash_by_currency
 from crossmargin.risk.risk_array import RiskArray
-from crossmargin.units import USD, Currency
+from crossmargin.units import Currency
 
 
 class ReductionTier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,16 +91,7 @@ def reduction_charge(raw: float, terms: UnitTerms) -> float:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leg:
-    """A net holding of one perpetual: coins valued at the index and at the mark, USD, signed."""
-
-    settle: Currency
-    at_index: float
-    at_mark: float
-
-
-def unit_measures(legs: list[Leg], terms: UnitTerms) -> tuple[UnitMeasures, float]:
+def unit_measures(legs: list[PerpetualLeg], terms: UnitTerms) -> tuple[UnitMeasures, float]:
     """Return the measures of a risk unit, and the shock of its worst MR1 scenario."""
     notional, delta = math.fsum(leg.at_index for leg in legs), math.fsum(leg.at_mark for leg in legs)
     shocks = [sign * move for move in terms.spot_moves for sign in (-1.0, 1.0)]
@@ -131,7 +121,13 @@ def requirement(
     InputError
         Naming the first contract or balance that the public rule does not cover.
     """
-    _check(portfolio, parameters)
+    check_perpetuals(
+        portfolio,
+        "okx_portfolio",
+        payoffs=(Payoff.LINEAR, Payoff.INVERSE),
+        coins=[coin for terms in parameters.classes.values() for coin in terms.coins],
+        collateral=parameters.haircuts.tiers,
+    )
     maintenance, measures, label = _needed(portfolio, market, parameters)
     initial = [
         Component(name=part.name, amount=part.amount * _initial_factor(part), reason=part.reason)
@@ -175,11 +171,13 @@ def _needed(
     parts: list[Component] = []
     named: dict[str, float] = {}
     largest, label = 0.0, ""
-    for coin, legs in _units(portfolio, market).items():
+    for coin, legs in perpetual_legs(portfolio, market).items():
         terms = parameters.terms(coin)
         if terms is None:
             raise InputError(f"okx_portfolio needs the class of {coin}, has none")
-        _refuse_dollar_hedges(coin, legs)
+        if dollars := hedged_dollars(legs):
+            names = ", ".join(dollars)
+            raise InputError(f"okx_portfolio needs MR9 for {coin} hedged between {names}, whose rates are not public")
         found, shock = unit_measures(legs, terms)
         if found.maintenance == 0.0:
             continue
@@ -196,43 +194,10 @@ def _needed(
             named[f"{coin} {name}"] = value
         if found.maintenance > largest:
             largest, label = found.maintenance, f"{coin} {shock:+.0%}"
-    owed = _owed(portfolio, market)
-    if owed:
-        parts.append(Component(name=_BORROWING, amount=BORROW_MAINTENANCE * owed, reason="share of what is owed"))
+    debt = owed(portfolio, market)
+    if debt:
+        parts.append(Component(name=_BORROWING, amount=BORROW_MAINTENANCE * debt, reason="share of what is owed"))
     return parts, named, label
-
-
-def _units(portfolio: Portfolio, market: MarketSnapshot) -> dict[Currency, list[Leg]]:
-    contracts = {position.instrument.id: position.instrument for position in portfolio.positions}
-    units: dict[Currency, list[Leg]] = {}
-    for name, quantity in net_quantities(portfolio.positions).items():
-        contract = contracts[name]
-        mark, index = market.mark_price(contract), market.index_price(contract.base)
-        size = quantity * contract.contract_size_float
-        coins = size / mark if contract.payoff is Payoff.INVERSE else size
-        settle = USD if contract.payoff is Payoff.INVERSE else contract.settle
-        leg = Leg(settle=settle, at_index=coins * index, at_mark=coins * mark * market.index_price(contract.quote))
-        units.setdefault(contract.base, []).append(leg)
-    return dict(sorted(units.items()))
-
-
-def _refuse_dollar_hedges(coin: Currency, legs: list[Leg]) -> None:
-    by_dollar: dict[Currency, float] = {}
-    for leg in legs:
-        by_dollar[leg.settle] = by_dollar.get(leg.settle, 0.0) + leg.at_mark
-    if min(by_dollar.values()) < 0.0 < max(by_dollar.values()):
-        raise InputError(
-            f"okx_portfolio needs MR9 for {coin} hedged between {', '.join(sorted(by_dollar))}, "
-            "whose rates are not public"
-        )
-
-
-def _owed(portfolio: Portfolio, market: MarketSnapshot) -> float:
-    """USD of negative equity in any currency."""
-    return math.fsum(
-        max(-coins, 0.0) * market.index_price(currency)
-        for currency, coins in sorted(cash_by_currency(portfolio, market).items())
-    )
 
 
 def _equity(portfolio: Portfolio, market: MarketSnapshot, parameters: OkxPortfolioParameters) -> tuple[Component, ...]:
@@ -242,21 +207,6 @@ def _equity(portfolio: Portfolio, market: MarketSnapshot, parameters: OkxPortfol
         if counted:
             parts.append(Component(name=f"{currency} equity", amount=counted, reason="after the discount"))
     return tuple(parts)
-
-
-def _check(portfolio: Portfolio, parameters: OkxPortfolioParameters) -> None:
-    contracts: list[Contract] = [position.instrument for position in portfolio.positions]
-    contracts += [order.instrument for order in portfolio.orders]
-    for contract in contracts:
-        if not isinstance(contract, Perpetual) or contract.payoff is Payoff.QUANTO:
-            raise InputError(f"okx_portfolio margins linear and inverse perpetuals only, was given {contract.id}")
-        if parameters.terms(contract.base) is None:
-            raise InputError(f"okx_portfolio needs the class of {contract.base} for {contract.id}, has none")
-        if contract.settle not in parameters.haircuts.tiers:
-            raise InputError(f"okx_portfolio needs the discount of {contract.settle} for {contract.id}, has none")
-    for balance in portfolio.balances:
-        if balance.currency not in parameters.haircuts.tiers and balance.amount != 0.0:
-            raise InputError(f"okx_portfolio needs the discount of {balance.currency}, has none")
 
 
 METHOD = Method(

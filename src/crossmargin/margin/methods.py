@@ -17,6 +17,7 @@ from crossmargin.margin import (
     mango,
     okx_portfolio,
     scenario_grid,
+    span,
     tail_risk,
 )
 from crossmargin.margin.method import Method
@@ -37,6 +38,7 @@ METHODS: dict[str, Method[Any]] = {
         mango.METHOD,
         okx_portfolio.METHOD,
         scenario_grid.METHOD,
+        span.METHOD,
         tail_risk.METHOD,
     )
 }

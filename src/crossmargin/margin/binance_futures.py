@@ -7,7 +7,7 @@ support, "How to calculate liquidation price of USDS-M futures contracts", b3c68
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -171,32 +171,7 @@ def requirement(
         Naming the first instrument or balance that this account cannot hold.
     """
     _check(portfolio, parameters)
-    initial: list[Component] = []
-    maintenance: list[Component] = []
-    contracts = {position.instrument.id: position.instrument for position in portfolio.positions}
-    contracts |= {order.instrument.id: order.instrument for order in portfolio.orders}
-    held = net_quantities(portfolio.positions)
-    for name, contract in sorted(contracts.items()):
-        price = contract.contract_size_float * market.mark_price(contract) * market.index_price(contract.settle)
-        tiers = parameters.tiers[contract.base]
-        notional = abs(held.get(name, 0.0)) * price
-        tier = tier_of(notional, tiers)
-        open_notional = _open_contracts(portfolio, name, held.get(name, 0.0)) * price
-        ordered = tier_of(open_notional, tiers)
-        initial.append(
-            Component(
-                name=name,
-                amount=open_notional / min(parameters.leverage, ordered.max_leverage),
-                reason="at the worse of all buys and all sells filled",
-            )
-        )
-        maintenance.append(
-            Component(
-                name=name,
-                amount=maintenance_margin(notional, tier.rate, tier.amount),
-                reason=f"tier rate {tier.rate:.3%}",
-            )
-        )
+    initial, maintenance = tier_margins(portfolio, market, parameters.tiers, parameters.leverage)
     equity = tuple(
         Component(name=f"{currency} wallet and profit", amount=coins * market.index_price(currency))
         for currency, coins in sorted(cash_by_currency(portfolio, market).items())
@@ -216,6 +191,45 @@ def requirement(
         equity_components=equity,
         measures={"margin_ratio_maint_over_equity": needed / total} if total > 0.0 else {},
     )
+
+
+def tier_margins(
+    portfolio: Portfolio, market: MarketSnapshot, by_coin: Mapping[str, Sequence[NotionalTier]], leverage: float
+) -> tuple[list[Component], list[Component]]:
+    """Return initial and maintenance margin of every contract held or ordered, each at its own tier.
+
+    Raises
+    ------
+    InputError
+        If a position lies above the last tier of its coin.
+    """
+    initial: list[Component] = []
+    maintenance: list[Component] = []
+    contracts = {position.instrument.id: position.instrument for position in portfolio.positions}
+    contracts |= {order.instrument.id: order.instrument for order in portfolio.orders}
+    held = net_quantities(portfolio.positions)
+    for name, contract in sorted(contracts.items()):
+        price = contract.contract_size_float * market.mark_price(contract) * market.index_price(contract.settle)
+        tiers = by_coin[contract.base]
+        notional = abs(held.get(name, 0.0)) * price
+        tier = tier_of(notional, tiers)
+        open_notional = _open_contracts(portfolio, name, held.get(name, 0.0)) * price
+        ordered = tier_of(open_notional, tiers)
+        initial.append(
+            Component(
+                name=name,
+                amount=open_notional / min(leverage, ordered.max_leverage),
+                reason="at the worse of all buys and all sells filled",
+            )
+        )
+        maintenance.append(
+            Component(
+                name=name,
+                amount=maintenance_margin(notional, tier.rate, tier.amount),
+                reason=f"tier rate {tier.rate:.3%}",
+            )
+        )
+    return initial, maintenance
 
 
 def _open_contracts(portfolio: Portfolio, name: InstrumentId, held: float) -> float:

@@ -5,6 +5,7 @@ from typing import Any
 from crossmargin.errors import InputError
 from crossmargin.margin import (
     binance_futures,
+    binance_portfolio,
     bybit_portfolio,
     deribit_portfolio,
     deribit_standard,
@@ -26,6 +27,7 @@ METHODS: dict[str, Method[Any]] = {
     method.name: method
     for method in (
         binance_futures.METHOD,
+        binance_portfolio.METHOD,
         bybit_portfolio.METHOD,
         deribit_portfolio.METHOD,
         deribit_standard.METHOD,

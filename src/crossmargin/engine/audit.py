@@ -20,8 +20,9 @@ def violations(state: State) -> list[str]:
     """Return what the record says that cannot be; empty when all is well."""
     ledger = state.ledger
     found = [f"balances of {asset} sum to {total}, not 0" for asset, total in ledger.sums().items() if total]
-    found += [f"lots of {name} sum to {total}, not 0" for name, total in ledger.lot_sums().items() if total]
-    for name, cost in ledger.cost_sums().items():
+    lots, costs = ledger.holding_sums()
+    found += [f"lots of {name} sum to {total}, not 0" for name, total in lots.items() if total]
+    for name, cost in costs.items():
         settle = _settle(name)
         held = ledger.balance(clearing_account(name), settle)
         if held != -cost:
@@ -49,11 +50,12 @@ def _account_violations(state: State) -> list[str]:
         flat = not any(holding.lots for holding in held.values())
         if account.state in (BANKRUPT, CLOSED) and not flat:
             found.append(f"{name} is {account.state} and holds positions")
+    shut = {name: item.state for name, item in state.accounts.items() if item.state in (BANKRUPT, CLOSED, LIQUIDATING)}
     for name, order in state.orders.items():
         if order.lots == 0 or order.account not in state.accounts:
             found.append(f"order {name} has nothing left or nobody's")
-        elif state.accounts[order.account].state in (BANKRUPT, CLOSED, LIQUIDATING):
-            found.append(f"order {name} is open for an account that is {state.accounts[order.account].state}")
+        elif order.account in shut:
+            found.append(f"order {name} is open for an account that is {shut[order.account]}")
     return found
 
 
@@ -76,8 +78,11 @@ def _definition_violations(house: House) -> list[str]:
     if not names:
         return []
     name = names[house.state.sequence // house.parameters.audit_every % len(names)]
+    wrong = list(house.resting.violations(name))
     found, expected = house.health(name), house.exposures.examine_by_definition(name, house.exposures.book(name))
-    return [] if found == expected else [f"figures of {name} are {found}, by the method's definition {expected}"]
+    if found != expected:
+        wrong.append(f"figures of {name} are {found}, by the method's definition {expected}")
+    return wrong
 
 
 def _settle(instrument_id: str) -> str:

@@ -38,14 +38,17 @@ class GridMarket:
     terms : integers of shape (n_instruments, 5)
         Value of a lot in quanta at the mark as a fraction, most lots for which that fits, the number of the settlement
         asset, and the sign of a long's value; the denominator is 0 for what is paid for.
+    lot_sizes : integers of shape (n_instruments, 2)
+        Contracts per lot as a fraction; 0 where that does not fit.
     scales : integers of shape (n_currencies, 2)
-        A quantum as a fraction.
+        A quantum as a fraction; 0 where that does not fit.
     """
 
     grid: PackedGrid
     rows: dict[str, int]
     numbers: dict[str, int]
     terms: IntArray
+    lot_sizes: IntArray
     scales: IntArray
 
     @property
@@ -82,12 +85,23 @@ def grid_market(
     for name, (contract, mark) in contracts.items():
         marks[rows[name]] = float(mark)
         terms[rows[name]] = _value_of_a_lot(contract, mark, numbers[contract.settle])
-    scales = np.zeros((len(currencies), 2), dtype=np.int64)
-    for name, quantum in quanta.items():
-        numerator, denominator = quantum.as_integer_ratio()
-        if name in numbers and numerator < EXACT and denominator < EXACT:
-            scales[numbers[name]] = numerator, denominator
-    return GridMarket(grid=packed(grid._replace(mark=marks)), rows=rows, numbers=numbers, terms=terms, scales=scales)
+    return GridMarket(
+        grid=packed(grid._replace(mark=marks)),
+        rows=rows,
+        numbers=numbers,
+        terms=terms,
+        lot_sizes=_fractions({rows[name]: contract.lot_size for name, (contract, _) in contracts.items()}, len(rows)),
+        scales=_fractions({numbers[name]: size for name, size in quanta.items() if name in numbers}, len(numbers)),
+    )
+
+
+def _fractions(sizes: dict[int, Decimal], count: int) -> IntArray:
+    fractions = np.zeros((count, 2), dtype=np.int64)
+    for place, size in sizes.items():
+        numerator, denominator = size.as_integer_ratio()
+        if numerator < EXACT and denominator < EXACT:
+            fractions[place] = numerator, denominator
+    return fractions
 
 
 def _value_of_a_lot(terms: ContractTerms, mark: Decimal, settle: int) -> tuple[int, int, int, int, int]:
@@ -103,32 +117,42 @@ def _value_of_a_lot(terms: ContractTerms, mark: Decimal, settle: int) -> tuple[i
     return a, b, AMPLE // a, settle, -1 if inverse else 1
 
 
-def book_columns(ledger: Ledger, account: str, market: GridMarket, lot_sizes: dict[str, Decimal]) -> BookColumns | None:
+def book_columns(ledger: Ledger, account: str, market: GridMarket) -> BookColumns | None:
     """Return an account's columns, or None if they do not fit."""
-    quanta = np.zeros(len(market.numbers), dtype=np.int64)
+    rows, numbers = market.rows, market.numbers
+    holdings = ledger.holdings.get(account, {})
+    held = [(rows.get(name, -1), item.lots, item.cost) for name, item in holdings.items() if item.lots]
+    quanta = [0] * len(numbers)
     for asset, amount in ledger.balances.get(account, {}).items():
-        if asset in market.numbers:
-            if abs(amount) >= EXACT:
-                return None
-            quanta[market.numbers[asset]] = amount
-    held = []
-    for name, holding in ledger.holdings.get(account, {}).items():
-        if holding.lots == 0:
-            continue
-        if name not in market.rows or abs(holding.lots) >= EXACT or abs(holding.cost) >= AMPLE:
-            return None
-        quantity = float(holding.lots * lot_sizes[name])
-        held.append((market.rows[name], holding.lots, holding.cost, quantity))
-    held.sort()
-    whole = np.array([item[:3] for item in held], dtype=np.int64).reshape(-1, 3)
-    return BookColumns(
-        rows=whole[:, 0].copy(),
-        lots=whole[:, 1].copy(),
-        costs=whole[:, 2].copy(),
-        quanta=quanta,
-        quantities=np.array([item[3] for item in held]),
-        cash=np.zeros(len(market.numbers)),
-    )
+        if asset in numbers:
+            quanta[numbers[asset]] = amount
+    try:
+        whole, balances = np.array(held, dtype=np.int64).reshape(-1, 3), np.array(quanta, dtype=np.int64)
+    except OverflowError:
+        return None
+    own, lots, costs = np.ascontiguousarray(whole[whole[:, 0].argsort()].T)
+    quantities, cash = np.empty(own.size), np.zeros(balances.size)
+    if not _fits(market.lot_sizes, own, lots, costs, balances, quantities):
+        return None
+    return BookColumns(rows=own, lots=lots, costs=costs, quanta=balances, quantities=quantities, cash=cash)
+
+
+@literal_kernel
+def _fits(
+    lot_sizes: IntArray, rows: IntArray, lots: IntArray, costs: IntArray, quanta: IntArray, quantities: FloatArray
+) -> bool:
+    """Write lots as contracts to `quantities`; return whether every number is small enough to be exact."""
+    for c in range(quanta.size):
+        if abs(quanta[c]) >= EXACT:
+            return False
+    for k in range(rows.size):
+        if rows[k] < 0 or abs(costs[k]) >= AMPLE:
+            return False
+        numerator, denominator = lot_sizes[rows[k]]
+        if numerator == 0 or abs(lots[k]) > EXACT // numerator:
+            return False
+        quantities[k] = float(lots[k] * numerator) / float(denominator)
+    return True
 
 
 def mark_to_market(book: BookColumns, market: GridMarket) -> bool:
@@ -194,16 +218,16 @@ def worst_deficit(
     cash: FloatArray,
     trusted: BoolArray,
     orders: IntArray,
-    fills: FloatArray,
+    sizes: FloatArray,
+    prices: FloatArray,
     enough: float,
 ) -> float:
     """Return initial margin less equity of the worst subset of fills, or some number at most `enough` if that is.
 
-    `fills` holds signed contracts and limits, shape (2, n_orders). Above `enough`, with more than `ENUMERATED` orders,
-    it is the bound.
+    Above `enough`, with more than `ENUMERATED` orders, it is the bound.
     """
     grid = opened(floats, integers)
-    bound = deficit_bound(grid, rows, quantities, cash, trusted, orders, fills[0], fills[1])
+    bound = deficit_bound(grid, rows, quantities, cash, trusted, orders, sizes, prices)
     if bound <= enough or orders.size > ENUMERATED:
         return bound
-    return worst_subset_deficit(grid, rows, quantities, cash, trusted, orders, fills[0], fills[1], enough)
+    return worst_subset_deficit(grid, rows, quantities, cash, trusted, orders, sizes, prices, enough)

@@ -6,7 +6,6 @@ currency, which is the same thing in every scenario (docs/concepts.md).
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any
@@ -23,6 +22,7 @@ from crossmargin.engine.columns import (
     mark_to_market,
     worst_deficit,
 )
+from crossmargin.engine.resting import AccountOrders
 from crossmargin.engine.state import MarginVersion, State
 from crossmargin.errors import MarketDataError, invariant
 from crossmargin.instruments.contracts import Asset, Contract, Instrument, Option
@@ -113,6 +113,8 @@ class Exposures:
         self._shape: object = None
         self._trusted: BoolArray | None = None
         self._out = np.empty(4)
+        self._force: dict[str, tuple[int, list[int]]] = {}
+        """Versions of a method's parameters in force, and at what time."""
 
     def market_changed(self) -> None:
         """Forget everything that depends on prices."""
@@ -129,6 +131,7 @@ class Exposures:
     def parameters_changed(self) -> None:
         """Forget everything that depends on parameters."""
         self._parsed.clear()
+        self._force.clear()
         self.market_changed()
 
     def listing_changed(self, instrument_id: str) -> None:
@@ -304,29 +307,35 @@ class Exposures:
         return Health(equity + credit, initial, maintenance, self.worth(book))
 
     def deficit_for_new_risk(
-        self, account: str, book: Book | None, fills: Sequence[tuple[str, float, float]], enough: float
+        self,
+        account: str,
+        book: Book | None,
+        resting: AccountOrders,
+        more: list[tuple[str, float, float]],
+        enough: float,
     ) -> float | None:
-        """Return initial margin less equity that may back new risk, in the worst subset of `fills`, in USD.
+        """Return initial margin less equity that may back new risk, in the worst subset of fills, in USD.
 
         None where the account is not margined in columns; some number at most `enough` if the deficit is; the account's
         own book where `book` is None.
 
         Parameters
         ----------
-        fills
-            Instrument, signed contracts and price.
+        resting, more
+            The account's open orders, and what might fill besides: instrument, signed contracts and price.
         """
         market = self._grid(account)
         columns = None if market is None else self._book_in_columns(account, book, market)
         if market is None or columns is None:
             return None
-        orders = np.array([market.rows[name] for name, _, _ in fills], dtype=np.int64)
-        sizes = np.array([[size for _, size, _ in fills], [price for _, _, price in fills]])
+        orders, sizes, prices = resting.columns(market.rows, self._shape, more)
         if self._trusted is None:
             self._trusted = np.array([self.index_quality(name) == GOOD for name in market.numbers])
         floats, integers = market.grid
         rows, quantities, cash = columns
-        return float(worst_deficit(floats, integers, rows, quantities, cash, self._trusted, orders, sizes, enough))
+        return float(
+            worst_deficit(floats, integers, rows, quantities, cash, self._trusted, orders, sizes, prices, enough)
+        )
 
     def excess_for_new_risk(self, account: str, book: Book) -> float:
         """Return equity that may back new risk less initial margin, in USD, under the newest parameters.
@@ -424,8 +433,7 @@ class Exposures:
 
     def _own_columns(self, account: str, market: GridMarket) -> BookColumns | None:
         if account not in self._books:
-            sizes = {name: self._state.listings[name].lot_size for name in self._state.ledger.holdings.get(account, {})}
-            self._books[account] = book_columns(self._state.ledger, account, market, sizes)
+            self._books[account] = book_columns(self._state.ledger, account, market)
         book = self._books[account]
         return book if book is not None and mark_to_market(book, market) else None
 
@@ -477,10 +485,14 @@ class Exposures:
         return size * market.index_price(contract.base)
 
     def _in_force(self, method: str) -> list[int]:
+        kept = self._force.get(method)
+        if kept is not None and kept[0] == self._state.time_ns:
+            return kept[1]
         versions = self._state.margin.get(method, [])
         found = [number for number, item in enumerate(versions) if item.effective_ns <= self._state.time_ns]
         if not found:
             raise MarketDataError(f"a method must have parameters in force, {method} has none")
+        self._force[method] = (self._state.time_ns, found)
         return found
 
     def _risk(self, method: str, version: int) -> tuple[Parameters, RiskArray | None]:

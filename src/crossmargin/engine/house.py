@@ -11,6 +11,7 @@ from crossmargin.engine.events import Event, Refused
 from crossmargin.engine.exposures import Exposures, Health
 from crossmargin.engine.parameters import EngineParameters
 from crossmargin.engine.refusals import Refusal
+from crossmargin.engine.resting import Resting
 from crossmargin.engine.state import Account, State
 from crossmargin.ledger.account import FEES, is_house
 from crossmargin.ledger.ledger import Entry, payment
@@ -36,6 +37,7 @@ class House:
     def __init__(self, state: State) -> None:
         self.state = state
         self.exposures = Exposures(state)
+        self.resting = Resting(state)
         self.events: list[Event] = []
         self.touched: set[str] = set()
 
@@ -151,12 +153,12 @@ class House:
 
     def orders_of(self, account: str) -> list[str]:
         """Return the ids of an account's open orders, in alphabetical order."""
-        return sorted(name for name, order in self.state.orders.items() if order.account == account)
+        return list(self.resting.of(account).names)
 
     def cancel_orders(self, account: str, reason: str) -> None:
         """Release all orders of an account."""
         for name in self.orders_of(account):
-            del self.state.orders[name]
+            self.resting.remove(name)
             self.emit(happened.OrderCancelled(order=name, reason=reason))
 
     def usd(self, asset: str, quanta: int) -> Decimal:

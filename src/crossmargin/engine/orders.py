@@ -47,13 +47,14 @@ def place_order(house: House, command: PlaceOrder) -> No | None:
             house.exposures.expect_open_interest(command.instrument, 0)
         if no is not None:
             return no
-    house.state.orders[command.order] = OpenOrder(
+    order = OpenOrder(
         account=command.account,
         instrument=command.instrument,
         lots=lots,
         price=command.price,
         reduce_only=command.reduce_only,
     )
+    house.resting.add(command.order, order)
     house.emit(happened.OrderAccepted(order=command.order, initial=house.health(command.account).initial))
     return None
 
@@ -62,7 +63,7 @@ def cancel_order(house: House, command: CancelOrder) -> No | None:
     """Release an order."""
     if command.order not in house.state.orders:
         return No(Refusal.UNKNOWN_ORDER, command.order)
-    del house.state.orders[command.order]
+    house.resting.remove(command.order)
     house.emit(happened.OrderCancelled(order=command.order, reason="asked for"))
     return None
 
@@ -121,12 +122,7 @@ def is_reducing(house: House, account: str, instrument_id: str, lots: int) -> bo
     held = house.lots(account, instrument_id)
     if held * lots >= 0:
         return False
-    same_side = sum(
-        order.lots
-        for order in house.state.orders.values()
-        if order.account == account and order.instrument == instrument_id and order.lots * lots > 0
-    )
-    return abs(lots + same_side) <= abs(held)
+    return abs(lots + house.resting.of(account).same_side(instrument_id, lots)) <= abs(held)
 
 
 def can_carry(house: House, account: str, book: Book | None, more: list[Fill]) -> No | None:
@@ -134,19 +130,18 @@ def can_carry(house: House, account: str, book: Book | None, more: list[Fill]) -
 
     `book` None is the account's own.
     """
-    open_orders = [house.state.orders[name] for name in house.orders_of(account)]
-    fills = [(order.instrument, order.lots, order.price) for order in open_orders] + more
-    sizes = {name: house.state.listings[name].lot_size for name, _, _ in fills}
-    enough = float(house.state.accounts[account].credit_line)
-    floats = [(name, float(lots * sizes[name]), float(price)) for name, lots, price in fills]
-    deficit = house.exposures.deficit_for_new_risk(account, book, floats, enough)
+    enough, listings = float(house.state.accounts[account].credit_line), house.state.listings
+    floats = [(name, float(lots * listings[name].lot_size), float(price)) for name, lots, price in more]
+    deficit = house.exposures.deficit_for_new_risk(account, book, house.resting.of(account), floats, enough)
     if deficit is None:
-        return _can_carry_by_definition(house, account, book or house.exposures.book(account), fills)
+        return _can_carry_by_definition(house, account, book or house.exposures.book(account), more)
     return None if deficit <= enough else No(Refusal.INSUFFICIENT_MARGIN, f"short of {deficit - enough:.2f} USD")
 
 
-def _can_carry_by_definition(house: House, account: str, book: Book, fills: list[Fill]) -> No | None:
+def _can_carry_by_definition(house: House, account: str, book: Book, more: list[Fill]) -> No | None:
     """Margin subset by subset with the account's own method."""
+    open_orders = [house.state.orders[name] for name in house.orders_of(account)]
+    fills = [(order.instrument, order.lots, order.price) for order in open_orders] + more
     groups = [[fill] for fill in fills]
     if len(fills) > SMALL_ENOUGH_TO_ENUMERATE:
         sides = sorted({(name, lots > 0) for name, lots, _ in fills})
@@ -229,11 +224,7 @@ def _within_position_limit(house: House, account: str, instrument_id: str, lots:
     owner = house.state.accounts[account].owner
     mine = [name for name, item in house.state.accounts.items() if item.owner == owner]
     held = sum(house.lots(name, instrument_id) for name in mine)
-    resting = sum(
-        order.lots
-        for order in house.state.orders.values()
-        if order.account in mine and order.instrument == instrument_id and order.lots * lots > 0
-    )
+    resting = sum(house.resting.of(name).same_side(instrument_id, lots) for name in mine)
     if abs(held + resting + lots) > limit:
         return No(Refusal.POSITION_LIMIT, f"{owner} would have {held + resting + lots} lots, limit {limit}")
     return None
@@ -289,11 +280,9 @@ def _side_allowed(house: House, account: str, order_id: str | None, fill: Fill) 
 
 def _fill_order(house: House, order_id: str, lots: int) -> None:
     order = house.state.orders[order_id]
-    order.lots -= lots
-    size = house.state.listings[order.instrument].lot_size
-    house.emit(happened.OrderFilled(order=order_id, quantity=abs(lots) * size, remaining=abs(order.lots) * size))
-    if order.lots == 0:
-        del house.state.orders[order_id]
+    size, left = house.state.listings[order.instrument].lot_size, order.lots - lots
+    house.resting.fill(order_id, lots)
+    house.emit(happened.OrderFilled(order=order_id, quantity=abs(lots) * size, remaining=abs(left) * size))
 
 
 def _keep_reducing_orders_true(house: House, account: str, instrument_id: str) -> None:
@@ -306,7 +295,7 @@ def _keep_reducing_orders_true(house: House, account: str, instrument_id: str) -
             and order.instrument == instrument_id
             and (held * order.lots >= 0 or abs(order.lots) > abs(held))
         ):
-            del house.state.orders[name]
+            house.resting.remove(name)
             house.emit(happened.OrderCancelled(order=name, reason="nothing left to reduce"))
 
 

@@ -108,7 +108,7 @@ def expire(house: House, command: Expire) -> No | None:
     price = average_price(listing.samples)
     for name in sorted(house.state.orders):
         if house.state.orders[name].instrument == command.instrument:
-            del house.state.orders[name]
+            house.resting.remove(name)
             house.emit(happened.OrderCancelled(order=name, reason="expiry"))
     _pay_at_expiry(house, command.instrument, price)
     listing.expired = True

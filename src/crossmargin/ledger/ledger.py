@@ -119,18 +119,21 @@ class Ledger(msgspec.Struct):
 
     def lot_sums(self) -> dict[str, int]:
         """Return the sum of all lots per contract; each must be zero."""
-        return self._summed("lots")
+        return self.holding_sums()[0]
 
     def cost_sums(self) -> dict[str, int]:
         """Return the sum of all costs per contract; each is the negative of its clearing account's balance."""
-        return self._summed("cost")
+        return self.holding_sums()[1]
 
-    def _summed(self, name: str) -> dict[str, int]:
-        sums: dict[str, int] = {}
+    def holding_sums(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return the sums of lots and of costs per contract, in one pass."""
+        lots: dict[str, int] = {}
+        costs: dict[str, int] = {}
         for held in self.holdings.values():
             for instrument_id, holding in held.items():
-                sums[instrument_id] = sums.get(instrument_id, 0) + int(getattr(holding, name))
-        return sums
+                lots[instrument_id] = lots.get(instrument_id, 0) + holding.lots
+                costs[instrument_id] = costs.get(instrument_id, 0) + holding.cost
+        return lots, costs
 
 
 def payment(reason: str, asset: str, debit: str, credit: str, amount: int) -> Entry:

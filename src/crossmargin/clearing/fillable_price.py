@@ -9,23 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from crossmargin.errors import InputError
-from crossmargin.ledger.rounding import divide_up
-
-MILLION = 1_000_000
-"""One, in parts per million."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerpetualTerms:
-    """Oracle price in quote quanta per base quantum, and margin in parts per million of notional."""
-
-    price: Fraction
-    initial_ppm: int
-    maintenance_of_initial_ppm: int
-
-    def __post_init__(self) -> None:
-        if self.price <= 0 or not (self.initial_ppm >= 0 and 0 <= self.maintenance_of_initial_ppm <= MILLION):
-            raise InputError("a perpetual must have a positive price and margin fractions in parts per million")
+from crossmargin.margin.dydx import MILLION, PerpetualTerms, maintenance, notional
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +27,6 @@ class ClosingTerms:
     max_fee_ppm: int = 5_000
     bankruptcy_adjustment_ppm: int = MILLION
     spread_to_maintenance_ppm: int = 100_000
-
-
-def notional(terms: PerpetualTerms, quantity: int) -> int:
-    """Return the signed notional in quote quanta, rounded down."""
-    return int(quantity * terms.price // 1)
-
-
-def maintenance(terms: PerpetualTerms, quantity: int) -> int:
-    """Return the maintenance requirement in quote quanta, rounded up."""
-    rate = terms.initial_ppm * terms.maintenance_of_initial_ppm // MILLION
-    return divide_up(abs(notional(terms, quantity)) * rate, MILLION)
 
 
 def totals(account: QuantaAccount, perpetuals: Mapping[int, PerpetualTerms]) -> tuple[int, int]:
@@ -108,28 +81,6 @@ def insurance_delta(fill_quote: int, bankruptcy_quote: int, terms: ClosingTerms)
     """Return what a fill pays into insurance (> 0, at most the fee) or draws from it (< 0), in quote quanta."""
     surplus = fill_quote - bankruptcy_quote
     return min(abs(fill_quote) * terms.max_fee_ppm // MILLION, surplus) if surplus > 0 else surplus
-
-
-def open_interest_initial_ppm(base_ppm: int, open_interest: int, lower: int, upper: int) -> int:
-    """Return the initial margin fraction, raised linearly to 100 % as open interest goes from `lower` to `upper`.
-
-    Without an upper cap (0) it stays at the base.
-
-    Examples
-    --------
-    >>> open_interest_initial_ppm(200_000, 1_234_567, 1_000_000, 2_000_000)
-    387653
-    """
-    if upper == 0 or open_interest <= lower:
-        return base_ppm
-    if open_interest >= upper:
-        return max(base_ppm, MILLION)
-    return base_ppm + (MILLION - base_ppm) * (open_interest - lower) // (upper - lower)
-
-
-def initial_margin(notional_quanta: int, initial_ppm: int) -> int:
-    """Return the initial requirement of an absolute notional, rounded up."""
-    return divide_up(notional_quanta * initial_ppm, MILLION)
 
 
 def _reduced(account: QuantaAccount, perpetual: int, delta: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from crossmargin.clearing import fillable_price as closing
 from crossmargin.errors import InputError
+from crossmargin.margin import dydx
 from crossmargin.verification.cases import read_cases
 from crossmargin.verification.tally import Tally
 
@@ -38,7 +39,7 @@ def verify(folder: Path) -> Tally:
 
 def _account(case: dict[str, Any], meta: dict[str, Any]) -> tuple[closing.QuantaAccount, dict[int, Any]]:
     perpetuals = {
-        given["id"]: closing.PerpetualTerms(
+        given["id"]: dydx.PerpetualTerms(
             price=meta["oracle_prices_usd"][str(given["id"])]
             * 10**6
             * Fraction(10) ** meta["atomic_resolution"][str(given["id"])],
@@ -112,11 +113,11 @@ def _insurance(case: dict[str, Any], meta: dict[str, Any]) -> tuple[object, obje
 def _initial(case: dict[str, Any], meta: dict[str, Any]) -> tuple[object, object]:
     fraction = _open_interest({**case, "expectedPpm": 0}, meta)[0]
     assert isinstance(fraction, int)  # noqa: S101  (for the type checker)
-    return closing.initial_margin(case["bigQuoteQuantums"], fraction), case["expectedInitialMarginQuoteQuantums"]
+    return dydx.initial_margin(case["bigQuoteQuantums"], fraction), case["expectedInitialMarginQuoteQuantums"]
 
 
 def _open_interest(case: dict[str, Any], _meta: dict[str, Any]) -> tuple[object, object]:
-    ours = closing.open_interest_initial_ppm(
+    ours = dydx.open_interest_initial_ppm(
         case["initialMarginPpm"],
         case.get("openInterestNotional", 0),
         case.get("openInterestLowerCap", 0),

@@ -39,7 +39,7 @@ class Forecast:
     excess, cushion : arrays of shape (n_periods, n_paths)
         Equity less initial, and less maintenance, at the end of each period.
     error
-        Root mean square of what the regression of the requirement misses, over its mean; out of sample.
+        Root mean square of what the regression of the requirement misses, over today's; out of sample.
     call, liquidation
         Chance that excess, or cushion, falls below 0 within the horizon at any time: between two ends a Brownian bridge.
     call_at_close, liquidation_at_close
@@ -125,10 +125,10 @@ def forecasts(
     InputError
         If an account holds a coin that no factor moves, or `asked` is below 32 or above the number of draws.
     """
-    periods, n, count = paths.moves.shape
+    periods, _, count = paths.moves.shape
     if not 32 <= asked <= periods * count:
         raise InputError(f"a method must be asked at 32 draws or more and at most {periods * count}, was at {asked}")
-    everywhere = paths.moves.transpose(1, 0, 2).reshape(n, -1)
+    everywhere = flattened(paths.moves)
     # evenly over periods and draws: the surface is read at the first end and at the last
     chosen = np.linspace(0, everywhere.shape[1] - 1, asked).round().astype(int)
     surfaces = requirement_surfaces(portfolios, market, method, parameters, paths.factors, everywhere[:, chosen])
@@ -137,25 +137,44 @@ def forecasts(
     for portfolio, surface, profit in zip(portfolios, surfaces, pnl, strict=True):
         if isinstance(surface, Refusal):
             yield surface
-            continue
-        missed = surface.misses[:, rng.integers(asked, size=profit.size)]
-        initial, maintenance, equity = (surface.read(everywhere, profit) + missed).reshape(3, periods, count)
-        initial, maintenance = np.maximum(initial, 0.0), np.maximum(maintenance, 0.0)
-        excess, cushion = equity - initial, equity - maintenance
-        now = surface.now
-        scale = max(abs(surface.now.initial), 1.0)
-        yield Forecast(
-            account=portfolio.account,
-            now=now,
-            initial=initial[0],
-            excess=excess,
-            cushion=cushion,
-            error=float(np.sqrt(np.mean(surface.misses[0] ** 2))) / scale,
-            call=touch_probability(now.excess, excess),
-            liquidation=touch_probability(now.equity - now.maintenance, cushion),
-            call_at_close=float((excess < 0.0).any(axis=0).mean()) if now.excess >= 0.0 else 1.0,
-            liquidation_at_close=float((cushion < 0.0).any(axis=0).mean()) if now.equity >= now.maintenance else 1.0,
-        )
+        else:
+            yield forecast_on(surface, portfolio.account, paths.moves, profit, rng)
+
+
+def flattened(moves: FloatArray) -> FloatArray:
+    """Return moves (n_periods, n_factors, n_paths) as (n_factors, n_periods * n_paths), period by period."""
+    return np.asarray(moves.transpose(1, 0, 2).reshape(moves.shape[1], -1))
+
+
+def forecast_on(
+    surface: RequirementSurface, account: AccountId, moves: FloatArray, pnl: FloatArray, rng: np.random.Generator
+) -> Forecast:
+    """Return the forecast of one account along `moves` (n_periods, n_factors, n_paths) with its profit at each.
+
+    Parameters
+    ----------
+    pnl : array of shape (n_periods * n_paths,)
+        In the order of `flattened`.
+    rng
+        Draws the errors of the surface.
+    """
+    periods, _, count = moves.shape
+    missed = surface.misses[:, rng.integers(surface.misses.shape[1], size=pnl.size)]
+    initial, maintenance, equity = (surface.read(flattened(moves), pnl) + missed).reshape(3, periods, count)
+    initial, maintenance = np.maximum(initial, 0.0), np.maximum(maintenance, 0.0)
+    excess, cushion, now = equity - initial, equity - maintenance, surface.now
+    return Forecast(
+        account=account,
+        now=now,
+        initial=initial[0],
+        excess=excess,
+        cushion=cushion,
+        error=float(np.sqrt(np.mean(surface.misses[0] ** 2))) / max(abs(now.initial), 1.0),
+        call=touch_probability(now.excess, excess),
+        liquidation=touch_probability(now.equity - now.maintenance, cushion),
+        call_at_close=float((excess < 0.0).any(axis=0).mean()) if now.excess >= 0.0 else 1.0,
+        liquidation_at_close=float((cushion < 0.0).any(axis=0).mean()) if now.equity >= now.maintenance else 1.0,
+    )
 
 
 def touch_probability(now: float, later: FloatArray) -> float:

@@ -17,11 +17,12 @@ from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Future, Payoff, Perpetual
 from crossmargin.margin.exposure import net_quantities
 from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.perpetual_units import worse_side
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.pricing.valuation import cash_by_currency
 from crossmargin.risk.risk_array import RiskArray
-from crossmargin.units import Currency, InstrumentId
+from crossmargin.units import Currency
 
 
 class NotionalTier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -213,7 +214,7 @@ def tier_margins(
         tiers = by_coin[contract.base]
         notional = abs(held.get(name, 0.0)) * price
         tier = tier_of(notional, tiers)
-        open_notional = _open_contracts(portfolio, name, held.get(name, 0.0)) * price
+        open_notional = worse_side(portfolio, name, held.get(name, 0.0)) * price
         ordered = tier_of(open_notional, tiers)
         initial.append(
             Component(
@@ -230,14 +231,6 @@ def tier_margins(
             )
         )
     return initial, maintenance
-
-
-def _open_contracts(portfolio: Portfolio, name: InstrumentId, held: float) -> float:
-    """Contracts at the worse of all buys and all sells filled."""
-    orders = [order for order in portfolio.orders if order.instrument.id == name and not order.reduce_only]
-    buys = math.fsum(max(order.signed_quantity, 0.0) for order in orders)
-    sells = math.fsum(min(order.signed_quantity, 0.0) for order in orders)
-    return max(abs(held), abs(held + buys), abs(held + sells))
 
 
 def _check(portfolio: Portfolio, parameters: BinanceFuturesParameters) -> None:

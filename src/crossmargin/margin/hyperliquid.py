@@ -14,11 +14,12 @@ from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Payoff, Perpetual
 from crossmargin.margin.exposure import net_quantities
 from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.perpetual_units import worse_side
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.pricing.valuation import cash_by_currency
 from crossmargin.risk.risk_array import RiskArray
-from crossmargin.units import Currency, InstrumentId
+from crossmargin.units import Currency
 
 
 def maintenance_rate(max_leverage: float) -> float:
@@ -161,7 +162,7 @@ def requirement(
     for name, contract in sorted(contracts.items()):
         price = contract.contract_size_float * market.mark_price(contract) * market.index_price(contract.settle)
         tiers = parameters.tiers[contract.base]
-        worst = _open_contracts(portfolio, name, held.get(name, 0.0)) * price
+        worst = worse_side(portfolio, name, held.get(name, 0.0)) * price
         notional = abs(held.get(name, 0.0)) * price
         allowed = [tier.max_leverage for tier in tiers if tier.lower_bound <= worst][-1]
         initial.append(Component(name=name, amount=worst / min(parameters.leverage, allowed)))
@@ -185,13 +186,6 @@ def requirement(
         equity_components=equity,
         measures={"crossMaintenanceMarginUsed": needed},
     )
-
-
-def _open_contracts(portfolio: Portfolio, name: InstrumentId, held: float) -> float:
-    orders = [order for order in portfolio.orders if order.instrument.id == name and not order.reduce_only]
-    buys = math.fsum(max(order.signed_quantity, 0.0) for order in orders)
-    sells = math.fsum(min(order.signed_quantity, 0.0) for order in orders)
-    return max(abs(held), abs(held + buys), abs(held + sells))
 
 
 def _check(portfolio: Portfolio, parameters: HyperliquidParameters) -> None:

@@ -15,12 +15,11 @@ from crossmargin.instruments.contracts import Payoff
 from crossmargin.margin.collateral import HaircutSchedule, collateral_credits
 from crossmargin.margin.exposure import net_quantities
 from crossmargin.margin.method import Component, Method, Parameters, Requirement
-from crossmargin.margin.perpetual_units import check_perpetuals, held_contracts
+from crossmargin.margin.perpetual_units import check_perpetuals, held_contracts, worse_side
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.pricing.valuation import cash_by_currency
 from crossmargin.risk.risk_array import RiskArray
-from crossmargin.units import InstrumentId
 
 
 class PositionTier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,7 +111,7 @@ def requirement(
         size, coin = contract.contract_size_float, market.mark_price(contract) * market.index_price(contract.quote)
         tiers = parameters.perpetuals[contract.base]
         coins = abs(held.get(name, 0.0)) * size
-        ordered = _worse_side(portfolio, name, held.get(name, 0.0)) * size
+        ordered = worse_side(portfolio, name, held.get(name, 0.0)) * size
         rate, _ = tiers.rates(coins)
         least = max(1.0 / parameters.leverage, *tiers.rates(ordered))
         maintenance.append(Component(name=name, amount=coins * coin * rate, reason=f"tier rate {rate:.3%}"))
@@ -132,13 +131,6 @@ def requirement(
         equity_components=tuple(part for part in equity if part.amount),
         measures={"mgnRatio": total / needed} if needed else {},
     )
-
-
-def _worse_side(portfolio: Portfolio, name: InstrumentId, held: float) -> float:
-    orders = [order for order in portfolio.orders if order.instrument.id == name and not order.reduce_only]
-    buys = math.fsum(max(order.signed_quantity, 0.0) for order in orders)
-    sells = math.fsum(min(order.signed_quantity, 0.0) for order in orders)
-    return max(abs(held), abs(held + buys), abs(held + sells))
 
 
 METHOD = Method(

@@ -66,6 +66,14 @@ def owed(portfolio: Portfolio, market: MarketSnapshot) -> float:
     )
 
 
+def worse_side(portfolio: Portfolio, name: InstrumentId, held: float) -> float:
+    """Return the contracts of `name` held once all buys or all sells have filled, whichever is more, without a sign."""
+    orders = [order for order in portfolio.orders if order.instrument.id == name and not order.reduce_only]
+    buys = math.fsum(max(order.signed_quantity, 0.0) for order in orders)
+    sells = math.fsum(min(order.signed_quantity, 0.0) for order in orders)
+    return max(abs(held), abs(held + buys), abs(held + sells))
+
+
 def held_contracts(portfolio: Portfolio) -> list[Contract]:
     """Return the contracts of positions and orders."""
     contracts: list[Contract] = [position.instrument for position in portfolio.positions]

@@ -1,0 +1,163 @@
+"""Margin of many linear books day by day, each from the days before it alone.
+
+`filtered_margins` scales whole past dates to the day's volatility forecast (filtered historical simulation);
+`historical_margins` takes them as they were. Element t of every answer uses days before t only: poisoning day t and all
+that follow changes nothing, and a test does so.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from crossmargin.compilation import kernel
+from crossmargin.elementary import exponential
+from crossmargin.errors import InputError
+from crossmargin.risk.kernels import tail_and_worst, tail_shape
+from crossmargin.units import FloatArray, IntArray
+from crossmargin.validation.books import LinearBooks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TailSettings:
+    """Which tail of how many dates.
+
+    Attributes
+    ----------
+    confidence
+        Of the expected shortfall.
+    count
+        Newest complete dates to use.
+    least
+        Dates without which a book has no margin yet.
+    horizon
+        Days that a position is held.
+    """
+
+    confidence: float = 0.975
+    count: int = 1_000
+    least: int = 250
+    horizon: int = 1
+
+    def __post_init__(self) -> None:
+        if not (0.5 < self.confidence < 1.0 and 2 <= self.least <= self.count and self.horizon >= 1):
+            raise InputError(
+                "confidence inside (0.5, 1), 2 <= least <= count and horizon >= 1 must hold, were "
+                f"{self.confidence}, {self.least}, {self.count}, {self.horizon}"
+            )
+
+
+def filtered_margins(
+    books: LinearBooks, returns: FloatArray, variance_paths: FloatArray, settings: TailSettings | None = None
+) -> FloatArray:
+    """Return the expected shortfall of each book for each day, and the day after the last.
+
+    Parameters
+    ----------
+    returns : array of shape (n_coins, n_days)
+        Daily log returns, NaN where not listed.
+    variance_paths : array of shape (n_coins, n_days + 1)
+        Variance forecasts per day; element t from days before t.
+
+    Returns
+    -------
+    array of shape (n_books, n_days + 1)
+        Margin over `horizon` days per USD of size; NaN until there are `least` dates. For several days, past returns
+        over as many days are scaled by the root of the horizon times the forecast at their start.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit.
+    """
+    chosen = settings or TailSettings()
+    if variance_paths.shape != (returns.shape[0], returns.shape[1] + 1):
+        raise InputError(f"variance paths must have one day more than returns {returns.shape}")
+    deviations = np.sqrt(variance_paths * chosen.horizon)
+    moved = summed_returns(returns, chosen.horizon)
+    shapes = moved / deviations[:, :-1]
+    return _margins(books, shapes, deviations, chosen)
+
+
+def historical_margins(books: LinearBooks, returns: FloatArray, settings: TailSettings | None = None) -> FloatArray:
+    """Return `filtered_margins` without scaling: past moves as they were."""
+    chosen = settings or TailSettings()
+    moved = summed_returns(returns, chosen.horizon)
+    return _margins(books, moved, np.ones((returns.shape[0], returns.shape[1] + 1)), chosen)
+
+
+def summed_returns(returns: FloatArray, horizon: int) -> FloatArray:
+    """Return the log return over `horizon` days from each day on, shape as `returns`; NaN where not all are known."""
+    if horizon == 1:
+        return returns
+    summed = np.full(returns.shape, np.nan)
+    window = np.lib.stride_tricks.sliding_window_view(returns, horizon, axis=1)
+    summed[:, : window.shape[1]] = window.sum(axis=2)
+    return summed
+
+
+def _margins(books: LinearBooks, shapes: FloatArray, deviations: FloatArray, settings: TailSettings) -> FloatArray:
+    n_days = shapes.shape[1]
+    out = np.full((len(books.names), n_days + 1), np.nan)
+    known = np.isfinite(shapes)
+    held = books.held
+    # dates on which every coin of a book has a shape
+    complete = ~((held.astype(np.float64) @ ~known) > 0.0)
+    starts = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
+    coins = np.concatenate([np.flatnonzero(row) for row in held])
+    weights = np.concatenate([row[row != 0.0] for row in books.weights])
+    filled = np.ascontiguousarray(np.where(known, shapes, 0.0))
+    whole = {n: tail_shape(n, settings.confidence) for n in range(settings.least, settings.count + 1)}
+    tails = np.array([whole.get(n, (1.0, 0, 0.0)) for n in range(settings.count + 1)])
+    _walk(
+        starts, coins, weights, filled, np.ascontiguousarray(deviations), complete, settings.least, settings.count,
+        settings.horizon, tails, out,
+    )  # fmt: skip
+    return out
+
+
+@kernel
+def _walk(
+    starts: IntArray,
+    coins: IntArray,
+    weights: FloatArray,
+    shapes: FloatArray,
+    deviations: FloatArray,
+    complete: FloatArray,
+    least: int,
+    count: int,
+    horizon: int,
+    tails: FloatArray,
+    out: FloatArray,
+) -> None:
+    n_coins, n_days = shapes.shape
+    moves = np.empty((n_coins, n_days))
+    values, scratch = np.empty(count), np.empty(count + 64)
+    for day in range(least, n_days + 1):
+        # a move over several days is known once its last day is over
+        last = day - horizon
+        begin = max(last + 1 - count - count // 2, 0)
+        for i in range(n_coins):
+            vol = deviations[i, day]
+            if vol == vol and last >= begin:
+                part, row = shapes[i, begin : last + 1], moves[i, begin : last + 1]
+                for k in range(part.size):
+                    row[k] = exponential(min(max(part[k] * vol, -50.0), 50.0)) - 1.0
+        for b in range(starts.size - 1):
+            known = True
+            for j in range(starts[b], starts[b + 1]):
+                known = known and deviations[coins[j], day] == deviations[coins[j], day]
+            if not known:
+                continue
+            n = 0
+            k = last
+            while k >= begin and n < count:
+                if complete[b, k]:
+                    total = 0.0
+                    for j in range(starts[b], starts[b + 1]):
+                        total = total + weights[j] * moves[coins[j], k]
+                    values[n] = total
+                    n += 1
+                k -= 1
+            if n >= least:
+                tail, whole, normal = tails[n, 0], int(tails[n, 1]), tails[n, 2]
+                out[b, day] = tail_and_worst(values[:n], tail, whole, normal, scratch)[0]

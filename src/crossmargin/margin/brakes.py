@@ -118,4 +118,4 @@ def _limited(wanted: FloatArray, brakes: Brakes) -> Braked:
 
 def _least(values: FloatArray) -> FloatArray:
     """Smallest of each row, infinite where nothing is known."""
-    return np.where(np.isfinite(values), values, np.inf).min(axis=1)
+    return np.asarray(np.where(np.isfinite(values), values, np.inf).min(axis=1))

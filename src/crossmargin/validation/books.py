@@ -78,8 +78,8 @@ def standard_books(
     for first, second in PAIRS:
         if first in coins and second in coins:
             books[f"{first}-{second}"] = {first: 1.0, second: -1.0}
-    even = dict.fromkeys(coins, 1.0 / len(coins))
-    books["basket"] = dict(even)
+    even: dict[str, float] = {coin: 1.0 / len(coins) for coin in coins}
+    books["basket"] = even
     books["basket short"] = {coin: -weight for coin, weight in even.items()}
     if "BTC" in coins and "ETH" in coins:
         books["60 BTC 40 ETH"] = {"BTC": 0.6, "ETH": 0.4}

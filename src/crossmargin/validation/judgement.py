@@ -194,8 +194,10 @@ class Comparison:
     their_coverage: float
 
 
-def compared(ours: FloatArray, theirs: FloatArray, profits: FloatArray, level: float = 0.99) -> Comparison:
+def compared(ours: FloatArray, theirs: FloatArray, profits: FloatArray, level: float = 0.99) -> Comparison | None:
     """Return cost and quantile score of `ours` against `theirs`, each scaled to coverage on the days before.
+
+    None if no book has a year of scaled margins: the first year only sets the scale.
 
     All arrays have shape (n_books, n_days). Changes are averages over books; the Diebold-Mariano test is of the daily
     average over books of score differences, each over its book's mean margin.
@@ -206,6 +208,8 @@ def compared(ours: FloatArray, theirs: FloatArray, profits: FloatArray, level: f
     p = 1.0 - level
     scores = [np.where(known, quantile_score(profits, margins, p), np.nan) for margins in (mine, other)]
     kept = known.sum(axis=1) >= WINDOW
+    if not kept.any():
+        return None
     size = np.nanmean(other[kept], axis=1)
     daily = [np.nanmean((score[kept] / size[:, None])[:, known[kept].any(axis=0)], axis=0) for score in scores]
     both = np.isfinite(ours) & np.isfinite(theirs)

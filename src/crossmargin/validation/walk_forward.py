@@ -13,7 +13,7 @@ from crossmargin.compilation import kernel
 from crossmargin.elementary import exponential
 from crossmargin.errors import InputError
 from crossmargin.risk.kernels import tail_and_worst, tail_shape
-from crossmargin.units import FloatArray, IntArray
+from crossmargin.units import BoolArray, FloatArray, IntArray
 from crossmargin.validation.books import LinearBooks
 
 
@@ -106,10 +106,11 @@ def _margins(books: LinearBooks, shapes: FloatArray, deviations: FloatArray, set
     coins = np.concatenate([np.flatnonzero(row) for row in held])
     weights = np.concatenate([row[row != 0.0] for row in books.weights])
     filled = np.ascontiguousarray(np.where(known, shapes, 0.0))
-    whole = {n: tail_shape(n, settings.confidence) for n in range(settings.least, settings.count + 1)}
-    tails = np.array([whole.get(n, (1.0, 0, 0.0)) for n in range(settings.count + 1)])
+    count = min(settings.count, n_days)
+    whole = {n: tail_shape(n, settings.confidence) for n in range(settings.least, count + 1)}
+    tails = np.array([whole.get(n, (1.0, 0, 0.0)) for n in range(count + 1)])
     _walk(
-        starts, coins, weights, filled, np.ascontiguousarray(deviations), complete, settings.least, settings.count,
+        starts, coins, weights, filled, np.ascontiguousarray(deviations), complete, settings.least, count,
         settings.horizon, tails, out,
     )  # fmt: skip
     return out
@@ -122,7 +123,7 @@ def _walk(
     weights: FloatArray,
     shapes: FloatArray,
     deviations: FloatArray,
-    complete: FloatArray,
+    complete: BoolArray,
     least: int,
     count: int,
     horizon: int,

@@ -1,0 +1,203 @@
+"""Walk-forward tests as tables, records, figures and a page."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.table import Table
+
+from crossmargin.report.columns import Column, table
+from crossmargin.report.figures import BLUE, GREY, ORANGE
+from crossmargin.report.sections import DataTable, Section
+from crossmargin.units import FloatArray
+from crossmargin.validation.judgement import Comparison, Judgement
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_SHOWN = ("long BTC", "short BTC", "BTC-ETH", "basket")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backtest:
+    """One margin's record; arrays of shape (n_books, n_days), `dates` the days."""
+
+    judgement: Judgement
+    against: Comparison | None
+    margins: FloatArray
+    uncovered: FloatArray
+
+
+def backtest_table(tests: Sequence[Backtest], width: int) -> Table:
+    """Return one row per margin: coverage, tests, cost, rises."""
+    judged = [test.judgement for test in tests]
+    columns = (
+        Column(heading="margin", cells=[each.margin for each in judged], words=True),
+        Column(heading="coverage", cells=[_percent(each.coverage, 2) for each in judged]),
+        Column(heading="worst book", cells=[_percent(each.least_coverage, 2) for each in judged], importance=2),
+        Column(heading="LR_cc ok", cells=[_percent(each.share_not_rejected("conditional")) for each in judged]),
+        Column(
+            heading="independent",
+            cells=[_percent(each.share_not_rejected("independence")) for each in judged],
+            importance=4,
+        ),
+        Column(heading="green", cells=[_percent(each.green, 1) for each in judged], importance=3),
+        Column(heading="mean", cells=[_percent(each.mean_margin, 1) for each in judged]),
+        Column(heading="5-day rise", cells=[_percent(_median_rise(each)) for each in judged], importance=5),
+        Column(heading="cost", cells=[_change(test, "mean_change") for test in tests], importance=1),
+        Column(heading="score", cells=[_change(test, "score_change") for test in tests], importance=6),
+    )
+    books, level = len(judged[0].books), judged[0].level
+    title = f"{books} books, margin to cover {level:.0%} of days; cost and score against {judged[-1].margin}"
+    return table(columns, width, title=title)
+
+
+def backtest_record(test: Backtest) -> dict[str, Any]:
+    """Return a margin's record as plain values that JSON can hold."""
+    judged = test.judgement
+    return {
+        "margin": judged.margin,
+        "level": judged.level,
+        "coverage": judged.coverage,
+        "least_coverage": judged.least_coverage,
+        "not_rejected": {
+            name: judged.share_not_rejected(name)
+            for name in ("unconditional", "independence", "conditional", "too_many")
+        },
+        "green": judged.green,
+        "mean_margin": judged.mean_margin,
+        "median_five_day_rise": _median_rise(judged),
+        "uncovered_mean": float(np.nanmean(test.uncovered)) if np.isfinite(test.uncovered).any() else 0.0,
+        "against": None if test.against is None else _comparison(test.against),
+        "books": [
+            {
+                "book": book.name,
+                "days": book.days,
+                "breaches": book.breaches,
+                "coverage": book.coverage,
+                "conditional": book.conditional,
+                "mean_margin": book.mean_margin,
+                "largest_breach": max(book.breach_sizes, default=0.0),
+                "largest_rise": book.largest_rise,
+                "peak_to_trough": book.peak_to_trough,
+            }
+            for book in judged.books
+        ],
+    }
+
+
+def backtest_sections(
+    tests: Sequence[Backtest], names: Sequence[str], dates: Sequence[dt.date], profits: FloatArray
+) -> list[Section]:
+    """Return the page's sections: the summary, coverage by book, and margin against loss for a few books."""
+    heads = ("margin", "coverage", "worst book", "LR_cc not rejected", "independence not rejected", "green windows",
+             "mean margin", "median largest 5-day rise", "left uncovered, mean")  # fmt: skip
+    rows = tuple(
+        (
+            test.judgement.margin,
+            _percent(test.judgement.coverage, 2),
+            _percent(test.judgement.least_coverage, 2),
+            _percent(test.judgement.share_not_rejected("conditional")),
+            _percent(test.judgement.share_not_rejected("independence")),
+            _percent(test.judgement.green, 1),
+            _percent(test.judgement.mean_margin, 2),
+            _percent(_median_rise(test.judgement)),
+            _percent(float(np.nanmean(test.uncovered)), 2),
+        )
+        for test in tests
+    )
+    found = [Section(heading="Summary", tables=(DataTable(heads=heads, rows=rows),), figures=(_coverage(tests),))]
+    compared = [test for test in tests if test.against is not None]
+    if compared:
+        found.append(_against(compared, tests[-1].judgement.margin))
+    shown = [name for name in _SHOWN if name in names] or list(names[:3])
+    found += [Section(heading=name, figures=(_path(tests, list(names).index(name), dates, profits),)) for name in shown]
+    return found
+
+
+def _against(compared: Sequence[Backtest], other: str) -> Section:
+    rows = [
+        (
+            test.judgement.margin,
+            f"{found.mean_change:+.1%}",
+            f"{found.score_change:+.1%}",
+            f"{found.raw_mean_change:+.1%}",
+            f"{found.diebold_mariano.statistic:.2f} (p {found.diebold_mariano.p_value:.2g})",
+            f"{_percent(found.our_coverage, 2)} / {_percent(found.their_coverage, 2)}",
+        )
+        for test in compared
+        if (found := test.against) is not None
+    ]
+    heads = ("margin", "mean, scaled", "quantile score", "mean, raw", "Diebold-Mariano", "coverage reached, each")
+    return Section(
+        heading=f"Against {other}, at equal coverage",
+        words=(
+            "Each margin is scaled, book by book, to the coverage level on the days before; never on what follows.",
+        ),
+        tables=(DataTable(heads=heads, rows=tuple(rows)),),
+    )
+
+
+def _coverage(tests: Sequence[Backtest]) -> "go.Figure":
+    import plotly.graph_objects as go  # slow to load, and seldom needed
+
+    figure = go.Figure(layout={"title": {"text": "coverage of each book"}, "template": "plotly_white"})
+    for test, colour in zip(tests, (BLUE, ORANGE, GREY, "#009E73", "#CC79A7"), strict=False):
+        books = test.judgement.books
+        figure.add_scatter(
+            x=[book.name for book in books],
+            y=[book.coverage for book in books],
+            mode="markers",
+            name=test.judgement.margin,
+            marker={"color": colour},
+        )
+    figure.add_hline(y=tests[0].judgement.level, line={"dash": "dot", "color": GREY})
+    return figure.update_layout(yaxis={"tickformat": ".1%", "title": {"text": "days covered"}})
+
+
+def _path(tests: Sequence[Backtest], row: int, dates: Sequence[dt.date], profits: FloatArray) -> "go.Figure":
+    import plotly.graph_objects as go  # slow to load, and seldom needed
+
+    name = tests[0].judgement.books[row].name
+    figure = go.Figure(layout={"title": {"text": f"{name}: margin and loss"}, "template": "plotly_white"})
+    loss = -profits[row]
+    figure.add_bar(x=list(dates), y=np.maximum(loss, 0.0).tolist(), name="loss", marker={"color": "#bbbbbb"})
+    for test, colour in zip(tests, (BLUE, ORANGE, GREY, "#009E73", "#CC79A7"), strict=False):
+        figure.add_scatter(
+            x=list(dates), y=test.margins[row].tolist(), name=test.judgement.margin, line={"color": colour, "width": 1}
+        )
+    breach = np.flatnonzero(loss > tests[0].margins[row])
+    figure.add_scatter(
+        x=[dates[int(day)] for day in breach],
+        y=loss[breach].tolist(),
+        mode="markers",
+        name=f"breach of {tests[0].judgement.margin}",
+        marker={"color": "#D55E00", "symbol": "x"},
+    )
+    return figure.update_layout(yaxis={"tickformat": ".0%", "title": {"text": "of size"}}, bargap=0.0)
+
+
+def _comparison(found: Comparison) -> dict[str, Any]:
+    return {
+        "mean_change": found.mean_change,
+        "score_change": found.score_change,
+        "raw_mean_change": found.raw_mean_change,
+        "diebold_mariano": found.diebold_mariano.statistic,
+        "p_value": found.diebold_mariano.p_value,
+        "coverage": found.our_coverage,
+        "their_coverage": found.their_coverage,
+    }
+
+
+def _median_rise(judged: Judgement) -> float:
+    return float(np.median([book.largest_rise for book in judged.books]))
+
+
+def _change(test: Backtest, name: str) -> str:
+    return "" if test.against is None else f"{getattr(test.against, name):+.1%}"
+
+
+def _percent(share: float, digits: int = 0) -> str:
+    return f"{share:.{digits}%}"

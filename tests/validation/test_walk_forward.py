@@ -1,0 +1,183 @@
+"""Walk-forward margins: the past alone, whole dates, and what brakes and judgements do."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.cli.conftest import Run
+from tests.cli.conftest import run as run
+
+from crossmargin.errors import InputError
+from crossmargin.files.daily_bars import read_daily_bars
+from crossmargin.margin.brakes import Brakes, braked
+from crossmargin.risk.measures import expected_shortfall
+from crossmargin.scenarios.range_forecast import RangeForecastSettings, range_variance_paths
+from crossmargin.units import Currency, FloatArray
+from crossmargin.validation.books import LinearBooks, named_books, standard_books
+from crossmargin.validation.judgement import compared, judged, largest_rise, scaled_to_coverage
+from crossmargin.validation.study import historical_floored
+from crossmargin.validation.walk_forward import TailSettings, filtered_margins, historical_margins
+
+COINS = tuple(Currency(name) for name in ("BTC", "ETH", "SOL", "NEW"))
+SMALL = TailSettings(count=120, least=60)
+
+
+def market(n_days: int = 260, seed: int = 3) -> tuple[FloatArray, FloatArray]:
+    """Returns with clustered volatility, one coin listed late, and the variance of each day."""
+    rng = np.random.default_rng(seed)
+    vol = 0.03 * np.exp(np.cumsum(0.05 * rng.normal(size=n_days)))
+    common = rng.standard_t(4, n_days)
+    returns = vol * (0.7 * common + 0.5 * rng.standard_t(4, (4, n_days)))
+    returns[:, 0], returns[3, :100] = np.nan, np.nan
+    return returns, np.where(np.isfinite(returns), vol**2 * np.exp(0.3 * rng.normal(size=(4, n_days))), np.nan)
+
+
+def books() -> LinearBooks:
+    return named_books(
+        {"long": {"BTC": 1.0}, "pair": {"BTC": 1.0, "ETH": -1.0}, "late": {"NEW": -1.0, "SOL": 0.5}}, COINS
+    )
+
+
+def naive(held: LinearBooks, returns: FloatArray, paths: FloatArray, settings: TailSettings) -> FloatArray:
+    out = np.full((len(held.names), returns.shape[1] + 1), np.nan)
+    for b, weights in enumerate(held.weights):
+        coins = np.flatnonzero(weights)
+        for day in range(settings.least, returns.shape[1] + 1):
+            if not np.isfinite(paths[coins, day]).all():
+                continue
+            pnl = []
+            for past in range(day - settings.horizon, -1, -1):
+                moved = returns[coins, past : past + settings.horizon].sum(axis=1)
+                shape = moved / np.sqrt(settings.horizon * paths[coins, past])
+                if np.isfinite(shape).all() and len(pnl) < settings.count:
+                    pnl.append(float(weights[coins] @ np.expm1(shape * np.sqrt(settings.horizon * paths[coins, day]))))
+            if len(pnl) >= settings.least:
+                out[b, day] = expected_shortfall(np.array(pnl), settings.confidence)
+    return out
+
+
+@pytest.mark.parametrize("horizon", [1, 2])
+def test_margins_equal_a_naive_walk(horizon: int) -> None:
+    returns, variances = market()
+    paths = range_variance_paths(returns, variances, RangeForecastSettings(first_fit=90))
+    settings = TailSettings(count=120, least=60, horizon=horizon)
+    found = filtered_margins(books(), returns, paths, settings)
+    assert np.isfinite(found).sum() > 300
+    np.testing.assert_allclose(found, naive(books(), returns, paths, settings), rtol=1e-9)
+    plain = historical_margins(books(), returns, settings)
+    np.testing.assert_allclose(plain, naive(books(), returns, np.full(paths.shape, 1.0 / horizon), settings), rtol=1e-9)
+
+
+def test_poisoning_the_future_changes_nothing() -> None:
+    returns, variances = market()
+    poisoned, spoiled = returns.copy(), variances.copy()
+    poisoned[:, 200:], spoiled[:, 200:] = 5.0, 25.0
+
+    def margins(r: FloatArray, v: FloatArray) -> FloatArray:
+        forecast = range_variance_paths(r, v, RangeForecastSettings(first_fit=90))
+        core = filtered_margins(books(), r, forecast, SMALL)
+        return braked(core, Brakes(), floor=historical_margins(books(), r, SMALL)).requirement
+
+    clean, dirty = margins(returns, variances), margins(poisoned, spoiled)
+    # the margin of day 200 is known before it
+    np.testing.assert_array_equal(clean[:, :201], dirty[:, :201])
+    assert (clean[:, 201:] != dirty[:, 201:]).any()
+
+
+def test_a_speed_limit_holds_and_says_what_it_left_uncovered() -> None:
+    core = np.array([[1.0, 1.0, 1.0, 1.0, 1.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0]])
+    off = braked(core, Brakes(floor_share=0.0, buffer=0.0, speed_limit=np.inf), floor=core)
+    on = braked(core, Brakes(floor_share=0.0, buffer=0.0), floor=core)
+    assert largest_rise(off.requirement[0]) == 3.0
+    assert largest_rise(on.requirement[0]) == pytest.approx(0.5)
+    assert not off.uncovered.any()
+    np.testing.assert_allclose(on.requirement + on.uncovered, off.requirement)
+
+
+def test_floor_and_buffer() -> None:
+    core = np.concatenate([np.full(400, 1.0), np.full(10, 3.0)])[None, :]
+    found = braked(core, Brakes(speed_limit=np.inf), floor=np.full(core.shape, 1.4)).requirement[0]
+    assert found[0] == pytest.approx(1.4)  # the floor is more than 1.25
+    assert found[-1] == pytest.approx(3.0)  # the buffer is used up at three times the average
+    calm = braked(core, Brakes(floor_share=0.0, speed_limit=np.inf), floor=core).requirement[0]
+    assert calm[300] == pytest.approx(1.25)
+    with pytest.raises(InputError, match="shape"):
+        braked(core, Brakes(), floor=core[:, 1:])
+
+
+def test_a_correct_model_is_judged_correct_and_half_of_it_is_not() -> None:
+    rng = np.random.default_rng(1)
+    vol = 0.02 * np.exp(0.5 * np.sin(np.arange(2_000) / 50.0))
+    profits = vol * rng.normal(size=(20, 2_000))
+    margins = np.broadcast_to(2.3263 * vol, profits.shape)
+    names = tuple(f"book {n}" for n in range(20))
+    right, wrong = judged("right", names, margins, profits), judged("wrong", names, 0.7 * margins, profits)
+    assert right.coverage == pytest.approx(0.99, abs=0.002)
+    assert right.share_not_rejected("conditional") >= 0.8
+    assert right.green > 0.8
+    assert wrong.share_not_rejected("too_many") == 0.0
+    assert wrong.green < 0.2
+    better = compared(margins, np.full(profits.shape, 0.06), profits)
+    assert better is not None
+    assert better.score_change < 0.0
+    assert better.diebold_mariano.p_value < 0.05
+    scaled = scaled_to_coverage(0.5 * margins, profits, 0.99)
+    assert np.nanmedian(scaled / margins) == pytest.approx(1.0, abs=0.1)
+    assert compared(margins[:, :300], margins[:, :300], profits[:, :300]) is None
+
+
+def test_books_are_refused_by_name() -> None:
+    with pytest.raises(InputError, match="strange holds DOGE"):
+        named_books({"strange": {"DOGE": 1.0}}, COINS)
+    with pytest.raises(InputError, match="hold something"):
+        named_books({"empty": {}}, COINS)
+
+
+def test_the_core_measure_on_the_real_history(shared: Path, record_property: Callable[[str, object], None]) -> None:
+    bars = read_daily_bars(shared / "data")
+    returns = bars.returns
+    coins = tuple(coin for coin, row in zip(bars.currencies, returns, strict=True) if np.isfinite(row).mean() >= 0.85)
+    held = standard_books(bars.currencies, coins)
+    core = filtered_margins(held, returns, range_variance_paths(returns, bars.variances))[:, :-1]
+    profits = held.profits(returns)
+    found = judged("filtered", held.names, core, profits)
+    record_property("outside_cases", len(found.books))
+    assert len(found.books) >= 50
+    assert 0.99 <= found.coverage <= 0.994
+    assert found.share_not_rejected("conditional") >= 0.85
+    assert found.share_not_rejected("independence") >= 0.9
+    against = compared(core, historical_floored(held, bars).margins, profits)
+    assert against is not None
+    assert against.mean_change <= -0.05
+    assert against.score_change <= -0.08
+    assert against.diebold_mariano.p_value < 0.05
+    # with its tools
+    floor = historical_margins(held, returns, TailSettings(count=100_000))[:, :-1]
+    tools = braked(core, Brakes(), floor=floor)
+    asked = judged("braked", held.names, tools.requirement, profits)
+    assert asked.coverage >= 0.993
+    assert asked.least_coverage >= 0.987
+    assert asked.share_not_rejected("too_many") >= 0.95
+    assert asked.green >= 0.95
+    assert max(book.largest_rise for book in asked.books) <= 0.5 + 1e-9
+
+
+def test_backtest_as_typed(run: Run, shared: Path, tmp_path: Path) -> None:
+    page, kept = tmp_path / "page.html", tmp_path / "kept.npz"
+    arguments = ["backtest", "--data", shared / "data", "--method", "historical", "--method", "scenario_grid"]
+    arguments += ["--from", "2025-10-01", "--to", "2025-10-31", "--random", 0, "--checkpoint", kept]
+    code, out, _ = run(*arguments, "--report", page, "--json")
+    assert code == 0
+    records = json.loads(out)
+    assert [record["margin"] for record in records] == ["historical", "scenario_grid"]
+    assert all(0.9 < record["coverage"] <= 1.0 for record in records)
+    assert "Does the margin cover?" in page.read_text(encoding="utf-8")
+    before = kept.stat().st_mtime_ns
+    assert run(*arguments, "--json")[1] == out  # resumed from what was kept: nothing is margined again
+    assert kept.stat().st_mtime_ns == before
+    code, _, err = run("backtest", "--data", tmp_path)
+    assert (code, "perp_1d.parquet" in err) == (2, True)
+    code, _, err = run("backtest", "--data", shared / "data", "--method", "nonsense")
+    assert (code, "must be one of filtered" in err) == (2, True)

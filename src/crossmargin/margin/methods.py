@@ -23,6 +23,7 @@ from crossmargin.margin import (
     scenario_grid,
     span,
     tail_risk,
+    vega,
 )
 from crossmargin.margin.method import Method
 
@@ -48,6 +49,7 @@ METHODS: dict[str, Method[Any]] = {
         scenario_grid.METHOD,
         span.METHOD,
         tail_risk.METHOD,
+        vega.METHOD,
     )
 }
 

@@ -22,6 +22,7 @@ from crossmargin.margin import (
     okx_portfolio,
     scenario_grid,
     span,
+    span2,
     tail_risk,
     vega,
 )
@@ -47,6 +48,7 @@ METHODS: dict[str, Method[Any]] = {
         okx_multi_currency.METHOD,
         okx_portfolio.METHOD,
         scenario_grid.METHOD,
+        span2.METHOD,
         span.METHOD,
         tail_risk.METHOD,
         vega.METHOD,

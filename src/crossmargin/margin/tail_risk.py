@@ -17,6 +17,7 @@ from crossmargin.margin.add_ons import Liquidity, concentration_add_on, liquidit
 from crossmargin.margin.exposure import book_delta, book_pnl, check_scenarios_move, net_quantities
 from crossmargin.margin.method import Component, Explanation, Method, Parameters, Requirement
 from crossmargin.margin.open_orders import ENUMERATED, immediate_profits, worst_fills_by_scenario, worst_subset
+from crossmargin.market.history import PriceHistory
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.pricing.valuation import cash_by_currency, position_value
@@ -73,14 +74,7 @@ def scenarios(market: MarketSnapshot, parameters: TailRiskParameters) -> Scenari
     history = market.history
     if history is None:
         raise InputError("tail_risk needs a price history in the market snapshot, found none")
-    counts = np.isfinite(history.log_returns(parameters.horizon)).sum(axis=1)
-    known = tuple(
-        sorted(
-            currency
-            for currency, count in zip(history.currencies, counts, strict=True)
-            if currency in market.index and count >= parameters.minimum_dates
-        )
-    )
+    known = coins_with_history(market, history, parameters.horizon, parameters.minimum_dates)
     return historical_scenarios(
         history,
         known,
@@ -88,6 +82,20 @@ def scenarios(market: MarketSnapshot, parameters: TailRiskParameters) -> Scenari
         count=parameters.lookback,
         overlapping=parameters.overlapping,
         vol_beta=parameters.vol_beta,
+    )
+
+
+def coins_with_history(
+    market: MarketSnapshot, history: PriceHistory, horizon: int, minimum_dates: int
+) -> tuple[Currency, ...]:
+    """Return the coins of `market` that have at least so many returns over `horizon` steps, sorted."""
+    counts = np.isfinite(history.log_returns(horizon)).sum(axis=1)
+    return tuple(
+        sorted(
+            currency
+            for currency, count in zip(history.currencies, counts, strict=True)
+            if currency in market.index and count >= minimum_dates
+        )
     )
 
 

@@ -66,7 +66,9 @@ def _mirror_violations(house: House) -> list[str]:
         if account.state == CLOSED:
             continue
         cached = house.health(name)
-        fresh = house.exposures.recomputed(name)
+        fresh, is_true = house.exposures.recomputed(name)
+        if not is_true:
+            found.append(f"columns of {name} are not what the ledger says")
         if cached != fresh:
             found.append(f"figures of {name} are {cached} in the mirror and {fresh} from scratch")
     return found + _definition_violations(house)

@@ -14,7 +14,7 @@ import numpy as np
 
 from crossmargin.compilation import literal_kernel
 from crossmargin.instruments.contracts import Payoff
-from crossmargin.ledger.ledger import Ledger
+from crossmargin.ledger.ledger import Holding, Ledger
 from crossmargin.ledger.settlement import ContractTerms
 from crossmargin.margin.grid_columns import GridColumns, PackedGrid, opened, packed
 from crossmargin.margin.grid_kernels import margin_book
@@ -135,6 +135,46 @@ def book_columns(ledger: Ledger, account: str, market: GridMarket) -> BookColumn
     if not _fits(market.lot_sizes, own, lots, costs, balances, quantities):
         return None
     return BookColumns(rows=own, lots=lots, costs=costs, quanta=balances, quantities=quantities, cash=cash)
+
+
+def same_book(book: BookColumns, ledger: Ledger, account: str, market: GridMarket) -> bool:
+    """Return whether columns are what the ledger says."""
+    rows, numbers = market.rows, market.numbers
+    holdings, balances = ledger.holdings.get(account, {}), ledger.balances.get(account, {})
+    held = sorted([(rows.get(name, -1), item.lots, item.cost) for name, item in holdings.items() if item.lots])
+    owned = {numbers[asset]: amount for asset, amount in balances.items() if asset in numbers and amount}
+    sizes = market.lot_sizes[book.rows]
+    return (
+        held == list(zip(book.rows.tolist(), book.lots.tolist(), book.costs.tolist(), strict=True))
+        and owned == {number: amount for number, amount in enumerate(book.quanta.tolist()) if amount}
+        and bool((book.quantities == book.lots * sizes[:, 0] / sizes[:, 1]).all())
+    )
+
+
+def post_balance(book: BookColumns, ledger: Ledger, account: str, asset: str, numbers: dict[str, int]) -> bool:
+    """Note a balance that changed; return False if that cannot be done in place."""
+    amount = ledger.balance(account, asset)
+    if abs(amount) >= EXACT:
+        return False
+    if asset in numbers:
+        book.quanta[numbers[asset]] = amount
+    book.marked = None
+    return True
+
+
+def post_holding(book: BookColumns, holding: Holding, row: int, lot_size: Decimal) -> bool:
+    """Note a holding that changed; return False if that cannot be done in place, as where a position opens or closes."""
+    place = int(book.rows.searchsorted(row))
+    known = place < book.rows.size and book.rows[place] == row
+    if not known or holding.lots == 0 or abs(holding.cost) >= AMPLE:
+        return False
+    numerator, denominator = lot_size.as_integer_ratio()
+    if abs(holding.lots) * numerator > EXACT:
+        return False
+    book.lots[place], book.costs[place] = holding.lots, holding.cost
+    book.quantities[place] = holding.lots * numerator / denominator
+    book.marked = None
+    return True
 
 
 @literal_kernel

@@ -20,6 +20,9 @@ from crossmargin.engine.columns import (
     figures,
     grid_market,
     mark_to_market,
+    post_balance,
+    post_holding,
+    same_book,
     worst_deficit,
 )
 from crossmargin.engine.resting import AccountOrders
@@ -97,6 +100,16 @@ class Health:
         return self.equity < self.maintenance
 
 
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """What a contract's price allows: whether it can be margined, and whether it may back new risk."""
+
+    is_priced: bool
+    is_good: bool
+    mark: Decimal | None
+    is_option: bool
+
+
 class Exposures:
     """Mirror of a `State`; `market_changed` and `account_changed` say what to compute anew."""
 
@@ -111,7 +124,11 @@ class Exposures:
         self._grids: dict[int, GridMarket] = {}
         self._books: dict[str, BookColumns | None] = {}
         self._shape: object = None
+        self._rows: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
+        """Rows of instruments and numbers of currencies in `_books`."""
         self._trusted: BoolArray | None = None
+        self._quoted: dict[str, Quoted] = {}
         self._out = np.empty(4)
         self._force: dict[str, tuple[int, list[int]]] = {}
         """Versions of a method's parameters in force, and at what time."""
@@ -122,11 +139,12 @@ class Exposures:
         self._risks.clear()
         self._health.clear()
         self._grids.clear()
-        self._trusted = None
+        self.quality_changed()
 
     def quality_changed(self) -> None:
         """Forget which prices may back new risk."""
         self._trusted = None
+        self._quoted.clear()
 
     def parameters_changed(self) -> None:
         """Forget everything that depends on parameters."""
@@ -144,6 +162,22 @@ class Exposures:
         """Forget what an account holds, and its figures."""
         self._health.pop(account, None)
         self._books.pop(account, None)
+
+    def balance_changed(self, account: str, asset: str) -> None:
+        """Note that one balance of an account changed."""
+        self._health.pop(account, None)
+        book = self._books.get(account)
+        if book is not None and not post_balance(book, self._state.ledger, account, asset, self._numbers):
+            del self._books[account]
+
+    def holding_changed(self, account: str, instrument_id: str, settle: str) -> None:
+        """Note that an account's holding of one contract changed, and its balance of what that settles in."""
+        self.balance_changed(account, settle)
+        book = self._books.get(account)
+        if book is not None:
+            holding, terms = self._state.ledger.holding(account, instrument_id), self.terms(instrument_id)
+            if not post_holding(book, holding, self._rows.get(instrument_id, -1), terms.lot_size):
+                del self._books[account]
 
     def open_interest_changed(self) -> None:
         """Forget what depends on everybody's open interest."""
@@ -207,6 +241,16 @@ class Exposures:
         if isinstance(contract, Option) and contract.base not in self._state.market.smiles:
             return False
         return self.mark(instrument_id) is not None
+
+    def quoted(self, instrument_id: str) -> Quoted:
+        """Return what the price of a listed contract allows; cached until prices change."""
+        found = self._quoted.get(instrument_id)
+        if found is None:
+            is_option = isinstance(self.contract(instrument_id), Option)
+            is_priced = self.is_priced(instrument_id)
+            found = Quoted(is_priced, self.is_good(instrument_id), self.mark(instrument_id), is_option)
+            self._quoted[instrument_id] = found
+        return found
 
     def snapshot(self) -> MarketSnapshot:
         """Return the last prices as calculations see them; judging their quality is the engine's part."""
@@ -289,14 +333,15 @@ class Exposures:
                 return self._figures(account, market, *columns)
         return self.examine_by_definition(account, book)
 
-    def recomputed(self, account: str) -> Health:
-        """Return where the account stands, from the ledger alone."""
-        kept = self._books.pop(account, None)
-        try:
-            return self._own_figures(account) or self.examine(account, self.book(account))
-        finally:
-            if kept is not None:
-                self._books[account] = kept
+    def recomputed(self, account: str) -> tuple[Health, bool]:
+        """Return where the account stands, from the ledger alone, and whether its columns were what the ledger says."""
+        market, book = self._grid(account), self._books.get(account)
+        is_true = book is None or (market is not None and same_book(book, self._state.ledger, account, market))
+        if book is not None and is_true:
+            book.marked = None
+        else:
+            self._books.pop(account, None)
+        return self._own_figures(account) or self.examine(account, self.book(account)), is_true
 
     def examine_by_definition(self, account: str, book: Book) -> Health:
         """Return where the account would stand with `book`, by the method's own function: slow, and what `examine` is."""
@@ -412,7 +457,7 @@ class Exposures:
         if found is None:
             found = self._grids[number] = self._new_grid(number)
             if found.shape != self._shape:
-                self._shape = found.shape
+                self._shape, self._rows, self._numbers = found.shape, found.rows, found.numbers
                 self._books.clear()
         return found
 

@@ -76,7 +76,9 @@ class House:
         """Book an entry."""
         self.state.ledger.book(entry)
         for posting in entry.postings:
-            self.touch(posting.account)
+            if not is_house(posting.account):
+                self.touched.add(posting.account)
+                self.exposures.balance_changed(posting.account, posting.asset)
 
     def pay(self, reason: str, asset: str, debit: str, credit: str, amount: int) -> None:
         """Move quanta, and say so for each user that it concerns; nothing is nothing."""
@@ -116,8 +118,10 @@ class House:
         """Let `lots` change hands."""
         terms = self.exposures.terms(instrument_id)
         trade(self.state.ledger, terms, buyer, seller, lots, price)
-        self.touch(buyer)
-        self.touch(seller)
+        for account in (buyer, seller):
+            if not is_house(account):
+                self.touched.add(account)
+                self.exposures.holding_changed(account, instrument_id, terms.settle)
         if self.state.listings[instrument_id].open_interest_rate:
             self.exposures.open_interest_changed()
         quantity = lots * terms.lot_size

@@ -4,6 +4,7 @@ An order is accepted only if the account could carry every subset of its open or
 simply that it stands in that check until it is cancelled or filled; a fill of an accepted order is not asked again.
 """
 
+import functools
 import itertools
 from decimal import Decimal
 
@@ -34,11 +35,11 @@ def place_order(house: House, command: PlaceOrder) -> No | None:
         return No(Refusal.UNKNOWN_ACCOUNT, command.account)
     if command.order in house.state.orders:
         return No(Refusal.ALREADY_EXISTS, command.order)
-    no = _allowed(house, command.account, command.instrument, lots, command.price, reduce_only=command.reduce_only)
-    if no is not None:
-        return no
     fill = (command.instrument, lots, command.price)
     reducing = is_reducing(house, command.account, command.instrument, lots)
+    no = _allowed(house, command.account, fill, reducing=reducing, reduce_only=command.reduce_only)
+    if no is not None:
+        return no
     if not reducing:
         house.exposures.expect_open_interest(command.instrument, abs(lots))
         try:
@@ -180,14 +181,12 @@ def apply_fill(house: House, book: Book, fill: Fill) -> None:
     book.add_cash(contract.settle, size * (1.0 / paid - 1.0 / mark) if inverse else size * (mark - paid))
 
 
-def _allowed(
-    house: House, account: str, instrument_id: str, lots: int, price: Decimal, *, reduce_only: bool
-) -> No | None:
+def _allowed(house: House, account: str, fill: Fill, *, reducing: bool, reduce_only: bool) -> No | None:
     """Run the checks of one side of an order or trade that need no margin, in the order of `Refusal`."""
+    instrument_id, lots, price = fill
     state = house.state.accounts[account].state
     if state in (LIQUIDATING, BANKRUPT):
         return No(Refusal.ACCOUNT_STATE, state)
-    reducing = is_reducing(house, account, instrument_id, lots)
     if state == REDUCE_ONLY and not reducing:
         return No(Refusal.ACCOUNT_STATE, state)
     if house.state.halt is not None and not reducing:
@@ -205,16 +204,22 @@ def _price_allowed(house: House, instrument_id: str, price: Decimal, *, reducing
         raise InputError(f"a price must be finite and positive, was {price} for {instrument_id}")
     if house.state.listings[instrument_id].expired:
         return No(Refusal.INSTRUMENT_EXPIRED, instrument_id)
-    if not house.exposures.is_priced(instrument_id):
+    quoted = house.exposures.quoted(instrument_id)
+    if not quoted.is_priced:
         return No(Refusal.NO_PRICE, instrument_id)
-    if not reducing and not house.exposures.is_good(instrument_id):
+    if not reducing and not quoted.is_good:
         return No(Refusal.PRICE_NOT_GOOD, instrument_id)
+    if quoted.is_option:
+        return None
     mark = house.mark(instrument_id)
-    band = Decimal(repr(house.parameters.order_band))
-    is_option = isinstance(house.exposures.contract(instrument_id), Option)
-    if not is_option and abs(price - mark) > band * mark:
+    if abs(price - mark) > _band(house.parameters.order_band) * mark:
         return No(Refusal.PRICE_OUTSIDE_BAND, f"{price} against a mark of {mark}")
     return None
+
+
+@functools.lru_cache
+def _band(share: float) -> Decimal:
+    return Decimal(repr(share))
 
 
 def _within_position_limit(house: House, account: str, instrument_id: str, lots: int) -> No | None:
@@ -263,8 +268,9 @@ def _side_allowed(house: House, account: str, order_id: str | None, fill: Fill) 
     """Check one side of a trade: against its order, or, without one, as an order would be."""
     instrument_id, lots, price = fill
     if order_id is None:
-        no = _allowed(house, account, instrument_id, lots, price, reduce_only=False)
-        if no is not None or is_reducing(house, account, instrument_id, lots):
+        reducing = is_reducing(house, account, instrument_id, lots)
+        no = _allowed(house, account, fill, reducing=reducing, reduce_only=False)
+        if no is not None or reducing:
             return no
         return can_carry(house, account, None, [fill])
     order = house.state.orders.get(order_id)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from crossmargin.compilation import literal_kernel
 from crossmargin.engine.state import OpenOrder, State
 from crossmargin.units import FloatArray, IntArray
 
@@ -18,27 +19,27 @@ class AccountOrders:
         self._sides: dict[str, list[int]] = {}
         self._sizes, self._prices = np.empty(8), np.empty(8)
         self._rows = np.empty(8, dtype=np.int64)
+        self._numbers: dict[str, int] = {}
         self._shape: object = None
+        """What `_numbers`, the rows of instruments, were taken from."""
 
     def add(self, name: str, order: OpenOrder, size: float) -> None:
         """Take on an order of `size` signed contracts."""
         place, count = bisect_left(self.names, name), len(self.names)
         self._make_room(count + 2)  # one for the order, one for a candidate
-        for column, value in ((self._sizes, size), (self._prices, float(order.price))):
-            column[place + 1 : count + 1] = column[place:count]
-            column[place] = value
+        row = self._numbers.get(order.instrument)
+        if row is None:
+            row, self._shape = 0, None
+        _insert(self._rows, self._sizes, self._prices, count, place, row, size, float(order.price))
         self.names.insert(place, name)
         self._instruments.insert(place, order.instrument)
-        self._shape = None
         self._count(order, order.lots)
 
     def remove(self, name: str, order: OpenOrder) -> None:
         """Forget an order."""
         place, count = bisect_left(self.names, name), len(self.names)
         del self.names[place], self._instruments[place]
-        for column in (self._sizes, self._prices):
-            column[place : count - 1] = column[place + 1 : count]
-        self._shape = None
+        _drop(self._rows, self._sizes, self._prices, count, place)
         self._count(order, -order.lots)
 
     def resize(self, name: str, order: OpenOrder, change: int, size: float) -> None:
@@ -62,7 +63,7 @@ class AccountOrders:
         self._make_room(count + len(more))
         if self._shape is not shape:
             self._rows[:count] = [rows[name] for name in self._instruments]
-            self._shape = shape
+            self._shape, self._numbers = shape, rows
         for place, (name, size, price) in enumerate(more, start=count):
             self._rows[place], self._sizes[place], self._prices[place] = rows[name], size, price
         count += len(more)
@@ -75,6 +76,21 @@ class AccountOrders:
         if wanted > self._rows.size:
             self._rows = np.resize(self._rows, 2 * wanted)
             self._sizes, self._prices = np.resize(self._sizes, 2 * wanted), np.resize(self._prices, 2 * wanted)
+
+
+@literal_kernel
+def _insert(
+    rows: IntArray, sizes: FloatArray, prices: FloatArray, count: int, place: int, row: int, size: float, price: float
+) -> None:
+    for k in range(count, place, -1):
+        rows[k], sizes[k], prices[k] = rows[k - 1], sizes[k - 1], prices[k - 1]
+    rows[place], sizes[place], prices[place] = row, size, price
+
+
+@literal_kernel
+def _drop(rows: IntArray, sizes: FloatArray, prices: FloatArray, count: int, place: int) -> None:
+    for k in range(place, count - 1):
+        rows[k], sizes[k], prices[k] = rows[k + 1], sizes[k + 1], prices[k + 1]
 
 
 class Resting:

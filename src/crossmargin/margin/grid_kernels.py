@@ -10,7 +10,7 @@ import numpy as np
 
 from crossmargin.compilation import literal_kernel
 from crossmargin.margin.grid_columns import OPTION, GridColumns
-from crossmargin.risk.exact_sum import exact_sum
+from crossmargin.risk.exact_sum import PARTIALS, sum_exactly
 from crossmargin.risk.kernels import least
 from crossmargin.units import FloatArray, IntArray
 
@@ -30,29 +30,49 @@ def margin_book(grid: GridColumns, rows: IntArray, quantities: FloatArray, cash:
     cash : array of shape (n_currencies,)
         Coins, profit since entry included; negative is owed.
     """
-    n_currencies = grid.index_price.size
-    hedging = np.zeros(n_currencies)
+    # arrays by their own names: in a loop, each mention of a tuple's member would count a reference
+    coin, kind, expiry, pnl, delta, unit_value = (
+        grid.coin,
+        grid.kind,
+        grid.expiry,
+        grid.pnl,
+        grid.delta,
+        grid.unit_value,
+    )
+    contract_size, add_on, index_price, rates = grid.contract_size, grid.add_on, grid.index_price, grid.rates
+    n_currencies = index_price.size
+    hedging, scans, deltas = np.zeros(n_currencies), np.zeros(n_currencies), np.zeros(n_currencies)
     parts = np.empty(5 * n_currencies + grid.offset_credits.size)
-    count = 0
-    scans, deltas = np.zeros(n_currencies), np.zeros(n_currencies)
     present = np.zeros(n_currencies, dtype=np.bool_)
+    terms, partials = np.empty(max(rows.size + 1, 2 * n_currencies + 1)), np.empty(PARTIALS)
+    vector, expiries = np.empty(pnl.shape[1]), np.empty(grid.n_expiries)
+    count, extra = 0, 0.0
     for k in range(rows.size):
-        present[grid.coin[rows[k]]] = True
-    terms, vector = np.empty(rows.size + 1), np.empty(grid.pnl.shape[1])
+        present[coin[rows[k]]] = True
+        extra += abs(quantities[k]) * add_on[rows[k]]
     for c in range(n_currencies):
+        asset = grid.asset_row[c]
         if not grid.is_dollar[c] and cash[c] != 0.0:
-            hedging[c] = _hedging(grid, rows, quantities, c, cash[c], terms)
+            hedging[c] = cash[c]
+            if cash[c] > 0.0:
+                own = _delta(rows, quantities, coin, delta, c, 0.0, asset, terms, partials)
+                hedging[c] = min(cash[c], max(-own, 0.0) / index_price[c])
         if not present[c] and hedging[c] == 0.0:
             continue
         present[c] = True
-        scan, short = _scan(grid, rows, quantities, c, hedging[c], terms, vector)
+        short = _profits(
+            rows, quantities, coin, kind, contract_size, pnl, c, hedging[c], asset, terms, partials, vector
+        )
+        scan = _worst_loss(rows, quantities, coin, pnl, c, hedging[c], asset, terms, partials, vector)
         scans[c] = scan
         parts[count] = scan
-        parts[count + 1] = max(scan, grid.rates[1] * grid.index_price[c] * short) - scan
-        parts[count + 2], parts[count + 3], parts[count + 4] = _add_ons(grid, rows, quantities, c)
+        parts[count + 1] = max(scan, rates[1] * index_price[c] * short) - scan
+        net, gross = _net_and_gross(rows, quantities, coin, delta, expiry, c, expiries, partials)
+        parts[count + 2] = rates[2] * (gross - abs(net))
+        parts[count + 3], parts[count + 4] = _liquidity(grid.liquidity[c], rates, abs(net))
         count += 5
         if grid.offset_credits.size:
-            deltas[c] = _delta(grid, rows, quantities, c, hedging[c], terms)
+            deltas[c] = _delta(rows, quantities, coin, delta, c, hedging[c], asset, terms, partials)
     for o in range(grid.offset_credits.size):
         first, second = grid.offset_pairs[o, 0], grid.offset_pairs[o, 1]
         if present[first] and present[second] and deltas[first] * deltas[second] < 0.0:
@@ -61,18 +81,18 @@ def margin_book(grid: GridColumns, rows: IntArray, quantities: FloatArray, cash:
             scans[second] -= matched
             parts[count] = -(2.0 * matched * grid.offset_credits[o])
             count += 1
-    total = exact_sum(parts[:count])
-    extra = 0.0
-    for k in range(rows.size):
-        extra += abs(quantities[k]) * grid.add_on[rows[k]]
+    total = sum_exactly(parts[:count], partials)
     out[INITIAL] = total + extra
-    out[MAINTENANCE] = grid.rates[0] * total
-    value = position_value(grid, rows, quantities, terms)
-    out[EQUITY] = _equity(grid, cash, hedging, value)
-    worth = np.empty(n_currencies)
+    out[MAINTENANCE] = rates[0] * total
+    value = _position_value(rows, quantities, unit_value, terms, partials)
     for c in range(n_currencies):
-        worth[c] = cash[c] * grid.index_price[c]
-    out[WORTH] = exact_sum(worth) + value
+        terms[c] = cash[c] * index_price[c]
+    out[WORTH] = sum_exactly(terms[:n_currencies], partials) + value
+    for c in range(n_currencies):
+        terms[2 * c] = hedging[c] * index_price[c]
+        terms[2 * c + 1] = credit_of(grid, c, cash[c] - hedging[c])
+    terms[2 * n_currencies] = value
+    out[EQUITY] = sum_exactly(terms[: 2 * n_currencies + 1], partials)
 
 
 @literal_kernel
@@ -86,134 +106,149 @@ def margin_books(
 
 
 @literal_kernel
-def _hedging(
-    grid: GridColumns, rows: IntArray, quantities: FloatArray, c: int, coins: float, terms: FloatArray
-) -> float:
-    """Return the coins that enter the risk array: all that is owed, and what offsets the derivatives' delta."""
-    if coins < 0.0:
-        return coins
-    delta = _delta(grid, rows, quantities, c, 0.0, terms)
-    return float(min(coins, max(-delta, 0.0) / grid.index_price[c]))
-
-
-@literal_kernel
-def _delta(grid: GridColumns, rows: IntArray, quantities: FloatArray, c: int, coins: float, terms: FloatArray) -> float:
-    count = 0
-    for k in range(rows.size):
-        if grid.coin[rows[k]] == c:
-            terms[count] = quantities[k] * grid.delta[rows[k]]
-            count += 1
-    if coins != 0.0:
-        terms[count] = coins * grid.delta[grid.asset_row[c]]
-        count += 1
-    return exact_sum(terms[:count])
-
-
-@literal_kernel
-def _scan(
-    grid: GridColumns,
+def _delta(
     rows: IntArray,
     quantities: FloatArray,
+    coin: IntArray,
+    delta: FloatArray,
     c: int,
     coins: float,
+    asset: int,
     terms: FloatArray,
+    partials: FloatArray,
+) -> float:
+    """Return the USD exposure of one coin's positions and of `coins`."""
+    count = 0
+    for k in range(rows.size):
+        if coin[rows[k]] == c:
+            terms[count] = quantities[k] * delta[rows[k]]
+            count += 1
+    if coins != 0.0:
+        terms[count] = coins * delta[asset]
+        count += 1
+    return sum_exactly(terms[:count], partials)
+
+
+@literal_kernel
+def _profits(
+    rows: IntArray,
+    quantities: FloatArray,
+    coin: IntArray,
+    kind: IntArray,
+    contract_size: FloatArray,
+    pnl: FloatArray,
+    c: int,
+    coins: float,
+    asset: int,
+    terms: FloatArray,
+    partials: FloatArray,
     vector: FloatArray,
-) -> tuple[float, float]:
-    """Return the worst loss of one coin's positions and hedging coins, and the coins in its short options."""
-    asset = grid.asset_row[c]
-    for s in range(vector.size):
-        vector[s] = 0.0
+) -> float:
+    """Write the profits of one coin's positions and hedging coins to `vector`; return the coins in its short options."""
+    vector[:] = 0.0
     waiting, shorts = coins != 0.0, 0
     for k in range(rows.size):
-        row = rows[k]
-        if grid.coin[row] != c:
+        row, quantity = rows[k], quantities[k]
+        if coin[row] != c:
             continue
         if waiting and asset < row:
-            _add(vector, coins, grid.pnl[asset])
+            _add(vector, coins, pnl, asset)
             waiting = False
-        _add(vector, quantities[k], grid.pnl[row])
-        if grid.kind[row] == OPTION and quantities[k] < 0.0:
-            terms[shorts] = -quantities[k] * grid.contract_size[row]
+        _add(vector, quantity, pnl, row)
+        if kind[row] == OPTION and quantity < 0.0:
+            terms[shorts] = -quantity * contract_size[row]
             shorts += 1
     if waiting:
-        _add(vector, coins, grid.pnl[asset])
-    short = exact_sum(terms[:shorts])
+        _add(vector, coins, pnl, asset)
+    return sum_exactly(terms[:shorts], partials)
+
+
+@literal_kernel
+def _add(vector: FloatArray, quantity: float, pnl: FloatArray, row: int) -> None:
+    for s in range(vector.size):
+        vector[s] += quantity * pnl[row, s]
+
+
+@literal_kernel
+def _worst_loss(
+    rows: IntArray,
+    quantities: FloatArray,
+    coin: IntArray,
+    pnl: FloatArray,
+    c: int,
+    coins: float,
+    asset: int,
+    terms: FloatArray,
+    partials: FloatArray,
+    vector: FloatArray,
+) -> float:
+    """Return the largest loss of `vector`, or 0 if it is but the rounding of a perfect hedge."""
     lowest = least(vector)
     loss = max(-lowest, 0.0)
     if loss == 0.0:
-        return 0.0, short
-    worst = 0
+        return 0.0
+    worst, count, gross = 0, 0, 0.0
     while vector[worst] != lowest:
         worst += 1
-    count = 0
     for k in range(rows.size):
-        if grid.coin[rows[k]] == c:
-            terms[count] = abs(quantities[k] * grid.pnl[rows[k], worst])
+        if coin[rows[k]] == c:
+            terms[count] = abs(quantities[k] * pnl[rows[k], worst])
+            gross += terms[count]
             count += 1
     if coins != 0.0:
-        terms[count] = abs(coins * grid.pnl[asset, worst])
+        terms[count] = abs(coins * pnl[asset, worst])
+        gross += terms[count]
         count += 1
-    # a perfect hedge leaves rounding dust behind, which is no loss
-    return (loss if _exceeds_dust(loss, terms[:count]) else 0.0), short
+    # only near the edge does the rounding of the gross decide
+    if loss > 2.0 * _DUST * gross or loss > _DUST * sum_exactly(terms[:count], partials):
+        return loss
+    return 0.0
 
 
 @literal_kernel
-def _exceeds_dust(loss: float, sizes: FloatArray) -> bool:
-    gross = 0.0
-    for k in range(sizes.size):
-        gross += sizes[k]
-    if loss > 2.0 * _DUST * gross:
-        return True
-    return loss > _DUST * exact_sum(sizes)
-
-
-@literal_kernel
-def _add(vector: FloatArray, quantity: float, row: FloatArray) -> None:
-    for s in range(vector.size):
-        vector[s] += quantity * row[s]
-
-
-@literal_kernel
-def _add_ons(grid: GridColumns, rows: IntArray, quantities: FloatArray, c: int) -> tuple[float, float, float]:
-    """Return basis, liquidity and concentration of one coin."""
-    expiries = np.zeros(grid.n_expiries)
+def _net_and_gross(
+    rows: IntArray,
+    quantities: FloatArray,
+    coin: IntArray,
+    delta: FloatArray,
+    expiry: IntArray,
+    c: int,
+    expiries: FloatArray,
+    partials: FloatArray,
+) -> tuple[float, float]:
+    """Return one coin's exposure, and the sum of its sizes expiry by expiry."""
+    expiries[:] = 0.0
     for k in range(rows.size):
         row = rows[k]
-        if grid.coin[row] == c:
-            expiries[grid.expiry[row]] += quantities[k] * grid.delta[row]
-    delta = exact_sum(expiries)
-    basis = grid.rates[2] * (exact_sum(np.abs(expiries)) - abs(delta))
-    volume, vol, half_spread, impact = grid.liquidity[c]
-    if volume == 0.0:
-        return basis, 0.0, 0.0
-    size = abs(delta)
-    liquidity = size * (half_spread + impact * vol * math.sqrt(size / volume))
-    return basis, liquidity, grid.rates[4] * max(size - grid.rates[3] * volume, 0.0)
+        if coin[row] == c:
+            expiries[expiry[row]] += quantities[k] * delta[row]
+    net = sum_exactly(expiries, partials)
+    for e in range(expiries.size):
+        expiries[e] = abs(expiries[e])
+    return net, sum_exactly(expiries, partials)
 
 
 @literal_kernel
-def position_value(grid: GridColumns, rows: IntArray, quantities: FloatArray, terms: FloatArray) -> float:
+def _liquidity(rule: FloatArray, rates: FloatArray, size: float) -> tuple[float, float]:
+    """Return the add-ons of liquidity and concentration."""
+    volume = rule[0]
+    if volume == 0.0:
+        return 0.0, 0.0
+    cost = size * (rule[2] + rule[3] * rule[1] * math.sqrt(size / volume))
+    return cost, rates[4] * max(size - rates[3] * volume, 0.0)
+
+
+@literal_kernel
+def _position_value(
+    rows: IntArray, quantities: FloatArray, unit_value: FloatArray, terms: FloatArray, partials: FloatArray
+) -> float:
     """Return the USD value of what was paid for."""
     count = 0
     for k in range(rows.size):
-        if grid.unit_value[rows[k]] != 0.0:
-            terms[count] = quantities[k] * grid.unit_value[rows[k]]
+        if unit_value[rows[k]] != 0.0:
+            terms[count] = quantities[k] * unit_value[rows[k]]
             count += 1
-    return exact_sum(terms[:count])
-
-
-@literal_kernel
-def _equity(grid: GridColumns, cash: FloatArray, hedging: FloatArray, value: float) -> float:
-    parts = np.empty(2 * cash.size + 1)
-    count = 0
-    for c in range(cash.size):
-        if cash[c] == 0.0:
-            continue
-        parts[count] = hedging[c] * grid.index_price[c]
-        parts[count + 1] = credit_of(grid, c, cash[c] - hedging[c])
-        count += 2
-    parts[count] = value
-    return exact_sum(parts[: count + 1])
+    return sum_exactly(terms[:count], partials)
 
 
 @literal_kernel

@@ -85,7 +85,7 @@ def fill(
         cash[grid.coin[row]] += size
         cash[grid.settle[row]] -= size * price
         return count
-    cash[grid.settle[row]] += _paid(grid, row, size, price)
+    cash[grid.settle[row]] += _paid(grid.kind[row], grid.mark[row], size, price)
     k = 0
     while k < count and rows[k] < row:
         k += 1
@@ -104,12 +104,12 @@ def fill(
 
 
 @literal_kernel
-def _paid(grid: GridColumns, row: int, size: float, price: float) -> float:
+def _paid(kind: int, mark: float, size: float, price: float) -> float:
     """Return the settlement coins that a fill of `size` brings at once."""
-    if grid.kind[row] == LINEAR:
-        return float(size * (grid.mark[row] - price))
-    if grid.kind[row] == INVERSE:
-        return float(size * (1.0 / price - 1.0 / grid.mark[row]))
+    if kind == LINEAR:
+        return size * (mark - price)
+    if kind == INVERSE:
+        return size * (1.0 / price - 1.0 / mark)
     return -size * price
 
 
@@ -129,118 +129,115 @@ def deficit_bound(
     Coin by coin and scenario by scenario those fills happen that lose, and as much of each coin balance counts as hedge
     as loses most. Offsets are given up, coins are haircut in full, add-ons take the gross of what fills can reach.
     """
-    n_currencies, n_scenarios = grid.index_price.size, grid.pnl.shape[1]
-    concerned = np.zeros(n_currencies, dtype=np.bool_)
+    coin, kind, settle, pnl, delta = grid.coin, grid.kind, grid.settle, grid.pnl, grid.delta
+    contract_size, mark, unit_value, add_on = grid.contract_size, grid.mark, grid.unit_value, grid.add_on
+    index_price, is_dollar, asset_row = grid.index_price, grid.is_dollar, grid.asset_row
+    concerned = np.zeros(index_price.size, dtype=np.bool_)
+    vector, expiries = np.empty(pnl.shape[1]), np.empty(grid.n_expiries)
+    at_once, coins = np.empty(orders.size), np.empty(orders.size)
+    total, value, gross = 0.0, 0.0, 0.0
     for k in range(rows.size):
-        concerned[grid.coin[rows[k]]] = True
-    for o in range(orders.size):
-        concerned[grid.coin[orders[o]]] = True
-    vector = np.empty(n_scenarios)
-    total = 0.0
-    for c in range(n_currencies):
-        has_coins = cash[c] != 0.0 and not grid.is_dollar[c]
-        if not concerned[c] and not has_coins:
-            continue
-        for s in range(n_scenarios):
-            vector[s] = 0.0
-        if has_coins:
-            _add_losses(vector, 0.0, cash[c], grid.pnl[grid.asset_row[c]])
-        short, gross = _positions_of(grid, rows, quantities, c, vector)
-        lost = 0.0
-        for o in range(orders.size):
-            row = orders[o]
-            if grid.coin[row] != c:
-                continue
-            lost += _order_losses(grid, row, sizes[o], prices[o], vector)
-            gross += abs(sizes[o] * grid.delta[row])
-            if grid.kind[row] == OPTION and sizes[o] < 0.0:
-                short -= sizes[o] * grid.contract_size[row]
-        total += max(max(-least(vector), 0.0), grid.rates[1] * grid.index_price[c] * short + lost)
-        total += _add_on_bound(grid, c, gross)
-    return _less_credit(grid, rows, quantities, cash, trusted, orders, sizes, prices, total)
-
-
-@literal_kernel
-def _positions_of(
-    grid: GridColumns, rows: IntArray, quantities: FloatArray, c: int, vector: FloatArray
-) -> tuple[float, float]:
-    """Add a coin's positions to `vector`; return the coins in short options and the gross delta over expiries."""
-    short = 0.0
-    expiries = np.zeros(grid.n_expiries)
-    for k in range(rows.size):
-        row, quantity = rows[k], quantities[k]
-        if grid.coin[row] != c:
-            continue
-        profits = grid.pnl[row]
-        for s in range(vector.size):
-            vector[s] += quantity * profits[s]
-        expiries[grid.expiry[row]] += quantity * grid.delta[row]
-        if grid.kind[row] == OPTION and quantity < 0.0:
-            short -= quantity * grid.contract_size[row]
-    return short, float(np.abs(expiries).sum())
-
-
-@literal_kernel
-def _order_losses(grid: GridColumns, row: int, quantity: float, price: float, vector: FloatArray) -> float:
-    """Add what an order loses in each scenario, if it does, to `vector`; return what its fill loses at once."""
-    settle = grid.settle[row]
-    coins = _paid(grid, row, grid.contract_size[row] * quantity, price)
-    at_once = coins * grid.index_price[settle] + quantity * grid.unit_value[row]
-    if grid.is_dollar[settle]:
-        _add_losses(vector, at_once, quantity, grid.pnl[row])
-    else:
-        both = quantity * grid.pnl[row] + coins * grid.pnl[grid.asset_row[settle]]
-        _add_losses(vector, at_once, 1.0, both)
-    return float(-min(at_once, 0.0))
-
-
-@literal_kernel
-def _add_losses(vector: FloatArray, at_once: float, quantity: float, profits: FloatArray) -> None:
-    for s in range(vector.size):
-        profit = at_once + quantity * profits[s]
-        vector[s] += profit if profit < 0.0 else 0.0
-
-
-@literal_kernel
-def _add_on_bound(grid: GridColumns, c: int, gross: float) -> float:
-    volume, vol, half_spread, impact = grid.liquidity[c]
-    bound = grid.rates[2] * gross
-    if volume > 0.0:
-        bound += gross * (half_spread + impact * vol * np.sqrt(gross / volume))
-        bound += grid.rates[4] * max(gross - grid.rates[3] * volume, 0.0)
-    return float(bound)
-
-
-@literal_kernel
-def _less_credit(
-    grid: GridColumns,
-    rows: IntArray,
-    quantities: FloatArray,
-    cash: FloatArray,
-    trusted: BoolArray,
-    orders: IntArray,
-    sizes: FloatArray,
-    prices: FloatArray,
-    total: float,
-) -> float:
-    """Return `total` less what the book counts for, with what fills can lose to haircuts and add to add-ons."""
-    for k in range(rows.size):
-        total += abs(quantities[k]) * grid.add_on[rows[k]]
+        row = rows[k]
+        concerned[coin[row]] = True
+        total += abs(quantities[k]) * add_on[row]
+        value += quantities[k] * unit_value[row]
+        gross += abs(quantities[k] * unit_value[row])
     for o in range(orders.size):
         row = orders[o]
-        size = grid.contract_size[row] * sizes[o]
-        total += abs(sizes[o]) * grid.add_on[row]
-        total += abs(_paid(grid, row, size, prices[o])) * grid.index_price[grid.settle[row]]
-        if grid.kind[row] == SPOT:
-            total += abs(size) * grid.index_price[grid.coin[row]]
-    value = 0.0
-    gross = total
-    for k in range(rows.size):
-        value += quantities[k] * grid.unit_value[rows[k]]
-        gross += abs(quantities[k] * grid.unit_value[rows[k]])
-    for c in range(cash.size):
+        concerned[coin[row]] = True
+        size, price = contract_size[row] * sizes[o], index_price[settle[row]]
+        coins[o] = _paid(kind[row], mark[row], size, prices[o])
+        at_once[o] = coins[o] * price + sizes[o] * unit_value[row]
+        total += abs(sizes[o]) * add_on[row]
+        # what a fill pays or earns may count for less, or for nothing, once it is another coin
+        total += (
+            abs(coins[o]) * price if kind[row] != SPOT else abs(size) * (prices[o] * price + index_price[coin[row]])
+        )
+    for c in range(index_price.size):
+        has_coins = cash[c] != 0.0 and not is_dollar[c]
         if trusted[c] or cash[c] < 0.0:
             credit = credit_of(grid, c, cash[c])
             value += credit
             gross += abs(credit)
-    return total - value + _ROOM * gross
+        if not concerned[c] and not has_coins:
+            continue
+        vector[:] = 0.0
+        if has_coins:
+            _add_losses(vector, 0.0, cash[c], pnl, asset_row[c])
+        short, exposure = _positions_of(
+            rows, quantities, coin, kind, contract_size, pnl, delta, grid.expiry, c, vector, expiries
+        )
+        lost = 0.0
+        for o in range(orders.size):
+            row = orders[o]
+            if coin[row] != c:
+                continue
+            lost -= min(at_once[o], 0.0)
+            exposure += abs(sizes[o] * delta[row])
+            if kind[row] == OPTION and sizes[o] < 0.0:
+                short -= sizes[o] * contract_size[row]
+            if is_dollar[settle[row]]:
+                _add_losses(vector, at_once[o], sizes[o], pnl, row)
+            else:
+                _add_both_losses(vector, at_once[o], sizes[o], row, coins[o], asset_row[settle[row]], pnl)
+        total += max(max(-least(vector), 0.0), grid.rates[1] * index_price[c] * short + lost)
+        total += _add_on_bound(grid.liquidity[c], grid.rates, exposure)
+    return float(total - value + _ROOM * (gross + total))
+
+
+@literal_kernel
+def _positions_of(
+    rows: IntArray,
+    quantities: FloatArray,
+    coin: IntArray,
+    kind: IntArray,
+    contract_size: FloatArray,
+    pnl: FloatArray,
+    delta: FloatArray,
+    expiry: IntArray,
+    c: int,
+    vector: FloatArray,
+    expiries: FloatArray,
+) -> tuple[float, float]:
+    """Add a coin's positions to `vector`; return the coins in short options and the gross delta over expiries."""
+    short, gross = 0.0, 0.0
+    expiries[:] = 0.0
+    for k in range(rows.size):
+        row, quantity = rows[k], quantities[k]
+        if coin[row] != c:
+            continue
+        for s in range(vector.size):
+            vector[s] += quantity * pnl[row, s]
+        expiries[expiry[row]] += quantity * delta[row]
+        if kind[row] == OPTION and quantity < 0.0:
+            short -= quantity * contract_size[row]
+    for e in range(expiries.size):
+        gross += abs(expiries[e])
+    return short, gross
+
+
+@literal_kernel
+def _add_losses(vector: FloatArray, at_once: float, quantity: float, pnl: FloatArray, row: int) -> None:
+    """Add what a fill loses in each scenario, if it does."""
+    for s in range(vector.size):
+        profit = at_once + quantity * pnl[row, s]
+        vector[s] += profit if profit < 0.0 else 0.0
+
+
+@literal_kernel
+def _add_both_losses(
+    vector: FloatArray, at_once: float, quantity: float, row: int, coins: float, asset: int, pnl: FloatArray
+) -> None:
+    """Add what a fill loses in each scenario where it pays in a coin that moves."""
+    for s in range(vector.size):
+        profit = at_once + quantity * pnl[row, s] + coins * pnl[asset, s]
+        vector[s] += profit if profit < 0.0 else 0.0
+
+
+@literal_kernel
+def _add_on_bound(rule: FloatArray, rates: FloatArray, exposure: float) -> float:
+    bound = rates[2] * exposure
+    if rule[0] > 0.0:
+        bound += exposure * (rule[2] + rule[3] * rule[1] * np.sqrt(exposure / rule[0]))
+        bound += rates[4] * max(exposure - rates[3] * rule[0], 0.0)
+    return float(bound)

@@ -21,7 +21,12 @@ def exact_sum(terms: FloatArray) -> float:
     >>> exact_sum(np.array([1e16, 1.0, -1e16]))
     1.0
     """
-    partials = np.empty(PARTIALS)
+    return sum_exactly(terms, np.empty(PARTIALS))
+
+
+@literal_kernel
+def sum_exactly(terms: FloatArray, partials: FloatArray) -> float:
+    """Return `exact_sum` of `terms`, with `PARTIALS` floats to work in."""
     count = 0
     for k in range(terms.size):
         high, kept = terms[k], 0

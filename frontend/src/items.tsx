@@ -1,0 +1,35 @@
+/** Records whose fields the server decides, written so that a person can read them. */
+import { clock } from "./format";
+import { isTime } from "./wire";
+import type { Item } from "./wire";
+
+/** Time of record of an event or entry, whichever name it goes by. */
+export function itemTime(item: Item): string {
+  for (const value of [item.time, item.at, item.started]) if (isTime(value)) return clock(value.iso);
+  return "";
+}
+
+export function text(value: unknown): string {
+  if (value === null || value === undefined || value === "") return "–";
+  if (isTime(value)) return clock(value.iso);
+  if (Array.isArray(value)) return value.map(text).join(", ");
+  if (typeof value === "object") return Object.entries(value).map(([name, inner]) => `${words(name)} ${text(inner)}`).join(", ");
+  return String(value).replace(/^-(?=[\d.])/, "−");
+}
+
+export const words = (name: string): string => name.replaceAll("_", " ");
+
+const HEADLINE = ["event", "kind", "type", "action", "what", "name"];
+const HIDDEN = new Set(["sequence", "time", "at", "time_ns"]);
+
+/** One line: what it is, then its other fields in the order sent. */
+export function ItemText({ of }: { of: Item }) {
+  const head = HEADLINE.find((name) => typeof of[name] === "string");
+  const rest = Object.entries(of).filter(([name, value]) => name !== head && !HIDDEN.has(name) && value !== null && value !== "");
+  return <>{head && <b>{String(of[head])}</b>} {rest.map(([name, value]) => <span class="field"><span class="dim">{words(name)}</span> {text(value)}</span>)}</>;
+}
+
+/** Fields of many items in the order first met. */
+export function fields(items: Item[]): string[] {
+  return [...new Set(items.flatMap((item) => Object.keys(item)))];
+}

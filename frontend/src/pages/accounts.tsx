@@ -1,0 +1,144 @@
+/** All accounts, sorted by what hurts; only the rows in view are drawn, so that ten thousand stay live. */
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { float, percent, usd } from "../format";
+import { rowKeys } from "../keys";
+import { rows, rowsAt, rowsVersion } from "../live";
+import { go, remember, route, to } from "../route";
+import { State, UsageBar } from "../usage";
+import { Age } from "../why";
+import type { AccountRow } from "../wire";
+import { save } from "../save";
+
+const ROW = 32;
+const MARGIN_ROWS = 8;
+/** Rows keep their place this long while figures change; order follows at this pace. */
+const RESORT_MS = 1_000;
+
+type Key = "account" | "state" | "equity" | "initial" | "maintenance" | "excess" | "margin_usage" | "worst_scenario";
+const COLUMNS: { key: Key; label: string; width: string; right?: boolean }[] = [
+  { key: "account", label: "account", width: "minmax(8rem, 1.4fr)" },
+  { key: "state", label: "state", width: "8.6rem" },
+  { key: "equity", label: "equity, USD", width: "7.6rem", right: true },
+  { key: "initial", label: "initial, USD", width: "7.6rem", right: true },
+  { key: "maintenance", label: "maintenance, USD", width: "8.8rem", right: true },
+  { key: "excess", label: "excess, USD", width: "7.6rem", right: true },
+  { key: "margin_usage", label: "usage · mark = liquidation", width: "13rem", right: true },
+  { key: "worst_scenario", label: "worst scenario", width: "minmax(10rem, 2fr)" },
+];
+/** What fits a phone: who, how close, how much is left; the account's page has the rest. */
+const NARROW = [["account", "minmax(6.5rem, 1fr)"], ["margin_usage", "5.2rem"], ["excess", "7rem"]] as const;
+const narrow = matchMedia("(max-width: 46rem)");
+
+function columnsFor(phone: boolean): typeof COLUMNS {
+  if (!phone) return COLUMNS;
+  return NARROW.map(([key, width]) => ({ ...COLUMNS.find((column) => column.key === key)!, width, ...(key === "margin_usage" ? { label: "usage" } : {}) }));
+}
+
+const TEXTS = new Set<Key>(["account", "state", "worst_scenario"]);
+
+/** An account without positive equity stands above every usage. */
+const number = (row: AccountRow, key: Key): number => (key === "margin_usage" ? (row.margin_usage ?? Infinity) : float(row[key] as string));
+
+function sorted(list: AccountRow[], key: Key, falling: boolean): AccountRow[] {
+  const sign = falling ? -1 : 1;
+  if (TEXTS.has(key)) return list.sort((a, b) => sign * String(a[key]).localeCompare(String(b[key])));
+  const keyed = list.map((row) => [number(row, key), row] as const);
+  keyed.sort((a, b) => (a[0] === b[0] ? (a[1].account < b[1].account ? -1 : 1) : sign * (a[0] - b[0])));
+  return keyed.map(([, row]) => row);
+}
+
+function chosen(query: URLSearchParams): AccountRow[] {
+  const from = query.has("from") ? Number(query.get("from")) : -Infinity;
+  const below = query.has("below") ? Number(query.get("below")) : Infinity;
+  const [state, name] = [query.get("state"), query.get("name")?.toLowerCase()];
+  return [...rows.values()].filter((row) => {
+    const usage = row.margin_usage ?? Infinity;
+    return usage >= from && (usage < below || below === Infinity) && (!state || row.state === state) && (!name || row.account.toLowerCase().includes(name));
+  });
+}
+
+function Cell({ row, column, before }: { row: AccountRow; column: (typeof COLUMNS)[number]; before?: AccountRow }) {
+  const { key } = column;
+  const changed = before && before !== row && before[key] !== row[key];
+  // A new key makes a new element, and with it the fade plays again.
+  const mark = changed ? `${key} ${String(row[key])}` : key;
+  const tone = `${column.right ? "n" : ""}${changed ? " changed" : ""}`;
+  if (key === "account") return <span role="rowheader" key={mark}><a tabIndex={-1} href={to("account", row.account)}>{row.account}</a></span>;
+  if (key === "state") return <span role="gridcell" key={mark} class={tone}><State of={row.state} /></span>;
+  if (key === "margin_usage") return <span role="gridcell" key={mark} class={tone}>{!narrow.matches && <UsageBar row={row} />} {percent(row.margin_usage)}</span>;
+  if (key === "worst_scenario") return <span role="gridcell" key={mark} class="dim" title={row.worst_scenario ?? ""}>{row.worst_scenario ?? "–"}</span>;
+  return <span role="gridcell" key={mark} class={key === "excess" && float(row.excess) < 0 ? `${tone} bad` : tone}>{usd(row[key])}</span>;
+}
+
+export function AccountsPage() {
+  const { query } = route.value;
+  const sort = query.get("sort") ?? "-margin_usage";
+  const [key, falling] = [sort.replace(/^-/, "") as Key, sort.startsWith("-")];
+  const [top, setTop] = useState(0);
+  const [height, setHeight] = useState(600);
+  const [at, setAt] = useState(0);
+  const [phone, setPhone] = useState(narrow.matches);
+  const columns = columnsFor(phone);
+  const viewport = useRef<HTMLDivElement>(null);
+  const drawn = useRef(new Map<string, AccountRow>());
+  const tick = Math.floor(rowsAt.value / RESORT_MS);
+  void rowsVersion.value;
+  const order = useMemo(() => sorted(chosen(query), key, falling).map((row) => row.account), [query, tick, rows.size, sort]);
+  const first = Math.max(0, Math.floor(top / ROW) - MARGIN_ROWS);
+  const shown = order.slice(first, Math.ceil((top + height) / ROW) + MARGIN_ROWS).map((name) => rows.get(name)!);
+  const before = drawn.current;
+
+  useLayoutEffect(() => {
+    const measure = () => { setHeight(viewport.current?.clientHeight ?? 600); setPhone(narrow.matches); };
+    measure();
+    addEventListener("resize", measure);
+    return () => removeEventListener("resize", measure);
+  }, []);
+  useEffect(() => { drawn.current = new Map(shown.map((row) => [row.account, row])); });
+  useEffect(() => {
+    const step = (by: number): void => setAt((now) => {
+      const next = Math.min(order.length - 1, Math.max(0, now + by));
+      const box = viewport.current!;
+      if (next * ROW < box.scrollTop) box.scrollTop = next * ROW;
+      if ((next + 2) * ROW > box.scrollTop + box.clientHeight) box.scrollTop = (next + 2) * ROW - box.clientHeight;
+      return next;
+    });
+    rowKeys.value = { step, open: () => order[at] !== undefined && go(to("account", order[at])) };
+    return () => void (rowKeys.value = null);
+  }, [order, at]);
+
+  const change = (changes: Record<string, string>): void => remember({ ...Object.fromEntries(query), ...changes });
+  const states = [...new Set([...rows.values()].map((row) => row.state))].sort();
+  const filtered = order.length !== rows.size;
+  return <>
+    <h1>Accounts</h1>
+    <p class="row">
+      <label>name <input type="search" value={query.get("name") ?? ""} onInput={(event) => change({ name: event.currentTarget.value })} /></label>
+      <label>state <select value={query.get("state") ?? ""} onChange={(event) => change({ state: event.currentTarget.value })}>
+        <option value="">all</option>{states.map((state) => <option value={state}>{state.toLowerCase()}</option>)}</select></label>
+      <span class="num" role="status">{filtered ? `${usd(order.length)} of ` : ""}{usd(rows.size)} accounts{query.has("from") && `, usage from ${Math.round(Number(query.get("from")) * 100)} %`}{query.has("below") && ` to ${Math.round(Number(query.get("below")) * 100)} %`}</span>
+      <Age at={rowsAt.value} />
+      {filtered && <button type="button" onClick={() => remember({ sort })}>Show all</button>}
+      <button type="button" onClick={() => save("accounts", sorted(chosen(query), key, falling) as never)}>CSV</button>
+    </p>
+    <div class="grid" role="grid" aria-label="Accounts" aria-rowcount={order.length + 1} style={{ "--columns": columns.map(({ width }) => width).join(" ") }}>
+      <div class="viewport" ref={viewport} tabIndex={0} role="rowgroup" aria-label="Rows; j and k step, Enter opens"
+        onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
+        <div class="cells head" role="row" aria-rowindex={1}>{columns.map((column) => <span role="columnheader" class={column.right ? "n" : ""}
+          aria-sort={column.key === key ? (falling ? "descending" : "ascending") : "none"}>
+          <button type="button" onClick={() => change({ sort: column.key === key && falling ? column.key : `-${column.key}` })}>
+            {column.label}{column.key === key ? (falling ? " ↓" : " ↑") : ""}</button></span>)}</div>
+        <div class="body" role="presentation" style={{ height: `${order.length * ROW}px` }}>
+          {shown.map((row, i) => <div class="cells" role="row" key={row.account} aria-rowindex={first + i + 2} aria-selected={first + i === at}
+            style={{ transform: `translateY(${(first + i) * ROW}px)` }} onClick={() => setAt(first + i)} onDblClick={() => go(to("account", row.account))}>
+            {columns.map((column) => <Cell row={row} column={column} before={before.get(row.account)} />)}
+          </div>)}
+        </div>
+      </div>
+    </div>
+    {order.length === 0 && <p class="dim">{rows.size === 0 ? "No accounts have arrived yet." : "No account fits the filter."}</p>}
+    <p class="dim">Equity {usd(sum(order, "equity"))}, initial {usd(sum(order, "initial"))} USD over the accounts shown. Each account's page says why.</p>
+  </>;
+}
+
+const sum = (names: string[], key: "equity" | "initial"): number => names.reduce((total, name) => total + float(rows.get(name)![key]), 0);

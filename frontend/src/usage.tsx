@@ -1,0 +1,25 @@
+import type { AccountRow } from "./wire";
+import { percent } from "./format";
+
+/** The bar ends at 125 % of equity, so that the mark of liquidation stands at four fifths. */
+const FULL = 1.25;
+
+export function UsageBar({ row }: { row: Pick<AccountRow, "margin_usage"> }) {
+  const usage = row.margin_usage;
+  const over = usage === null || usage >= 1;
+  const width = usage === null ? 100 : Math.min(100, Math.max(0, (usage / FULL) * 100));
+  const said = usage === null ? "equity is not positive" : `maintenance is ${percent(usage)} of equity`;
+  return <span class="bar" role="img" aria-label={said} title={`${said}; the mark is where liquidation starts`}>
+    <i class={over ? "over" : ""} style={{ width: `${width}%` }} /><u />
+  </span>;
+}
+
+const CALM = new Set(["healthy", "normal", "active", "ok", "open", "safe"]);
+const GRAVE = new Set(["liquidation", "liquidating", "default", "defaulted", "bankrupt"]);
+
+/** A state in words; colour only underlines it. */
+export function State({ of }: { of: string }) {
+  const state = of.toLowerCase();
+  const tone = CALM.has(state) ? "" : GRAVE.has(state) ? "bad" : "warn";
+  return <span class={tone}>{tone === "bad" ? "▲ " : tone === "warn" ? "△ " : ""}{state.replaceAll("_", " ")}</span>;
+}

@@ -1,0 +1,84 @@
+/** The shapes that the API sends. Money and prices are decimal strings; ratios and shocked profits are numbers. */
+export type Money = string;
+export interface Time { iso: string; epoch_ms: number }
+
+export interface Overview {
+  time: Time;
+  sequence: number;
+  equity: Money;
+  initial: Money;
+  maintenance: Money;
+  accounts_by_state: Record<string, number>;
+  insurance_fund: Money;
+  breakers: { name: string; active: boolean; reason: string | null }[];
+  feeds: { source: string; age_ms: number | null; state: string }[];
+}
+
+export interface AccountRow {
+  account: string;
+  state: string;
+  method: string;
+  equity: Money;
+  initial: Money;
+  maintenance: Money;
+  excess: Money;
+  /** Maintenance over equity; 1 is where liquidation starts. Null where equity is not positive. */
+  margin_usage: number | null;
+  maintenance_ratio: number | null;
+  worst_scenario: string | null;
+}
+
+export interface Position { instrument: string; quantity: Money; entry_price: Money | null; mark_price: Money; value: Money }
+export interface Account extends AccountRow {
+  balances: { currency: string; amount: Money }[];
+  positions: Position[];
+  orders: Item[];
+}
+
+export interface Node { label: string; amount: Money | number; why: string | null; children: Node[] }
+
+export interface Surface {
+  underlying: string;
+  prices: number[];
+  vols: number[];
+  pnl: number[][];
+  excess: number[][];
+  boundary: [number, number][];
+  price_now?: number;
+  vol_now?: number;
+}
+
+export interface HistoryPoint { time: Time; equity: Money; initial: Money; maintenance: Money }
+
+export interface WhatIf {
+  trades: { instrument: string; quantity: string; price?: string }[];
+  price_moves: Record<string, number>;
+  vol_moves: Record<string, number>;
+  collateral: { currency: string; amount: string }[];
+}
+export interface WhatIfAnswer {
+  before: AccountRow;
+  after: AccountRow;
+  components: { label: string; before: Money | null; after: Money | null }[];
+}
+
+export interface Compared {
+  method: string;
+  initial: Money | null;
+  maintenance: Money | null;
+  excess: Money | null;
+  largest_difference: string | null;
+  refused: string | null;
+}
+
+export interface Stress {
+  accounts: { account: string; pnl: number; equity_after: Money | number; breach: boolean }[];
+  shortfall: Money | number;
+}
+
+/** A record of a list whose fields the server decides: liquidations, draws, parameters, audit entries, margin calls. */
+export type Item = Record<string, unknown>;
+
+export function isTime(value: unknown): value is Time {
+  return typeof value === "object" && value !== null && "iso" in value && "epoch_ms" in value;
+}

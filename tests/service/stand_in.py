@@ -1,8 +1,10 @@
 """A small server that speaks the dashboard's part of the API with made-up accounts.
 
-For work on the dashboard and for its browser tests: every account is a parabola in the price and a line in the vol, so that its pages have
-something to draw. It margins nothing. ``python tests/service/stand_in.py --port 8765 --accounts 10000``
+For work on the dashboard and for its browser tests: every account is a parabola in the price and a line in the vol, so that its
+pages have something to draw. It margins nothing. ``python tests/service/stand_in.py --port 8765 --accounts 10000``
 """
+
+# ruff: noqa: TID251 -- a server has a clock
 
 import argparse
 import asyncio
@@ -116,11 +118,12 @@ class House:
     def explain(self, name: str) -> dict:
         b = self.books[name]
         loss = b.maintenance(self.move()) * 1.3
+        worst = b.row()["worst_scenario"]
         parts = [("BTC-PERPETUAL", 0.7, "moves with the index"), ("BTC-26DEC25-70000-C", 0.3, "its gamma loses most")]
         leaves = [{"label": n, "amount": money(loss * 0.9 * s), "why": w, "children": []} for n, s, w in parts]
         return {
             "label": "initial requirement", "amount": money(loss), "why": "worst scenario, plus add-ons", "children": [
-                {"label": "worst scenario", "amount": money(loss * 0.9), "why": b.row()["worst_scenario"], "children": leaves},
+                {"label": "worst scenario", "amount": money(loss * 0.9), "why": worst, "children": leaves},
                 {"label": "concentration", "amount": money(loss * 0.1), "why": "more than a day's volume", "children": []},
             ],
         }  # fmt: skip
@@ -157,9 +160,9 @@ class House:
             b.row(move, sum(asked.get("vol_moves", {}).values()), added, 0.05 * abs(traded)),
         )
         parts = [("worst scenario", 0.9), ("concentration", 0.1)]
-        return {"before": before, "after": after, "components": [
-            {"label": n, "before": money(float(before["initial"]) * s), "after": money(float(after["initial"]) * s)} for n, s in parts
-        ]}  # fmt: skip
+        both = [(n, float(before["initial"]) * s, float(after["initial"]) * s) for n, s in parts]
+        components = [{"label": n, "before": money(x), "after": money(y)} for n, x, y in both]
+        return {"before": before, "after": after, "components": components}
 
     def compare(self, name: str) -> dict:
         own = self.books[name].row(self.move())
@@ -190,8 +193,8 @@ class House:
         lists: dict[str, list[dict]] = {
             "liquidations": [{"account": "desk-00007", "state": "closed", "started": at[5], "cost": "1840.00", "steps": [
                 {"time": at[5], "event": "OrdersCancelled", "amount": None},
-                {"time": at[4], "event": "SliceClosed", "instrument": "BTC-PERPETUAL", "quantity": "-0.4000", "amount": "24740.00"},
-                {"time": at[3], "event": "TakenOver", "instrument": "BTC-26DEC25-70000-C", "quantity": "1.2000", "amount": "2772.00"},
+                {"time": at[4], "event": "SliceClosed", "instrument": "BTC-PERPETUAL", "amount": "24740.00"},
+                {"time": at[3], "event": "TakenOver", "instrument": "BTC-26DEC25-70000-C", "amount": "2772.00"},
             ], "paid_by": [{"layer": "account", "amount": "1500.00"}, {"layer": "insurance fund", "amount": "340.00"}]}],
             "waterfall": [
                 {"layer": "defaulter's collateral", "size": "1500.00", "drawn": "1500.00"},
@@ -200,9 +203,8 @@ class House:
                 {"layer": "deleveraging", "size": None, "drawn": "0.00"},
             ],
             "parameters": [
-                {"version": 1, "effective": "2026-01-05", "by": "risk", "values": {"price_range": 0.15, "vol_up": 0.45, "fee_bps": 5}},
-                {"version": 2, "effective": "2026-06-01", "by": "risk", "values": {"price_range": 0.16, "vol_up": 0.45, "fee_bps": 4,
-                                                                                  "concentration": {"BTC": 0.02}}},
+                {"version": 1, "effective": "2026-01-05", "values": {"price_range": 0.15, "vol_up": 0.45, "fee_bps": 5}},
+                {"version": 2, "effective": "2026-06-01", "values": {"price_range": 0.16, "fee_bps": 4, "concentration": {"BTC": 0.02}}},
             ],
             "audit": [{"sequence": 6 - i, "time": t, "who": "operator", "action": "SetParameters" if i == 2 else "Deposit",
                        "detail": f"entry {6 - i}"} for i, t in enumerate(at)],
@@ -244,7 +246,7 @@ async def answer(house: House, method: str, path: list[str], query: dict, body: 
     return None
 
 
-async def http(house: House, scope: dict, receive, send) -> None:  # noqa: ANN001
+async def http(house: House, scope: dict, receive, send) -> None:
     body, path = b"", unquote(scope["path"])
     while (message := await receive()).get("more_body"):
         body += message.get("body", b"")
@@ -266,7 +268,7 @@ async def http(house: House, scope: dict, receive, send) -> None:  # noqa: ANN00
     await send({"type": "http.response.body", "body": content})
 
 
-async def stream(house: House, receive, send) -> None:  # noqa: ANN001
+async def stream(house: House, receive, send) -> None:
     await receive()
     await send({"type": "websocket.accept"})
     await receive()  # the subscription
@@ -291,8 +293,8 @@ async def stream(house: House, receive, send) -> None:  # noqa: ANN001
             )
 
 
-def application(house: House):  # noqa: ANN201
-    async def app(scope, receive, send) -> None:  # noqa: ANN001
+def application(house: House):
+    async def app(scope, receive, send) -> None:
         if scope["type"] == "http":
             await http(house, scope, receive, send)
         elif scope["type"] == "websocket":

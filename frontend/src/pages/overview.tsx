@@ -62,7 +62,7 @@ function Feeds({ o, at }: { o: Overview; at: number }) {
     <h2>Feeds</h2>
     {o.feeds.length === 0 ? <p class="dim">No feed is connected; prices are those of the last market command.</p> :
       <table><caption>How old the last quote of each source is</caption><thead><tr><th scope="col">source</th><th scope="col">state</th><th scope="col" class="n">age</th></tr></thead>
-        <tbody>{o.feeds.map((feed) => <tr><th scope="row">{feed.source}</th><td><State of={feed.state === "live" ? "ok" : feed.state} /></td>
+        <tbody>{o.feeds.map((feed) => <tr><th scope="row">{feed.source}</th><td><State of={feed.state} /></td>
           <td class="n">{feed.age_ms === null ? "never" : age(feed.age_ms + now.value - at)}</td></tr>)}</tbody></table>}
     <h2>Breakers</h2>
     {o.breakers.length === 0 ? <p class="dim">None is set up.</p> :

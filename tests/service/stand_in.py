@@ -1,7 +1,7 @@
 """A small server that speaks the dashboard's part of the API with made-up accounts.
 
-For work on the dashboard and for its browser tests: every account is a parabola in the price and a line in the vol, so that its
-pages have something to draw. It margins nothing. ``python tests/service/stand_in.py --port 8765 --accounts 10000``
+For work on the dashboard and for its browser tests: every account is a parabola in the price and a line in the vol, so that
+its pages have something to draw. It margins nothing. ``python tests/service/stand_in.py --port 8765 --accounts 10000``
 """
 
 # ruff: noqa: TID251 -- a server has a clock
@@ -204,7 +204,8 @@ class House:
             ],
             "parameters": [
                 {"version": 1, "effective": "2026-01-05", "values": {"price_range": 0.15, "vol_up": 0.45, "fee_bps": 5}},
-                {"version": 2, "effective": "2026-06-01", "values": {"price_range": 0.16, "fee_bps": 4, "concentration": {"BTC": 0.02}}},
+                {"version": 2, "effective": "2026-06-01",
+                 "values": {"price_range": 0.16, "fee_bps": 4, "limit": {"BTC": 9}}},
             ],
             "audit": [{"sequence": 6 - i, "time": t, "who": "operator", "action": "SetParameters" if i == 2 else "Deposit",
                        "detail": f"entry {6 - i}"} for i, t in enumerate(at)],

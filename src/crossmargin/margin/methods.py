@@ -25,6 +25,7 @@ from crossmargin.margin import (
     span,
     span2,
     tail_risk,
+    tims,
     vega,
 )
 from crossmargin.margin.method import Method
@@ -53,6 +54,7 @@ METHODS: dict[str, Method[Any]] = {
         span2.METHOD,
         span.METHOD,
         tail_risk.METHOD,
+        tims.METHOD,
         vega.METHOD,
     )
 }

@@ -1,17 +1,22 @@
 """Paradex cross and portfolio margin of an account: the venue's worked examples, the laws that break, refusals."""
 
+import math
+from dataclasses import replace
+
 import msgspec
 import pytest
+from scipy import stats
 
-from crossmargin.errors import InputError
+from crossmargin.errors import InputError, MarketDataError
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.symbols import parse_contract
-from crossmargin.margin import paradex_cross
+from crossmargin.margin import paradex_cross, paradex_portfolio
 from crossmargin.margin.method import Requirement
 from crossmargin.margin.requirements import requirements
 from crossmargin.market.snapshot import MarketSnapshot, Price
+from crossmargin.market.vol_surface import Smile, VolSurface
 from crossmargin.portfolio import Balance, Order, Portfolio, Position, Side
-from crossmargin.units import AccountId, Currency
+from crossmargin.units import NANOSECONDS_PER_DAY, AccountId, Currency
 
 CROSS = read_parameters(paradex_cross.METHOD)
 NO_FEE = msgspec.structs.replace(CROSS, taker_fee=0.0)
@@ -110,3 +115,83 @@ def test_an_order_on_an_option_is_refused_by_name() -> None:
     orders = ((option(100_000, "C"), 1.0, 4_000.0),)
     with pytest.raises(InputError, match="leave paradex:BTC/USD:USDC-260327-100000-C out"):
         cross(book({}, orders), market(100_000.0, C100000=4_000.0))
+
+
+PORTFOLIO = read_parameters(paradex_portfolio.METHOD)
+OTHER = "hyperliquid:BTC/USDC:USDC"
+
+
+def scanned(portfolio: Portfolio, at: MarketSnapshot) -> Requirement:
+    return requirements((portfolio,), at, paradex_portfolio.METHOD, PORTFOLIO)[0]
+
+
+def funded(at: MarketSnapshot, rate: float) -> MarketSnapshot:
+    return replace(at, funding_rate_8h={parse_contract(name).id: rate for name in (PERPETUAL, OTHER)})
+
+
+def test_the_worked_example_of_portfolio_margin() -> None:
+    answer = scanned(book({PERPETUAL: 1.0}), funded(market(70_000.0), 1e-4))
+    assert answer.initial == pytest.approx(11_200.0 + 7.0 + 21.0)
+    assert answer.maintenance == pytest.approx(5_600.0 + 7.0 + 21.0)
+    # a short is paid this funding, and counts a listed rise of 50 %, a loss of 35,000, by 24 % only
+    short = scanned(book({PERPETUAL: -1.0}), funded(market(70_000.0), 1e-4))
+    assert short.initial == pytest.approx(11_200.0 + 21.0)
+
+
+def test_a_hedge_of_two_contracts_needs_the_hedged_rate() -> None:
+    answer = scanned(book({PERPETUAL: 1.0, OTHER: -1.5}), funded(market(70_000.0), 0.0))
+    assert answer.measures["minimum delta requirement, BTC"] == pytest.approx((0.02 * 0.5 + 0.01) * 70_000.0)
+    whole = scanned(book({PERPETUAL: 1.0, OTHER: -1.0}), funded(market(70_000.0), 0.0))
+    assert whole.initial == pytest.approx(700.0 + 42.0)
+
+
+def put_value(forward: float, strike: float, vol: float, years: float) -> float:
+    deviation = vol * math.sqrt(years)
+    first = math.log(forward / strike) / deviation + deviation / 2
+    return float(strike * stats.norm.cdf(deviation - first) - forward * stats.norm.cdf(-first))
+
+
+@pytest.mark.parametrize("days", [10.0, 90.0])
+def test_a_short_put_is_revalued_at_the_shocked_spot_and_vol(days: float) -> None:
+    name = option(70_000, "P")
+    expiry_ns = parse_contract(name).expiry_ns  # type: ignore[union-attr]
+    now = expiry_ns - int(days * NANOSECONDS_PER_DAY)
+    smile = Smile(expiry_ns=expiry_ns, forward=70_000.0, strikes=(35_000.0, 140_000.0), vols=(0.5, 0.5))
+    years = days / 365.0
+    mark = put_value(70_000.0, 70_000.0, 0.5, years)
+    at = replace(
+        market(70_000.0, P70000=mark),
+        time_ns=now,
+        surfaces={Currency("BTC"): VolSurface(time_ns=now, smiles=(smile,))},
+    )
+    tenor = (30.0 / days) ** (0.3 if days < 30.0 else 0.13)
+    losses = []
+    # the venue's table: falls of 16, 66 and 33 % with vols up 40 %, counted by 100, 18 and 36 %
+    for fall, weight in ((0.16, 1.0), (0.66, 0.18), (0.33, 0.36)):
+        shocked = put_value(70_000.0 * (1.0 - fall), 70_000.0, max(0.5 * (1.0 + 0.4 * tenor), 0.4), years)
+        losses.append(weight * (shocked - mark))
+    answer = scanned(book({name: -1.0}), at)
+    assert answer.measures["scan risk, BTC"] == pytest.approx(max(losses), rel=1e-6)
+
+
+def test_every_table_holds_the_venue_s_24_scenarios() -> None:
+    for asset in PORTFOLIO.assets.values():
+        assert len(asset.shocks) == 24
+        assert sum(shock.weight == 1.0 for shock in asset.shocks) == 16
+    hype = PORTFOLIO.assets[Currency("HYPE")].shocks
+    assert [(shock.spot, shock.vol, shock.weight) for shock in hype[14:18]] == [
+        (-0.21, -0.352, 1.0),
+        (-0.28, 0.64, 1.0),
+        (-0.66, 0.64, 0.3),
+        (-0.33, 0.64, 0.5),
+    ]
+
+
+def test_portfolio_margin_refuses_what_its_pages_do_not_say() -> None:
+    at = market(70_000.0)
+    with pytest.raises(InputError, match="leave out paradex:BTC/USD:USDC"):
+        scanned(book({}, ((PERPETUAL, 1.0, 70_000.0),)), at)
+    with pytest.raises(MarketDataError, match="funding rate of paradex:BTC/USD:USDC"):
+        scanned(book({PERPETUAL: 1.0}), at)
+    with pytest.raises(InputError, match="no parameters of XMR"):
+        scanned(book({"paradex:XMR/USD:USDC": 1.0}), at)

@@ -7,6 +7,7 @@ from cyclopts import CycloptsError
 from rich.text import Text
 
 from crossmargin.cli import (
+    attribution,
     bench,
     checks,
     clearing,
@@ -24,6 +25,7 @@ from crossmargin.errors import CrossMarginError
 
 __all__ = [
     "app",
+    "attribution",
     "bench",
     "checks",
     "clearing",

@@ -29,6 +29,14 @@ export const present = (s: Surface): [number, number] => [
   s.vol_now ?? s.vols[(s.vols.length - 1) >> 1]!,
 ];
 
+/** The price on the boundary that is nearest to the present one while vols stay, as a move; null where the grid has none. */
+export function nearest(s: Surface): number | null {
+  const [price, vol] = present(s);
+  const step = Math.abs(s.vols[1]! - s.vols[0]!);
+  const moves = s.boundary.filter((point) => Math.abs(point[1] - vol) < step / 2).map((point) => (s.prices.some((p) => p < 0) ? point[0] - price : point[0] / price - 1));
+  return moves.length ? moves.reduce((least, each) => (Math.abs(each) < Math.abs(least) ? each : least)) : null;
+}
+
 /** A small price axis is one of moves, not of prices. */
 const priceText = (s: Surface, price: number): string => (Math.max(...s.prices.map(Math.abs)) < 5 ? percent(price) : usd(price));
 
@@ -54,7 +62,7 @@ function draw(canvas: HTMLCanvasElement, s: Surface, z: number[][]): void {
   pen.fillStyle = ink("dim");
   pen.textAlign = "center";
   const every = Math.ceil(columns / Math.max(2, Math.floor((width - 60) / 72)));
-  s.prices.forEach((price, i) => { if (i % every === 0) pen.fillText(priceText(s, price), Math.max(x(i + 0.5), PAD.left + 16), HEIGHT - 18); });
+  s.prices.forEach((price, i) => { if (i % every === 0) pen.fillText(priceText(s, price), Math.min(Math.max(x(i + 0.5), PAD.left + 16), width - 22), HEIGHT - 18); });
   pen.fillText(`${s.underlying} price`, PAD.left + (width - PAD.left) / 2, HEIGHT - 3);
   pen.textAlign = "right";
   s.vols.forEach((vol, j) => { if (j % 2 === 0) pen.fillText(percent(vol), PAD.left - 5, y(j + 0.5) + 4); });

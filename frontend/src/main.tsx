@@ -4,18 +4,26 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { age } from "./format";
 import { listenToKeys, KeysDialog } from "./keys";
-import { link, now, overview, overviewAt, start } from "./live";
+import { events, link, now, overview, overviewAt, start } from "./live";
 import { route, to } from "./route";
 import { dark, turn } from "./theme";
 import { Search } from "./search";
 import { WhyDialog } from "./why";
 import { AccountPage } from "./pages/account";
 import { AccountsPage } from "./pages/accounts";
+import { ListPage } from "./pages/items";
+import { LiquidationsPage } from "./pages/liquidations";
 import { OverviewPage } from "./pages/overview";
+import { ParametersPage } from "./pages/parameters";
+import { StressPage } from "./pages/stress";
 
 const PAGES: { name: string; label: string; show: (argument: string) => JSX.Element }[] = [
   { name: "overview", label: "Overview", show: () => <OverviewPage /> },
   { name: "accounts", label: "Accounts", show: () => <AccountsPage /> },
+  { name: "stress", label: "Stress", show: () => <StressPage /> },
+  { name: "liquidations", label: "Liquidations", show: () => <LiquidationsPage /> },
+  { name: "parameters", label: "Parameters", show: () => <ParametersPage /> },
+  { name: "audit", label: "Audit", show: () => <ListPage name="audit" title="Audit" about="Who did what, in the order in which it took force." stamp={events.value.length} /> },
 ];
 
 const LINKS = {

@@ -13,12 +13,21 @@ const LINES = [
 ] as const;
 const HEIGHT = 260;
 
+/** Hours within two days, days beyond. */
+function times(marks: number[]): string[] {
+  const long = marks.length > 1 && marks[marks.length - 1]! - marks[0]! > 172_800;
+  return marks.map((mark) => {
+    const iso = new Date(mark * 1_000).toISOString();
+    return long || iso.slice(11, 16) === "00:00" ? iso.slice(5, 10) : iso.slice(11, 16);
+  });
+}
+
 function options(width: number): uPlot.Options {
   const axis = { stroke: ink("dim"), grid: { stroke: ink("rule"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   return {
     width, height: HEIGHT, cursor: { drag: { x: true, y: false } }, legend: { live: true },
     scales: { x: { time: true } },
-    axes: [axis, { ...axis, size: 62, values: (_, marks) => marks.map((mark) => compact(mark)) }],
+    axes: [{ ...axis, values: (_, marks) => times(marks) }, { ...axis, size: 62, values: (_, marks) => marks.map((mark) => compact(mark)) }],
     series: [
       { label: "time, UTC", value: (_, seconds) => (seconds === null ? "–" : new Date(seconds * 1_000).toISOString().slice(0, 19).replace("T", " ")) },
       ...LINES.map(({ label, stroke, dash }) => ({ label, stroke: ink(stroke), dash: [...dash], width: 2, points: { show: false }, value: (_: uPlot, y: number | null) => usd(y) })),

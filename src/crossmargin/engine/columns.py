@@ -5,7 +5,9 @@ asset before it becomes a float; an account whose numbers are too large for that
 method's own function, which gives the same bits.
 """
 
+import itertools
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -121,7 +123,7 @@ def book_columns(ledger: Ledger, account: str, market: GridMarket) -> BookColumn
     """Return an account's columns, or None if they do not fit."""
     rows, numbers = market.rows, market.numbers
     holdings = ledger.holdings.get(account, {})
-    held = [(rows.get(name, -1), item.lots, item.cost) for name, item in holdings.items() if item.lots]
+    held = _held(rows, holdings)
     quanta = [0] * len(numbers)
     for asset, amount in ledger.balances.get(account, {}).items():
         if asset in numbers:
@@ -130,20 +132,30 @@ def book_columns(ledger: Ledger, account: str, market: GridMarket) -> BookColumn
         whole, balances = np.array(held, dtype=np.int64).reshape(-1, 3), np.array(quanta, dtype=np.int64)
     except OverflowError:
         return None
-    own, lots, costs = np.ascontiguousarray(whole[whole[:, 0].argsort()].T)
+    own, lots, costs = np.ascontiguousarray(whole.T)
     quantities, cash = np.empty(own.size), np.zeros(balances.size)
     if not _fits(market.lot_sizes, own, lots, costs, balances, quantities):
         return None
     return BookColumns(rows=own, lots=lots, costs=costs, quanta=balances, quantities=quantities, cash=cash)
 
 
+_LOTS, _COST = operator.attrgetter("lots"), operator.attrgetter("cost")
+
+
+def _held(rows: dict[str, int], holdings: dict[str, Holding]) -> list[tuple[int, int, int]]:
+    """Return row, lots and cost of what is held, by row; -1 stands for a contract without a row."""
+    found = holdings.values()
+    held = zip(map(rows.get, holdings, itertools.repeat(-1)), map(_LOTS, found), map(_COST, found), strict=True)
+    return sorted(item for item in held if item[1])
+
+
 def same_book(book: BookColumns, ledger: Ledger, account: str, market: GridMarket) -> bool:
     """Return whether columns are what the ledger says."""
     rows, numbers = market.rows, market.numbers
     holdings, balances = ledger.holdings.get(account, {}), ledger.balances.get(account, {})
-    held = sorted([(rows.get(name, -1), item.lots, item.cost) for name, item in holdings.items() if item.lots])
+    held = _held(rows, holdings)
     owned = {numbers[asset]: amount for asset, amount in balances.items() if asset in numbers and amount}
-    sizes = market.lot_sizes[book.rows]
+    sizes = market.lot_sizes.take(book.rows, axis=0)
     return (
         held == list(zip(book.rows.tolist(), book.lots.tolist(), book.costs.tolist(), strict=True))
         and owned == {number: amount for number, amount in enumerate(book.quanta.tolist()) if amount}
@@ -163,18 +175,48 @@ def post_balance(book: BookColumns, ledger: Ledger, account: str, asset: str, nu
 
 
 def post_holding(book: BookColumns, holding: Holding, row: int, lot_size: Decimal) -> bool:
-    """Note a holding that changed; return False if that cannot be done in place, as where a position opens or closes."""
-    place = int(book.rows.searchsorted(row))
-    known = place < book.rows.size and book.rows[place] == row
-    if not known or holding.lots == 0 or abs(holding.cost) >= AMPLE:
-        return False
+    """Note a holding that changed; return False if it does not fit."""
     numerator, denominator = lot_size.as_integer_ratio()
-    if abs(holding.lots) * numerator > EXACT:
+    if row < 0 or abs(holding.cost) >= AMPLE or abs(holding.lots) * numerator > EXACT:
         return False
-    book.lots[place], book.costs[place] = holding.lots, holding.cost
-    book.quantities[place] = holding.lots * numerator / denominator
+    quantity = holding.lots * numerator / denominator
+    changed = _posted(book.rows, book.lots, book.costs, book.quantities, row, holding.lots, holding.cost, quantity)
+    book.rows, book.lots, book.costs, book.quantities = changed
     book.marked = None
     return True
+
+
+@literal_kernel
+def _posted(
+    rows: IntArray,
+    lots: IntArray,
+    costs: IntArray,
+    quantities: FloatArray,
+    row: int,
+    lot: int,
+    cost: int,
+    quantity: float,
+) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+    """Return the columns with the position in `row` changed, opened or, without lots, closed."""
+    place = 0
+    while place < rows.size and rows[place] < row:
+        place += 1
+    known = place < rows.size and rows[place] == row
+    if known and lot != 0:
+        lots[place], costs[place], quantities[place] = lot, cost, quantity
+        return rows, lots, costs, quantities
+    rest = place + 1 if known else place
+    gap = 0 if lot == 0 else 1
+    size = place + gap + rows.size - rest
+    whole, held = np.empty((3, size), dtype=np.int64), np.empty(size)
+    whole[0, :place], whole[1, :place], whole[2, :place] = rows[:place], lots[:place], costs[:place]
+    held[:place] = quantities[:place]
+    if gap:
+        whole[0, place], whole[1, place], whole[2, place], held[place] = row, lot, cost, quantity
+    after = place + gap
+    whole[0, after:], whole[1, after:], whole[2, after:] = rows[rest:], lots[rest:], costs[rest:]
+    held[after:] = quantities[rest:]
+    return whole[0], whole[1], whole[2], held
 
 
 @literal_kernel

@@ -123,6 +123,7 @@ class Exposures:
         self._expected: dict[str, int] = {}
         self._grids: dict[int, GridMarket] = {}
         self._books: dict[str, BookColumns | None] = {}
+        self._unaudited: set[str] = set()
         self._shape: object = None
         self._rows: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
@@ -160,11 +161,13 @@ class Exposures:
 
     def account_changed(self, account: str) -> None:
         """Forget what an account holds, and its figures."""
+        self._unaudited.add(account)
         self._health.pop(account, None)
         self._books.pop(account, None)
 
     def balance_changed(self, account: str, asset: str) -> None:
         """Note that one balance of an account changed."""
+        self._unaudited.add(account)
         self._health.pop(account, None)
         book = self._books.get(account)
         if book is not None and not post_balance(book, self._state.ledger, account, asset, self._numbers):
@@ -332,6 +335,11 @@ class Exposures:
             if columns is not None:
                 return self._figures(account, market, *columns)
         return self.examine_by_definition(account, book)
+
+    def take_unaudited(self) -> set[str]:
+        """Return the accounts whose record has changed since this was last asked."""
+        found, self._unaudited = self._unaudited, set()
+        return found
 
     def recomputed(self, account: str) -> tuple[Health, bool]:
         """Return where the account stands, from the ledger alone, and whether its columns were what the ledger says."""

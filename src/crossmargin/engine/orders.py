@@ -40,10 +40,11 @@ def place_order(house: House, command: PlaceOrder) -> No | None:
     no = _allowed(house, command.account, fill, reducing=reducing, reduce_only=command.reduce_only)
     if no is not None:
         return no
+    size = float(lots * house.state.listings[command.instrument].lot_size)
     if not reducing:
         house.exposures.expect_open_interest(command.instrument, abs(lots))
         try:
-            no = can_carry(house, command.account, None, [fill])
+            no = can_carry(house, command.account, None, [fill], [(command.instrument, size, float(command.price))])
         finally:
             house.exposures.expect_open_interest(command.instrument, 0)
         if no is not None:
@@ -55,7 +56,7 @@ def place_order(house: House, command: PlaceOrder) -> No | None:
         price=command.price,
         reduce_only=command.reduce_only,
     )
-    house.resting.add(command.order, order)
+    house.resting.add(command.order, order, size)
     house.emit(happened.OrderAccepted(order=command.order, initial=house.health(command.account).initial))
     return None
 
@@ -126,13 +127,21 @@ def is_reducing(house: House, account: str, instrument_id: str, lots: int) -> bo
     return abs(lots + house.resting.of(account).same_side(instrument_id, lots)) <= abs(held)
 
 
-def can_carry(house: House, account: str, book: Book | None, more: list[Fill]) -> No | None:
+def can_carry(
+    house: House,
+    account: str,
+    book: Book | None,
+    more: list[Fill],
+    floats: list[tuple[str, float, float]] | None = None,
+) -> No | None:
     """Refuse unless equity covers initial margin in every subset of fills of the open orders and `more`.
 
-    `book` None is the account's own.
+    `book` None is the account's own; `floats` is `more` in contracts, if that is known already.
     """
-    enough, listings = float(house.state.accounts[account].credit_line), house.state.listings
-    floats = [(name, float(lots * listings[name].lot_size), float(price)) for name, lots, price in more]
+    enough = float(house.state.accounts[account].credit_line)
+    if floats is None:
+        sizes = house.state.listings
+        floats = [(name, float(lots * sizes[name].lot_size), float(price)) for name, lots, price in more]
     deficit = house.exposures.deficit_for_new_risk(account, book, house.resting.of(account), floats, enough)
     if deficit is None:
         return _can_carry_by_definition(house, account, book or house.exposures.book(account), more)
@@ -294,13 +303,9 @@ def _fill_order(house: House, order_id: str, lots: int) -> None:
 def _keep_reducing_orders_true(house: House, account: str, instrument_id: str) -> None:
     """Cancel reduce-only orders that a changed position has left nothing to reduce."""
     held = house.lots(account, instrument_id)
-    for name in house.orders_of(account):
+    for name in sorted(house.resting.of(account).reducing):
         order = house.state.orders[name]
-        if (
-            order.reduce_only
-            and order.instrument == instrument_id
-            and (held * order.lots >= 0 or abs(order.lots) > abs(held))
-        ):
+        if order.instrument == instrument_id and (held * order.lots >= 0 or abs(order.lots) > abs(held)):
             house.resting.remove(name)
             house.emit(happened.OrderCancelled(order=name, reason="nothing left to reduce"))
 

@@ -16,6 +16,8 @@ class AccountOrders:
     def __init__(self) -> None:
         self.names: list[str] = []
         self._instruments: list[str] = []
+        self.reducing: set[str] = set()
+        """Those that may only reduce a position."""
         self._sides: dict[str, list[int]] = {}
         self._sizes, self._prices = np.empty(8), np.empty(8)
         self._rows = np.empty(8, dtype=np.int64)
@@ -33,6 +35,8 @@ class AccountOrders:
         _insert(self._rows, self._sizes, self._prices, count, place, row, size, float(order.price))
         self.names.insert(place, name)
         self._instruments.insert(place, order.instrument)
+        if order.reduce_only:
+            self.reducing.add(name)
         self._count(order, order.lots)
 
     def remove(self, name: str, order: OpenOrder) -> None:
@@ -40,6 +44,7 @@ class AccountOrders:
         place, count = bisect_left(self.names, name), len(self.names)
         del self.names[place], self._instruments[place]
         _drop(self._rows, self._sizes, self._prices, count, place)
+        self.reducing.discard(name)
         self._count(order, -order.lots)
 
     def resize(self, name: str, order: OpenOrder, change: int, size: float) -> None:
@@ -109,10 +114,10 @@ class Resting:
             found = self._accounts[account] = AccountOrders()
         return found
 
-    def add(self, name: str, order: OpenOrder) -> None:
-        """Open an order."""
+    def add(self, name: str, order: OpenOrder, size: float) -> None:
+        """Open an order of `size` signed contracts."""
         self._state.orders[name] = order
-        self.of(order.account).add(name, order, self._size(order))
+        self.of(order.account).add(name, order, size)
 
     def remove(self, name: str) -> None:
         """Close an order."""

@@ -5,6 +5,8 @@ import numpy as np
 from crossmargin.compilation import literal_kernel
 from crossmargin.units import FloatArray
 
+ROUNDING = 2.0**-53
+"""Largest relative error of one operation."""
 PARTIALS = 64
 """Floats whose digits do not overlap: no more than 40 of them span the range of double precision."""
 
@@ -26,7 +28,29 @@ def exact_sum(terms: FloatArray) -> float:
 
 @literal_kernel
 def sum_exactly(terms: FloatArray, partials: FloatArray) -> float:
-    """Return `exact_sum` of `terms`, with `PARTIALS` floats to work in."""
+    """Return `exact_sum` of `terms`, with `PARTIALS` floats to work in.
+
+    A running sum and the sum of what each addition rounded away say almost always which float it is; where the true sum
+    could lie on either side of a rounding edge, all digits are kept.
+    """
+    total, lost, size = 0.0, 0.0, 0.0
+    for k in range(terms.size):
+        term = terms[k]
+        after = total + term
+        part = after - total
+        # what the addition rounded away, exactly (Knuth, The Art of Computer Programming 2, 4.2.2)
+        rest = (total - (after - part)) + (term - part)
+        lost += rest
+        size += abs(rest)
+        total = after
+    reach = 2.0 * terms.size * ROUNDING * size + 4.0 * ROUNDING * abs(lost)
+    low, high = total + (lost - reach), total + (lost + reach)
+    return low if low == high else _all_digits(terms, partials)
+
+
+@literal_kernel
+def _all_digits(terms: FloatArray, partials: FloatArray) -> float:
+    """Return the sum of `terms` with no digit lost until the end."""
     count = 0
     for k in range(terms.size):
         high, kept = terms[k], 0

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from golden_derive import pmrm, pmrm2, srm
+
 from crossmargin.margin import binance_futures, deribit_standard, hyperliquid, mango
 
 Numbers = dict[str, float]
@@ -62,5 +64,8 @@ PIECES: dict[str, Callable[..., Numbers]] = {
         hyperliquid_cross,
         hyperliquid_borrow,
         mango_health,
+        pmrm,
+        pmrm2,
+        srm,
     )
 }

@@ -28,9 +28,6 @@ WAITING: frozenset[str] = frozenset(
     {
         "binance_portfolio",
         "bybit_portfolio",
-        "derive_pmrm",
-        "derive_pmrm2",
-        "derive_srm",
         "dydx",
         "grappa",
         "hyperliquid_portfolio",
@@ -44,8 +41,16 @@ WAITING: frozenset[str] = frozenset(
 )
 """Methods without facts yet. It may only shrink: a new method brings its facts."""
 
+
+def _facts(path: Path) -> list[dict[str, Any]]:
+    """Return the facts of a file; what stands under `common` is given to each."""
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    common = table.get("common", {})
+    return [{**fact, "given": {**common, **fact["given"]}} if "given" in fact else fact for fact in table["facts"]]
+
+
 FACTS = {
-    folder.name: tomllib.loads((folder / "facts.toml").read_text(encoding="utf-8"))["facts"]
+    folder.name: _facts(folder / "facts.toml")
     for folder in sorted(FOLDER.iterdir())
     if (folder / "facts.toml").is_file()
 }

@@ -1,11 +1,17 @@
 """Public functions of methods by name, for facts that are of a piece and not of an account."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from golden_derive import pmrm, pmrm2, srm
 
 from crossmargin.margin import binance_futures, deribit_standard, hyperliquid, mango
+from crossmargin.margin.lognormal import lognormal_es, lognormal_risk_factors, lognormal_var
+from crossmargin.margin.paradex_rules import minimum_delta_risk
+from crossmargin.margin.span import scan_risk
+from crossmargin.margin.vega_rules import maintenance_margin
 
 Numbers = dict[str, float]
 
@@ -55,6 +61,27 @@ def mango_health(
     return {"health": mango.health(tokens, "token1", held, reserved)}
 
 
+def span_scan(quantities: list[float], arrays: list[list[float]]) -> Numbers:
+    return {"scan risk": scan_risk(np.array(quantities), np.array(arrays))}
+
+
+def lognormal(mu: float, sigma: float, tail: float, long: bool) -> Numbers:
+    return {"VaR": lognormal_var(mu, sigma, tail, long=long), "ES": lognormal_es(mu, sigma, tail, long=long)}
+
+
+def lognormal_factors(**model: float) -> Numbers:
+    long, short = lognormal_risk_factors(**model)
+    return {"long": long, "short": short}
+
+
+def vega_maintenance(**position: float) -> Numbers:
+    return {"maintenance": maintenance_margin(**position)}
+
+
+def paradex_minimum_delta(**given: Any) -> Numbers:
+    return dataclasses.asdict(minimum_delta_risk(**given))
+
+
 PIECES: dict[str, Callable[..., Numbers]] = {
     piece.__name__: piece
     for piece in (
@@ -64,6 +91,11 @@ PIECES: dict[str, Callable[..., Numbers]] = {
         hyperliquid_cross,
         hyperliquid_borrow,
         mango_health,
+        span_scan,
+        lognormal,
+        lognormal_factors,
+        vega_maintenance,
+        paradex_minimum_delta,
         pmrm,
         pmrm2,
         srm,

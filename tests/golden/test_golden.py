@@ -24,21 +24,7 @@ from crossmargin.margin.requirements import requirements
 FOLDER = Path(__file__).parent
 FEWEST = 3
 """Facts that a method needs."""
-WAITING: frozenset[str] = frozenset(
-    {
-        "binance_portfolio",
-        "bybit_portfolio",
-        "dydx",
-        "grappa",
-        "hyperliquid_portfolio",
-        "okx_multi_currency",
-        "okx_portfolio",
-        "paradex_cross",
-        "span",
-        "span2",
-        "vega",
-    }
-)
+WAITING: frozenset[str] = frozenset()
 """Methods without facts yet. It may only shrink: a new method brings its facts."""
 
 

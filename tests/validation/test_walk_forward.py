@@ -12,13 +12,13 @@ from tests.cli.conftest import run as run
 from crossmargin.errors import InputError
 from crossmargin.files.daily_bars import read_daily_bars
 from crossmargin.margin.brakes import Brakes, braked
-from crossmargin.risk.measures import expected_shortfall
+from crossmargin.risk.measures import expected_shortfall, value_at_risk
 from crossmargin.scenarios.range_forecast import RangeForecastSettings, range_variance_paths
 from crossmargin.units import Currency, FloatArray
 from crossmargin.validation.books import LinearBooks, named_books, standard_books
 from crossmargin.validation.judgement import compared, judged, largest_rise, scaled_to_coverage
 from crossmargin.validation.study import historical_floored
-from crossmargin.validation.walk_forward import TailSettings, filtered_margins, historical_margins
+from crossmargin.validation.walk_forward import TailSettings, filtered_forecasts, filtered_margins, historical_margins
 
 COINS = tuple(Currency(name) for name in ("BTC", "ETH", "SOL", "NEW"))
 SMALL = TailSettings(count=120, least=60)
@@ -68,6 +68,22 @@ def test_margins_equal_a_naive_walk(horizon: int) -> None:
     np.testing.assert_allclose(found, naive(books(), returns, paths, settings), rtol=1e-9)
     plain = historical_margins(books(), returns, settings)
     np.testing.assert_allclose(plain, naive(books(), returns, np.full(paths.shape, 1.0 / horizon), settings), rtol=1e-9)
+
+
+@pytest.mark.parametrize("horizon", [1, 2])
+def test_quantile_and_rank_are_those_of_the_scenarios_behind_the_margin(horizon: int) -> None:
+    returns, variances = market()
+    paths = range_variance_paths(returns, variances, RangeForecastSettings(first_fit=90))
+    settings = TailSettings(count=120, least=120, horizon=horizon)
+    found = filtered_forecasts(books(), returns, paths, settings)
+    np.testing.assert_array_equal(found.shortfall, filtered_margins(books(), returns, paths, settings))
+    moved = np.array([returns[0, day : day + horizon].sum() for day in range(returns.shape[1] - horizon + 1)])
+    shapes = moved / np.sqrt(horizon * paths[0, : moved.size])
+    for day in range(230, moved.size):
+        known = np.flatnonzero(np.isfinite(shapes[: day - horizon + 1]))[-120:]
+        pnl = np.expm1(shapes[known] * np.sqrt(horizon * paths[0, day]))
+        assert found.quantile[0, day] == pytest.approx(float(value_at_risk(pnl, settings.confidence)), rel=1e-9)
+        assert found.rank[0, day] == pytest.approx((np.sum(pnl <= np.expm1(moved[day])) + 0.5) / 121.0)
 
 
 def test_poisoning_the_future_changes_nothing() -> None:

@@ -78,6 +78,33 @@ def filtered_margins(
     return _margins(books, shapes, deviations, chosen)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecasts:
+    """What the tail of each book was for each day, arrays of shape (n_books, n_days + 1); NaN where there is none.
+
+    Attributes
+    ----------
+    shortfall, quantile
+        Expected shortfall and value at risk, both at the confidence of the settings.
+    rank
+        Share of the day's scenarios at or below what the book then made: uniform under a correct model.
+    """
+
+    shortfall: FloatArray
+    quantile: FloatArray
+    rank: FloatArray
+
+
+def filtered_forecasts(
+    books: LinearBooks, returns: FloatArray, variance_paths: FloatArray, settings: TailSettings | None = None
+) -> Forecasts:
+    """Return `filtered_margins` with the quantile beside it, and where what happened lay among the scenarios."""
+    chosen = settings or TailSettings()
+    deviations = np.sqrt(variance_paths * chosen.horizon)
+    moved = summed_returns(returns, chosen.horizon)
+    return _forecasts(books, moved / deviations[:, :-1], deviations, chosen, books.profits(moved))
+
+
 def historical_margins(books: LinearBooks, returns: FloatArray, settings: TailSettings | None = None) -> FloatArray:
     """Return `filtered_margins` without scaling: past moves as they were."""
     chosen = settings or TailSettings()
@@ -96,8 +123,15 @@ def summed_returns(returns: FloatArray, horizon: int) -> FloatArray:
 
 
 def _margins(books: LinearBooks, shapes: FloatArray, deviations: FloatArray, settings: TailSettings) -> FloatArray:
+    return _forecasts(books, shapes, deviations, settings, np.empty((0, 0))).shortfall
+
+
+def _forecasts(
+    books: LinearBooks, shapes: FloatArray, deviations: FloatArray, settings: TailSettings, profits: FloatArray
+) -> Forecasts:
     n_days = shapes.shape[1]
-    out = np.full((len(books.names), n_days + 1), np.nan)
+    ends = np.pad(profits, ((0, 0), (0, 1)), constant_values=np.nan) if profits.size else profits
+    out = np.full((3, len(books.names), n_days + 1), np.nan)
     known = np.isfinite(shapes)
     held = books.held
     # dates on which every coin of a book has a shape
@@ -111,9 +145,9 @@ def _margins(books: LinearBooks, shapes: FloatArray, deviations: FloatArray, set
     tails = np.array([whole.get(n, (1.0, 0, 0.0)) for n in range(count + 1)])
     _walk(
         starts, coins, weights, filled, np.ascontiguousarray(deviations), complete, settings.least, count,
-        settings.horizon, tails, out,
+        settings.horizon, tails, ends, out,
     )  # fmt: skip
-    return out
+    return Forecasts(shortfall=out[0], quantile=out[1], rank=out[2])
 
 
 @kernel
@@ -128,6 +162,7 @@ def _walk(
     count: int,
     horizon: int,
     tails: FloatArray,
+    ends: FloatArray,
     out: FloatArray,
 ) -> None:
     n_coins, n_days = shapes.shape
@@ -149,16 +184,49 @@ def _walk(
                 known = known and deviations[coins[j], day] == deviations[coins[j], day]
             if not known:
                 continue
-            n = 0
-            k = last
-            while k >= begin and n < count:
-                if complete[b, k]:
-                    total = 0.0
-                    for j in range(starts[b], starts[b + 1]):
-                        total = total + weights[j] * moves[coins[j], k]
-                    values[n] = total
-                    n += 1
-                k -= 1
+            n = _scenarios(
+                coins[starts[b] : starts[b + 1]],
+                weights[starts[b] : starts[b + 1]],
+                moves,
+                complete[b],
+                begin,
+                last,
+                values,
+            )
             if n >= least:
                 tail, whole, normal = tails[n, 0], int(tails[n, 1]), tails[n, 2]
-                out[b, day] = tail_and_worst(values[:n], tail, whole, normal, scratch)[0]
+                out[0, b, day] = tail_and_worst(values[:n], tail, whole, normal, scratch)[0]
+                if ends.size:
+                    out[1, b, day] = -np.partition(values[:n], whole)[whole]
+                    out[2, b, day] = _rank(values[:n], ends[b, day])
+
+
+@kernel
+def _scenarios(
+    coins: IntArray,
+    weights: FloatArray,
+    moves: FloatArray,
+    complete: BoolArray,
+    begin: int,
+    last: int,
+    values: FloatArray,
+) -> int:
+    """Fill `values` with a book's profit on its newest complete dates and return how many there are."""
+    n, k = 0, last
+    while k >= begin and n < values.size:
+        if complete[k]:
+            total = 0.0
+            for j in range(coins.size):
+                total = total + weights[j] * moves[coins[j], k]
+            values[n] = total
+            n += 1
+        k -= 1
+    return n
+
+
+@kernel
+def _rank(values: FloatArray, end: float) -> float:
+    """Share of `values` at or below `end`, inside (0, 1); NaN for an end that is not known."""
+    if end != end:
+        return end
+    return (np.sum(values <= end) + 0.5) / (values.size + 1.0)

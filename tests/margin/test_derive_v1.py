@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from crossmargin.margin import derive_pmrm, derive_srm
 from crossmargin.margin.derive_book import expiry_of
 from crossmargin.margin.derive_srm import OptionTerms, expiry_margin
 from crossmargin.market.snapshot import MarketSnapshot, Price
+from crossmargin.market.vol_surface import Smile, VolSurface
 from crossmargin.portfolio import Balance, Portfolio, Position
 from crossmargin.units import AccountId, Currency
 
@@ -54,6 +56,23 @@ def test_the_worked_example_of_standard_margin() -> None:
     assert (bare.maintenance, bare.initial, bare.equity) == pytest.approx((10_000.0, 13_200.0, 0.0))
     assert (secured.maintenance, secured.initial, secured.equity) == pytest.approx((35_000.0, 43_450.0, 100_000.0))
     assert secured.measures["net_initial_margin"] == pytest.approx(secured.excess)
+
+
+def test_options_of_a_standard_account_by_hand() -> None:
+    call = parse_contract("derive:BTC/USDC:USDC-260327-110000-C")
+    smile = Smile(expiry_ns=call.expiry_ns, forward=100_000.0, strikes=(5e4, 2e5), vols=(0.5, 0.5))  # type: ignore[union-attr]
+    market = replace(MARKET, surfaces={Currency("BTC"): VolSurface(time_ns=0, smiles=(smile,))})
+
+    def needed(quantity: float) -> derive_srm.Requirement:
+        book = Portfolio(account=AccountId("a"), positions=(Position(instrument=call, quantity=quantity),))
+        return derive_srm.requirement(book, market, None, SRM)
+
+    # 10 % out of the money: max(15 % - 10 %, 13 %) of spot, maintenance 9 %; the mark is owed besides, in equity
+    short = needed(-2.0)
+    assert (short.initial, short.maintenance) == pytest.approx((26_000.0, 18_000.0))
+    long = needed(2.0)
+    assert long.initial == long.maintenance == pytest.approx(-short.equity)
+    assert long.excess == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize(

@@ -168,12 +168,14 @@ def requirement(
         Naming the first contract that has no strategy, or a coin that is owed.
     """
     _check(portfolio, market)
-    initial = _needed(portfolio, market, parameters, parameters.coin_initial)
-    maintenance = _needed(portfolio, market, parameters, parameters.coin_maintenance)
+    options = _options(portfolio, market, parameters)
+    initial = [*_coin_margin(portfolio, market, parameters.coin_initial), *options]
+    maintenance = [*_coin_margin(portfolio, market, parameters.coin_maintenance), *options]
     equity = _equity(portfolio, market)
 
     def deficit(book: Portfolio) -> float:
-        needed = math.fsum(part.amount for part in _needed(book, market, parameters, parameters.coin_initial))
+        coins = _coin_margin(book, market, parameters.coin_initial)
+        needed = math.fsum(part.amount for part in (*coins, *_options(book, market, parameters)))
         return needed - math.fsum(part.amount for part in _equity(book, market))
 
     orders = subset_charge(portfolio, deficit, "strategy_based")
@@ -192,9 +194,17 @@ def requirement(
     )
 
 
-def _needed(
-    portfolio: Portfolio, market: MarketSnapshot, parameters: StrategyBasedParameters, coin_rate: float
-) -> list[Component]:
+def _coin_margin(portfolio: Portfolio, market: MarketSnapshot, rate: float) -> list[Component]:
+    """Margin of the coins held, at `rate` of their value."""
+    return [
+        Component(name=f"{coin} coins", amount=held * market.index_price(coin) * rate)
+        for coin, held in sorted(_coins(portfolio, market).items())
+        if held
+    ]
+
+
+def _options(portfolio: Portfolio, market: MarketSnapshot, parameters: StrategyBasedParameters) -> list[Component]:
+    """Margin of the options of each underlying, strategy by strategy; the same for initial and maintenance."""
     shorts: dict[Currency, list[Leg]] = {}
     longs: dict[Currency, list[Leg]] = {}
     contracts = {position.instrument.id: position.instrument for position in portfolio.positions}
@@ -213,12 +223,11 @@ def _needed(
         (shorts if quantity < 0.0 else longs).setdefault(contract.base, []).append(leg)
     coins = _coins(portfolio, market)
     parts = []
-    for coin in sorted({*shorts, *longs, *coins}):
-        index, held = market.index_price(coin), coins.get(coin, 0.0)
-        parts.append(Component(name=f"{coin} coins", amount=held * index * coin_rate))
-        found = strategies(shorts.get(coin, []), longs.get(coin, []), max(held, 0.0), index, parameters)
+    for coin in sorted({*shorts, *longs}):
+        cover = max(coins.get(coin, 0.0), 0.0)
+        found = strategies(shorts.get(coin, []), longs.get(coin, []), cover, market.index_price(coin), parameters)
         parts += [Component(name=f"{coin} {name}", amount=amount) for name, amount in found.items()]
-    return [part for part in parts if part.amount]
+    return parts
 
 
 def _coins(portfolio: Portfolio, market: MarketSnapshot) -> dict[Currency, float]:

@@ -7,13 +7,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 from crossmargin.bench.engine_workloads import engine_commands
+from crossmargin.bench.margin_workloads import remargin, tick
 from crossmargin.bench.rulebook_workloads import RULEBOOKS
 from crossmargin.bench.workload import Workload, machine
 from crossmargin.bench.workloads import WORKLOADS as KERNELS
 from crossmargin.cli.app import app, console
 from crossmargin.errors import InputError
 
-WORKLOADS = {**KERNELS, **RULEBOOKS, "engine_commands": engine_commands}
+WORKLOADS = KERNELS | RULEBOOKS | {work.__name__: work for work in (engine_commands, tick, remargin)}
 
 
 @app.command

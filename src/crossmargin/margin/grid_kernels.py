@@ -45,6 +45,7 @@ def margin_book(grid: GridColumns, rows: IntArray, quantities: FloatArray, cash:
     parts = np.empty(5 * n_currencies + grid.offset_credits.size)
     present = np.zeros(n_currencies, dtype=np.bool_)
     terms, partials = np.empty(max(rows.size + 1, 2 * n_currencies + 1)), np.empty(PARTIALS)
+    own_rows, own = np.empty(rows.size + 1, dtype=np.int64), np.empty(rows.size + 1)
     vector, expiries = np.empty(pnl.shape[1]), np.empty(grid.n_expiries)
     count, extra = 0, 0.0
     for k in range(rows.size):
@@ -55,15 +56,15 @@ def margin_book(grid: GridColumns, rows: IntArray, quantities: FloatArray, cash:
         if not grid.is_dollar[c] and cash[c] != 0.0:
             hedging[c] = cash[c]
             if cash[c] > 0.0:
-                own = _delta(rows, quantities, coin, delta, c, 0.0, asset, terms, partials)
-                hedging[c] = min(cash[c], max(-own, 0.0) / index_price[c])
+                exposed = _delta(rows, quantities, coin, delta, c, 0.0, asset, terms, partials)
+                hedging[c] = min(cash[c], max(-exposed, 0.0) / index_price[c])
         if not present[c] and hedging[c] == 0.0:
             continue
         present[c] = True
-        short = _profits(
-            rows, quantities, coin, kind, contract_size, pnl, c, hedging[c], asset, terms, partials, vector
-        )
-        scan = _worst_loss(rows, quantities, coin, pnl, c, hedging[c], asset, terms, partials, vector)
+        held = _own(rows, quantities, coin, c, hedging[c], asset, own_rows, own)
+        _add_rows(own_rows, own, held, pnl, vector)
+        short = _short_coins(own_rows, own, held, kind, contract_size, terms, partials)
+        scan = _worst_loss(own_rows, own, held, pnl, terms, partials, vector)
         scans[c] = scan
         parts[count] = scan
         parts[count + 1] = max(scan, rates[1] * index_price[c] * short) - scan
@@ -130,54 +131,79 @@ def _delta(
 
 
 @literal_kernel
-def _profits(
+def _own(
     rows: IntArray,
     quantities: FloatArray,
     coin: IntArray,
-    kind: IntArray,
-    contract_size: FloatArray,
-    pnl: FloatArray,
     c: int,
     coins: float,
     asset: int,
-    terms: FloatArray,
-    partials: FloatArray,
-    vector: FloatArray,
-) -> float:
-    """Write the profits of one coin's positions and hedging coins to `vector`; return the coins in its short options."""
-    vector[:] = 0.0
-    waiting, shorts = coins != 0.0, 0
+    own_rows: IntArray,
+    own: FloatArray,
+) -> int:
+    """Write one coin's positions and hedging coins, in the order of rows, to `own_rows` and `own`; return their number."""
+    waiting, count = coins != 0.0, 0
     for k in range(rows.size):
-        row, quantity = rows[k], quantities[k]
+        row = rows[k]
         if coin[row] != c:
             continue
         if waiting and asset < row:
-            _add(vector, coins, pnl, asset)
-            waiting = False
-        _add(vector, quantity, pnl, row)
-        if kind[row] == OPTION and quantity < 0.0:
-            terms[shorts] = -quantity * contract_size[row]
-            shorts += 1
+            own_rows[count], own[count] = asset, coins
+            waiting, count = False, count + 1
+        own_rows[count], own[count] = row, quantities[k]
+        count += 1
     if waiting:
-        _add(vector, coins, pnl, asset)
-    return sum_exactly(terms[:shorts], partials)
+        own_rows[count], own[count] = asset, coins
+        count += 1
+    return count
 
 
 @literal_kernel
-def _add(vector: FloatArray, quantity: float, pnl: FloatArray, row: int) -> None:
-    for s in range(vector.size):
-        vector[s] += quantity * pnl[row, s]
+def _add_rows(rows: IntArray, quantities: FloatArray, count: int, pnl: FloatArray, vector: FloatArray) -> None:
+    """Write the profit of `count` positions per scenario, added one after the other, to `vector`."""
+    vector[:] = 0.0
+    k = 0
+    while k + 4 <= count:
+        q0, q1, q2, q3 = quantities[k], quantities[k + 1], quantities[k + 2], quantities[k + 3]
+        r0, r1, r2, r3 = pnl[rows[k]], pnl[rows[k + 1]], pnl[rows[k + 2]], pnl[rows[k + 3]]
+        for s in range(vector.size):
+            x = vector[s] + q0 * r0[s]
+            x = x + q1 * r1[s]
+            x = x + q2 * r2[s]
+            vector[s] = x + q3 * r3[s]
+        k += 4
+    while k < count:
+        q, row = quantities[k], pnl[rows[k]]
+        for s in range(vector.size):
+            vector[s] += q * row[s]
+        k += 1
+
+
+@literal_kernel
+def _short_coins(
+    rows: IntArray,
+    quantities: FloatArray,
+    count: int,
+    kind: IntArray,
+    contract_size: FloatArray,
+    terms: FloatArray,
+    partials: FloatArray,
+) -> float:
+    """Return the coins in short options."""
+    shorts = 0
+    for k in range(count):
+        if quantities[k] < 0.0 and kind[rows[k]] == OPTION:
+            terms[shorts] = -quantities[k] * contract_size[rows[k]]
+            shorts += 1
+    return sum_exactly(terms[:shorts], partials)
 
 
 @literal_kernel
 def _worst_loss(
     rows: IntArray,
     quantities: FloatArray,
-    coin: IntArray,
+    count: int,
     pnl: FloatArray,
-    c: int,
-    coins: float,
-    asset: int,
     terms: FloatArray,
     partials: FloatArray,
     vector: FloatArray,
@@ -187,18 +213,12 @@ def _worst_loss(
     loss = max(-lowest, 0.0)
     if loss == 0.0:
         return 0.0
-    worst, count, gross = 0, 0, 0.0
+    worst, gross = 0, 0.0
     while vector[worst] != lowest:
         worst += 1
-    for k in range(rows.size):
-        if coin[rows[k]] == c:
-            terms[count] = abs(quantities[k] * pnl[rows[k], worst])
-            gross += terms[count]
-            count += 1
-    if coins != 0.0:
-        terms[count] = abs(coins * pnl[asset, worst])
-        gross += terms[count]
-        count += 1
+    for k in range(count):
+        terms[k] = abs(quantities[k] * pnl[rows[k], worst])
+        gross += terms[k]
     # only near the edge does the rounding of the gross decide
     if loss > 2.0 * _DUST * gross or loss > _DUST * sum_exactly(terms[:count], partials):
         return loss

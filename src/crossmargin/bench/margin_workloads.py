@@ -1,0 +1,114 @@
+"""The workloads of margin after prices move, on the columns and kernels that the engine uses."""
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+
+from crossmargin.bench.engine_workloads import COINS, EXPIRIES, POSITIONS, START_NS, marks
+from crossmargin.bench.workload import Workload, seconds
+from crossmargin.bench.workloads import SEED
+from crossmargin.files.parameters import read_parameters
+from crossmargin.instruments.contracts import Asset
+from crossmargin.instruments.symbols import parse_contract
+from crossmargin.margin.grid_columns import GridColumns, grid_columns
+from crossmargin.margin.grid_kernels import margin_books
+from crossmargin.margin.methods import method_named
+from crossmargin.margin.scenario_grid import METHOD, ScenarioGridParameters
+from crossmargin.market.forward_curve import ForwardCurve
+from crossmargin.market.snapshot import MarketSnapshot, Price
+from crossmargin.market.vol_surface import Smile, VolSurface
+from crossmargin.risk.risk_array import risk_array
+from crossmargin.units import NANOSECONDS_PER_DAY, USD, Currency, FloatArray, IntArray
+
+CURRENCIES = tuple(sorted({*COINS, "USDC", USD}))
+CELLS = {105: (10, 5), 1_005: (100, 5)}
+"""Steps up or down in price, and vols, of a grid of so many scenarios."""
+
+
+def tick() -> Workload:
+    """Margin 2,000 accounts anew after prices moved: risk array, columns, figures."""
+    return _measured("tick", 2_000, 2.0, 12.0, revalues=True)
+
+
+def remargin() -> Workload:
+    """Margin 100,000 accounts anew on a risk array that is there."""
+    return _measured("remargin", 100_000, 150.0, 300.0, revalues=False)
+
+
+def _measured(name: str, n_accounts: int, grid_ms: float, large_ms: float, *, revalues: bool) -> Workload:
+    took = {}
+    for scenarios in CELLS:
+        run = _run(n_accounts, scenarios, revalues=revalues)
+        (took[scenarios],) = seconds(run, rounds=5 if revalues else 2)
+    return Workload(
+        name=name,
+        title=f"{n_accounts:,} accounts of 50 positions in 98 contracts, 105 scenarios, one core",
+        unit="ms",
+        ours=1e3 * took[105],
+        peers={},
+        floor={"ours": grid_ms},
+        higher_is_better=False,
+        notes={"ms on 1,005 scenarios": 1e3 * took[1_005], "to reach there, ms": large_ms},
+    )
+
+
+def _run(n_accounts: int, n_scenarios: int, *, revalues: bool) -> Callable[[], None]:
+    steps, vols = CELLS[n_scenarios]
+    fields = msgspec.to_builtins(read_parameters(METHOD))
+    fields |= {"price_steps": steps, "vol_moves": np.linspace(-0.5, 0.5, vols).tolist(), "tails": []}
+    parameters = msgspec.convert(fields, type=ScenarioGridParameters)
+    indptr, rows, quantities, cash = _books(n_accounts)
+    figures = np.empty((n_accounts, 4))
+    grids = [_grid(parameters, 1.0)]
+
+    def run() -> None:
+        if revalues:
+            grids[0] = _grid(parameters, 1.001)
+        margin_books(grids[0], indptr, rows, quantities, cash, figures)
+
+    return run
+
+
+def _grid(parameters: ScenarioGridParameters, move: float) -> GridColumns:
+    market = _market(move)
+    scenarios = method_named(METHOD.name).scenarios(market, parameters)
+    assert scenarios is not None  # noqa: S101  (a grid has some)
+    items = [*CONTRACTS, *(Asset(currency=Currency(name)) for name in CURRENCIES)]
+    return grid_columns(risk_array(items, market, scenarios), market, parameters, CURRENCIES)
+
+
+CONTRACTS = tuple(parse_contract(name) for name in marks())
+PRICES = {contract.id: Price(float(price)) for contract, price in zip(CONTRACTS, marks().values(), strict=True)}
+
+
+def _market(move: float) -> MarketSnapshot:
+    index = {name: move * price for name, price in COINS.items()} | {"USDC": 1.0}
+    expiries = [START_NS + days * NANOSECONDS_PER_DAY + NANOSECONDS_PER_DAY // 3 for days in EXPIRIES.values()]
+    forwards, surfaces = {}, {}
+    for name in COINS:
+        spot, coin = index[name], Currency(name)
+        forwards[coin] = ForwardCurve(
+            spot=spot, time_ns=START_NS, expiries_ns=tuple(expiries), forwards=(spot,) * len(expiries)
+        )
+        strikes, vols = (0.8 * spot, spot, 1.2 * spot), (0.7, 0.6, 0.65)
+        smiles = tuple(Smile(expiry_ns=when, forward=spot, strikes=strikes, vols=vols) for when in expiries)
+        surfaces[coin] = VolSurface(time_ns=START_NS, smiles=smiles)
+    return MarketSnapshot(
+        time_ns=START_NS,
+        index={Currency(name): Price(price) for name, price in index.items()},
+        marks=PRICES,
+        forwards=forwards,
+        surfaces=surfaces,
+    )
+
+
+def _books(n_accounts: int) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """Return positions in compressed sparse rows and cash; contracts follow the four assets in the order of ids."""
+    rng = np.random.default_rng(SEED + 14)
+    held = np.argsort(rng.random((n_accounts, len(CONTRACTS))), axis=1)[:, :POSITIONS]
+    rows = np.sort(held, axis=1).ravel() + len(CURRENCIES)
+    indptr = np.arange(n_accounts + 1) * POSITIONS
+    cash = np.zeros((n_accounts, len(CURRENCIES)))
+    cash[:, CURRENCIES.index("USDC")] = 1e7
+    return indptr, rows, rng.integers(-500, 500, rows.size) / 100.0 + 0.005, cash

@@ -30,6 +30,29 @@ def margin_book(grid: GridColumns, rows: IntArray, quantities: FloatArray, cash:
     cash : array of shape (n_currencies,)
         Coins, profit since entry included; negative is owed.
     """
+    floats, integers = _room(grid, rows.size)
+    _margin(grid, rows, quantities, cash, out, floats, integers)
+
+
+@literal_kernel
+def _room(grid: GridColumns, most: int) -> tuple[FloatArray, IntArray]:
+    """Return arrays to work in, for books of at most so many positions."""
+    n = grid.index_price.size
+    floats = grid.pnl.shape[1] + grid.n_expiries + PARTIALS + 10 * n + grid.offset_credits.size + 2 * (most + 1) + 1
+    return np.empty(floats), np.empty(most + 1 + n, dtype=np.int64)
+
+
+@literal_kernel
+def _margin(
+    grid: GridColumns,
+    rows: IntArray,
+    quantities: FloatArray,
+    cash: FloatArray,
+    out: FloatArray,
+    floats: FloatArray,
+    integers: IntArray,
+) -> None:
+    """Write the figures of one book; `floats` and `integers` are to work in."""
     # arrays by their own names: in a loop, each mention of a tuple's member would count a reference
     coin, kind, expiry, pnl, delta, unit_value = (
         grid.coin,
@@ -41,15 +64,22 @@ def margin_book(grid: GridColumns, rows: IntArray, quantities: FloatArray, cash:
     )
     contract_size, add_on, index_price, rates = grid.contract_size, grid.add_on, grid.index_price, grid.rates
     n_currencies = index_price.size
-    hedging, scans, deltas = np.zeros(n_currencies), np.zeros(n_currencies), np.zeros(n_currencies)
-    parts = np.empty(5 * n_currencies + grid.offset_credits.size)
-    present = np.zeros(n_currencies, dtype=np.bool_)
-    terms, partials = np.empty(max(rows.size + 1, 2 * n_currencies + 1)), np.empty(PARTIALS)
-    own_rows, own = np.empty(rows.size + 1, dtype=np.int64), np.empty(rows.size + 1)
-    vector, expiries = np.empty(pnl.shape[1]), np.empty(grid.n_expiries)
+    n_scenarios, n_expiries, more = pnl.shape[1], grid.n_expiries, grid.offset_credits.size
+    vector, rest = floats[:n_scenarios], floats[n_scenarios:]
+    expiries, partials, rest = (
+        rest[:n_expiries],
+        rest[n_expiries : n_expiries + PARTIALS],
+        rest[n_expiries + PARTIALS :],
+    )
+    hedging, scans, deltas = rest[:n_currencies], rest[n_currencies : 2 * n_currencies], rest[2 * n_currencies :]
+    parts, rest = rest[3 * n_currencies :], rest[8 * n_currencies + more :]
+    own, terms = rest[: rows.size + 1], rest[rows.size + 1 :]
+    own_rows, present = integers[: rows.size + 1], integers[rows.size + 1 :]
+    for c in range(n_currencies):
+        hedging[c], scans[c], deltas[c], present[c] = 0.0, 0.0, 0.0, 0
     count, extra = 0, 0.0
     for k in range(rows.size):
-        present[coin[rows[k]]] = True
+        present[coin[rows[k]]] = 1
         extra += abs(quantities[k]) * add_on[rows[k]]
     for c in range(n_currencies):
         asset = grid.asset_row[c]
@@ -58,9 +88,9 @@ def margin_book(grid: GridColumns, rows: IntArray, quantities: FloatArray, cash:
             if cash[c] > 0.0:
                 exposed = _delta(rows, quantities, coin, delta, c, 0.0, asset, terms, partials)
                 hedging[c] = min(cash[c], max(-exposed, 0.0) / index_price[c])
-        if not present[c] and hedging[c] == 0.0:
+        if present[c] == 0 and hedging[c] == 0.0:
             continue
-        present[c] = True
+        present[c] = 1
         held = _own(rows, quantities, coin, c, hedging[c], asset, own_rows, own)
         _add_rows(own_rows, own, held, pnl, vector)
         short = _short_coins(own_rows, own, held, kind, contract_size, terms, partials)
@@ -76,7 +106,7 @@ def margin_book(grid: GridColumns, rows: IntArray, quantities: FloatArray, cash:
             deltas[c] = _delta(rows, quantities, coin, delta, c, hedging[c], asset, terms, partials)
     for o in range(grid.offset_credits.size):
         first, second = grid.offset_pairs[o, 0], grid.offset_pairs[o, 1]
-        if present[first] and present[second] and deltas[first] * deltas[second] < 0.0:
+        if present[first] == 1 and present[second] == 1 and deltas[first] * deltas[second] < 0.0:
             matched = min(scans[first], scans[second])
             scans[first] -= matched
             scans[second] -= matched
@@ -89,9 +119,7 @@ def margin_book(grid: GridColumns, rows: IntArray, quantities: FloatArray, cash:
     for c in range(n_currencies):
         terms[c] = cash[c] * index_price[c]
     out[WORTH] = sum_exactly(terms[:n_currencies], partials) + value
-    for c in range(n_currencies):
-        terms[2 * c] = hedging[c] * index_price[c]
-        terms[2 * c + 1] = credit_of(grid, c, cash[c] - hedging[c])
+    _collateral(cash, hedging, index_price, grid.numeraire, grid.tier_first, grid.haircut, grid.up_to, terms)
     terms[2 * n_currencies] = value
     out[EQUITY] = sum_exactly(terms[: 2 * n_currencies + 1], partials)
 
@@ -101,9 +129,27 @@ def margin_books(
     grid: GridColumns, indptr: IntArray, rows: IntArray, quantities: FloatArray, cash: FloatArray, out: FloatArray
 ) -> None:
     """Write the figures of many books, in compressed sparse rows, to `out` of shape (n_accounts, 4)."""
-    for a in range(indptr.size - 1):
+    _margin_some(grid, indptr, rows, quantities, cash, out, 0, indptr.size - 1)
+
+
+@literal_kernel
+def _margin_some(
+    grid: GridColumns,
+    indptr: IntArray,
+    rows: IntArray,
+    quantities: FloatArray,
+    cash: FloatArray,
+    out: FloatArray,
+    first: int,
+    last: int,
+) -> None:
+    most = 0
+    for a in range(first, last):
+        most = max(most, indptr[a + 1] - indptr[a])
+    floats, integers = _room(grid, most)
+    for a in range(first, last):
         own = slice(indptr[a], indptr[a + 1])
-        margin_book(grid, rows[own], quantities[own], cash[a], out[a])
+        _margin(grid, rows[own], quantities[own], cash[a], out[a], floats, integers)
 
 
 @literal_kernel
@@ -272,14 +318,31 @@ def _position_value(
 
 
 @literal_kernel
-def credit_of(grid: GridColumns, c: int, coins: float) -> float:
-    """Return what coins of a currency count for after haircut, in USD."""
-    value = coins * grid.index_price[c]
-    if value <= 0.0 or c == grid.numeraire:
-        return float(value)
+def _collateral(
+    cash: FloatArray,
+    hedging: FloatArray,
+    index_price: FloatArray,
+    numeraire: int,
+    tier_first: IntArray,
+    haircut: FloatArray,
+    up_to: FloatArray,
+    terms: FloatArray,
+) -> None:
+    """Write what each currency counts for to `terms`: coins in the risk array in full, the rest after haircut."""
+    for c in range(cash.size):
+        terms[2 * c] = hedging[c] * index_price[c]
+        rest = (cash[c] - hedging[c]) * index_price[c]
+        terms[2 * c + 1] = rest if c == numeraire else credit_of(rest, tier_first[c], tier_first[c + 1], haircut, up_to)
+
+
+@literal_kernel
+def credit_of(value: float, first: int, last: int, haircut: FloatArray, up_to: FloatArray) -> float:
+    """Return what `value` USD of a currency counts for after the haircut tiers `first` up to `last`."""
+    if value <= 0.0:
+        return value
     credit, floor = 0.0, 0.0
-    for tier in range(grid.tier_first[c], grid.tier_first[c + 1]):
-        end = min(value, grid.up_to[tier])
-        credit += (1.0 - grid.haircut[tier]) * max(end - floor, 0.0)
+    for tier in range(first, last):
+        end = min(value, up_to[tier])
+        credit += (1.0 - haircut[tier]) * max(end - floor, 0.0)
         floor = end
-    return float(credit)
+    return credit

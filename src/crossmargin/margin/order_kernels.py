@@ -132,6 +132,7 @@ def deficit_bound(
     coin, kind, settle, pnl, delta = grid.coin, grid.kind, grid.settle, grid.pnl, grid.delta
     contract_size, mark, unit_value, add_on = grid.contract_size, grid.mark, grid.unit_value, grid.add_on
     index_price, is_dollar, asset_row = grid.index_price, grid.is_dollar, grid.asset_row
+    tier_first, haircut, up_to = grid.tier_first, grid.haircut, grid.up_to
     concerned = np.zeros(index_price.size, dtype=np.bool_)
     vector, expiries = np.empty(pnl.shape[1]), np.empty(grid.n_expiries)
     at_once, coins = np.empty(orders.size), np.empty(orders.size)
@@ -156,7 +157,9 @@ def deficit_bound(
     for c in range(index_price.size):
         has_coins = cash[c] != 0.0 and not is_dollar[c]
         if trusted[c] or cash[c] < 0.0:
-            credit = credit_of(grid, c, cash[c])
+            credit = cash[c] * index_price[c]
+            if c != grid.numeraire:
+                credit = credit_of(credit, tier_first[c], tier_first[c + 1], haircut, up_to)
             value += credit
             gross += abs(credit)
         if not concerned[c] and not has_coins:

@@ -1,5 +1,5 @@
 /** Records whose fields the server decides, written so that a person can read them. */
-import { clock } from "./format";
+import { clock, digits } from "./format";
 import { isTime } from "./wire";
 import type { Item } from "./wire";
 
@@ -14,6 +14,7 @@ export function text(value: unknown): string {
   if (isTime(value)) return clock(value.iso);
   if (Array.isArray(value)) return value.map(text).join(", ");
   if (typeof value === "object") return Object.entries(value).map(([name, inner]) => `${words(name)} ${text(inner)}`).join(", ");
+  if (/^-?\d+\.\d+$/.test(String(value))) return digits(String(value));
   return String(value).replace(/^-(?=[\d.])/, "−");
 }
 

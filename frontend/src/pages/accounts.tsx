@@ -70,6 +70,25 @@ function Cell({ row, column, before }: { row: AccountRow; column: (typeof COLUMN
   return <span role="gridcell" key={mark} class={key === "excess" && float(row.excess) < 0 ? `${tone} bad` : tone}>{usd(row[key])}</span>;
 }
 
+interface LineOf { row: AccountRow; columns: typeof COLUMNS; index: number; selected: boolean; select: (index: number) => void }
+
+/** A row that is drawn again only when it has changed: scrolling past it costs nothing. */
+function Line({ row, columns, index, selected, select }: LineOf) {
+  const last = useRef<AccountRow | undefined>(undefined);
+  const before = last.current;
+  useEffect(() => void (last.current = row));
+  return useMemo(() => <div class="cells" role="row" aria-rowindex={index + 2} aria-selected={selected}
+    style={{ transform: `translateY(${index * ROW}px)` }} onClick={() => select(index)} onDblClick={() => go(to("account", row.account))}>
+    {columns.map((column) => <Cell row={row} column={column} before={before} />)}
+  </div>, [row, columns, index, selected]);
+}
+
+/** What stands under the table and in its filter: over all rows, so no more often than the order. */
+function summed(names: string[]): { equity: number; initial: number; states: string[] } {
+  const sum = (key: "equity" | "initial"): number => names.reduce((total, name) => total + float(rows.get(name)![key]), 0);
+  return { equity: sum("equity"), initial: sum("initial"), states: [...new Set([...rows.values()].map((row) => row.state))].sort() };
+}
+
 export function AccountsPage() {
   const { query } = route.value;
   const sort = query.get("sort") ?? "-margin_usage";
@@ -78,15 +97,14 @@ export function AccountsPage() {
   const [height, setHeight] = useState(600);
   const [at, setAt] = useState(0);
   const [phone, setPhone] = useState(narrow.matches);
-  const columns = columnsFor(phone);
+  const columns = useMemo(() => columnsFor(phone), [phone]);
   const viewport = useRef<HTMLDivElement>(null);
-  const drawn = useRef(new Map<string, AccountRow>());
   const tick = Math.floor(rowsAt.value / RESORT_MS);
   void rowsVersion.value;
   const order = useMemo(() => sorted(chosen(query), key, falling).map((row) => row.account), [query, tick, rows.size, sort]);
+  const { equity, initial, states } = useMemo(() => summed(order), [order]);
   const first = Math.max(0, Math.floor(top / ROW) - MARGIN_ROWS);
   const shown = order.slice(first, Math.ceil((top + height) / ROW) + MARGIN_ROWS).map((name) => rows.get(name)!);
-  const before = drawn.current;
 
   useLayoutEffect(() => {
     const measure = () => { setHeight(viewport.current?.clientHeight ?? 600); setPhone(narrow.matches); };
@@ -94,7 +112,6 @@ export function AccountsPage() {
     addEventListener("resize", measure);
     return () => removeEventListener("resize", measure);
   }, []);
-  useEffect(() => { drawn.current = new Map(shown.map((row) => [row.account, row])); });
   useEffect(() => {
     const step = (by: number): void => setAt((now) => {
       const next = Math.min(order.length - 1, Math.max(0, now + by));
@@ -108,7 +125,6 @@ export function AccountsPage() {
   }, [order, at]);
 
   const change = (changes: Record<string, string>): void => remember({ ...Object.fromEntries(query), ...changes });
-  const states = [...new Set([...rows.values()].map((row) => row.state))].sort();
   const filtered = order.length !== rows.size;
   return <>
     <h1>Accounts</h1>
@@ -129,16 +145,11 @@ export function AccountsPage() {
           <button type="button" onClick={() => change({ sort: column.key === key && falling ? column.key : `-${column.key}` })}>
             {column.label}{column.key === key ? (falling ? " ↓" : " ↑") : ""}</button></span>)}</div>
         <div class="body" role="presentation" style={{ height: `${order.length * ROW}px` }}>
-          {shown.map((row, i) => <div class="cells" role="row" key={row.account} aria-rowindex={first + i + 2} aria-selected={first + i === at}
-            style={{ transform: `translateY(${(first + i) * ROW}px)` }} onClick={() => setAt(first + i)} onDblClick={() => go(to("account", row.account))}>
-            {columns.map((column) => <Cell row={row} column={column} before={before.get(row.account)} />)}
-          </div>)}
+          {shown.map((row, i) => <Line key={row.account} row={row} columns={columns} index={first + i} selected={first + i === at} select={setAt} />)}
         </div>
       </div>
     </div>
     {order.length === 0 && <p class="dim">{rows.size === 0 ? "No accounts have arrived yet." : "No account fits the filter."}</p>}
-    <p class="dim">Equity {usd(sum(order, "equity"))}, initial {usd(sum(order, "initial"))} USD over the accounts shown. Each account's page says why.</p>
+    <p class="dim">Equity {usd(equity)}, initial {usd(initial)} USD over the accounts shown. Each account's page says why.</p>
   </>;
 }
-
-const sum = (names: string[], key: "equity" | "initial"): number => names.reduce((total, name) => total + float(rows.get(name)![key]), 0);

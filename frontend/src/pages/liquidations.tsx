@@ -34,7 +34,7 @@ function Waterfall({ items, at }: { items: Item[]; at: number }) {
   const total = items.reduce((sum, item) => sum + drawn(item), 0);
   let paid = 0;
   return <table class="waterfall"><caption>USD; shortfall paid so far {usd(total)}</caption>
-    <thead><tr><th scope="col">layer</th><th scope="col" class="wide">who paid which part</th><th scope="col" class="n">drawn</th><th scope="col" class="n">of</th></tr></thead>
+    <thead><tr><th scope="col">layer</th><th scope="col" class="wide">who paid which part</th><th scope="col" class="n">drawn</th><th scope="col" class="n optional">of</th></tr></thead>
     <tbody>{items.map((item) => {
       const [start, own] = [paid, drawn(item)];
       paid += own;
@@ -42,7 +42,7 @@ function Waterfall({ items, at }: { items: Item[]; at: number }) {
       const name = String(item.layer ?? item.name ?? item.payer ?? "layer");
       const held = Number.isNaN(size(item)) ? "no limit stated" : usd(size(item));
       return <tr><th scope="row">{name} <Why of={{ title: name, value: `${usd(own)} drawn`, at, source: "GET /api/v1/waterfall", text: "A layer pays what the layers before it could not, up to what it holds.", parts: [{ label: "paid before it", value: usd(start) }, { label: "drawn", value: usd(own) }, { label: "held", value: held }] }} /></th>
-        <td class="wide"><span class="fall"><i style={{ marginLeft: share(start), width: share(own) }} /></span></td><td class="n">{usd(own)}</td><td class="n dim">{held}</td></tr>;
+        <td class="wide"><span class="fall"><i style={{ marginLeft: share(start), width: share(own) }} /></span></td><td class="n">{usd(own)}</td><td class="n dim optional">{held}</td></tr>;
     })}</tbody></table>;
 }
 
@@ -53,7 +53,7 @@ export function LiquidationsPage() {
   const calls = useList("margin-calls", stamp);
   return <>
     <h1>Liquidations</h1>
-    {liquidations.error ? <Problem error={liquidations.error} what="liquidations" /> : <p class="row"><span class="num" role="status">{liquidations.items.length} liquidations</span> <Age at={liquidations.at} stale={60_000} />
+    {liquidations.error ? <Problem error={liquidations.error} what="liquidations" /> : <p class="row"><span class="num" role="status">{liquidations.items.length === 1 ? "1 liquidation" : `${liquidations.items.length} liquidations`}</span> <Age at={liquidations.at} stale={60_000} />
       <button type="button" disabled={liquidations.items.length === 0} onClick={() => save("liquidations", liquidations.items)}>CSV</button></p>}
     {liquidations.at > 0 && liquidations.items.length === 0 && <p class="dim">No account has been liquidated.</p>}
     {liquidations.items.map((item) => <Liquidation item={item} />)}

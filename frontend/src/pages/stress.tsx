@@ -1,5 +1,5 @@
 /** The whole house after one move: who loses, who falls below maintenance, what nobody can pay. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import * as api from "../api";
 import { float, move, usd } from "../format";
 import { Problem } from "../load";
@@ -50,6 +50,7 @@ export function StressPage() {
       (problem: Error) => setError(problem),
     ).finally(() => setAsking(false));
   };
+  useEffect(() => { if (query.has("moves")) run(coins, vol); }, []);
   return <>
     <h1>Stress</h1>
     <p class="dim">Every account revalued after one move. Nothing is traded.</p>

@@ -45,12 +45,12 @@ function Answer({ answer, ms }: { answer: WhatIfAnswer; ms: number }) {
   const change = (a: string | null, b: string | null) => difference(float(b ?? "0") - float(a ?? "0"));
   return <div class="scroll" tabIndex={0} aria-label="Before and after"><table>
     <caption>USD; answered in {Math.round(ms)} ms</caption>
-    <thead><tr><th scope="col" /><th scope="col" class="n">before</th><th scope="col" class="n">after</th><th scope="col" class="n">change</th></tr></thead>
+    <thead><tr><th scope="col" /><th scope="col" class="n">before</th><th scope="col" class="n">after</th><th scope="col" class="n optional">change</th></tr></thead>
     <tbody>
-      <tr><th scope="row">state</th><td class="n"><State of={before.state} /></td><td class="n"><State of={after.state} /></td><td /></tr>
-      {FIGURES.map((name) => <tr><th scope="row">{name}</th><td class="n">{usd(before[name])}</td><td class={name === "excess" && float(after[name]) < 0 ? "n bad" : "n"}>{usd(after[name])}</td><td class="n">{change(before[name], after[name])}</td></tr>)}
-      <tr><th scope="row">usage</th><td class="n">{percent(before.margin_usage)}</td><td class="n"><UsageBar row={after} /> {percent(after.margin_usage)}</td><td /></tr>
-      {components.map((part) => <tr class="dim"><th scope="row">· {part.label}</th><td class="n">{usd(part.before)}</td><td class="n">{usd(part.after)}</td><td class="n">{change(part.before, part.after)}</td></tr>)}
+      <tr><th scope="row">state</th><td class="n"><State of={before.state} /></td><td class="n"><State of={after.state} /></td><td class="optional" /></tr>
+      {FIGURES.map((name) => <tr><th scope="row">{name}</th><td class="n">{usd(before[name])}</td><td class={name === "excess" && float(after[name]) < 0 ? "n bad" : "n"}>{usd(after[name])}</td><td class="n optional">{change(before[name], after[name])}</td></tr>)}
+      <tr><th scope="row">usage</th><td class="n">{percent(before.margin_usage)}</td><td class="n"><UsageBar row={after} /> {percent(after.margin_usage)}</td><td class="optional" /></tr>
+      {components.map((part) => <tr class="dim"><th scope="row">· {part.label}</th><td class="n">{usd(part.before)}</td><td class="n">{usd(part.after)}</td><td class="n optional">{change(part.before, part.after)}</td></tr>)}
     </tbody></table>
     {after.worst_scenario && <p class="dim">Worst scenario after: {after.worst_scenario}{before.worst_scenario === after.worst_scenario ? ", as before" : `; before: ${before.worst_scenario}`}.</p>}
   </div>;

@@ -34,6 +34,9 @@ function columnsFor(phone: boolean): typeof COLUMNS {
   return NARROW.map(([key, width]) => ({ ...COLUMNS.find((column) => column.key === key)!, width, ...(key === "margin_usage" ? { label: "usage" } : {}) }));
 }
 
+/** The least widths of all columns together: head and rows share it, so that their columns stand under each other. */
+const LEAST_WIDTH = "71.2rem";
+
 const TEXTS = new Set<Key>(["account", "state", "worst_scenario"]);
 
 /** An account without positive equity stands above every usage. */
@@ -137,7 +140,7 @@ export function AccountsPage() {
       {filtered && <button type="button" onClick={() => remember({ sort })}>Show all</button>}
       <button type="button" onClick={() => save("accounts", sorted(chosen(query), key, falling) as never)}>CSV</button>
     </p>
-    <div class="grid" role="grid" aria-label="Accounts" aria-rowcount={order.length + 1} style={{ "--columns": columns.map(({ width }) => width).join(" ") }}>
+    <div class="grid" role="grid" aria-label="Accounts" aria-rowcount={order.length + 1} style={{ "--columns": columns.map(({ width }) => width).join(" "), "--least": phone ? "0" : LEAST_WIDTH }}>
       <div class="viewport" ref={viewport} tabIndex={0} role="rowgroup" aria-label="Rows; j and k step, Enter opens"
         onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
         <div class="cells head" role="row" aria-rowindex={1}>{columns.map((column) => <span role="columnheader" class={column.right ? "n" : ""}

@@ -23,7 +23,7 @@ function Result({ result, at, moves }: { result: Stress; at: number; moves: stri
   const profit = accounts.reduce((sum, { pnl }) => sum + pnl, 0);
   return <>
     <div class="figures">
-      <Figure danger={breaches > 0} note={`of ${accounts.length}`} of={{ title: "Below maintenance", value: usd(breaches), source, at, text: "Accounts that would be liquidated at these prices." }} />
+      <Figure danger={breaches > 0} note={`of ${usd(accounts.length)}`} of={{ title: "Below maintenance", value: usd(breaches), source, at, text: "Accounts that would be liquidated at these prices." }} />
       <Figure danger={float(result.shortfall) > 0} note="USD" of={{ title: "Shortfall", value: usd(result.shortfall), source, at, text: "What accounts with negative equity would still owe: the part that the waterfall must pay.", more: { href: to("liquidations"), label: "Waterfall" } }} />
       <Figure note="USD" of={{ title: "Profit of all", value: usd(profit), source, at, text: "The sum over accounts; zero where every position has its other side here." }} />
     </div>

@@ -145,8 +145,10 @@ _LOTS, _COST = operator.attrgetter("lots"), operator.attrgetter("cost")
 def _held(rows: dict[str, int], holdings: dict[str, Holding]) -> list[tuple[int, int, int]]:
     """Return row, lots and cost of what is held, by row; -1 stands for a contract without a row."""
     found = holdings.values()
-    held = zip(map(rows.get, holdings, itertools.repeat(-1)), map(_LOTS, found), map(_COST, found), strict=True)
-    return sorted(item for item in held if item[1])
+    lots = list(map(_LOTS, found))
+    held = sorted(zip(map(rows.get, holdings, itertools.repeat(-1)), lots, map(_COST, found), strict=True))
+    # a holding without lots waits for the settlement of what it realised
+    return held if all(lots) else [item for item in held if item[1]]
 
 
 def same_book(book: BookColumns, ledger: Ledger, account: str, market: GridMarket) -> bool:

@@ -1,6 +1,7 @@
 """Test margin against what happened."""
 
 import datetime as dt
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,10 +13,17 @@ from crossmargin.errors import InputError
 from crossmargin.files.daily_bars import read_daily_bars
 from crossmargin.files.parameters import read_parameters
 from crossmargin.margin.methods import METHODS, method_named
-from crossmargin.report.backtest import Backtest, backtest_record, backtest_sections, backtest_table
+from crossmargin.report.backtest import (
+    Backtest,
+    backtest_record,
+    backtest_sections,
+    backtest_table,
+    calibration_table,
+)
 from crossmargin.report.sections import sections_page
 from crossmargin.units import FloatArray
 from crossmargin.validation.books import LinearBooks, standard_books
+from crossmargin.validation.calibration import calibrations
 from crossmargin.validation.daily_bars import DailyBars
 from crossmargin.validation.judgement import compared, judged
 from crossmargin.validation.study import MEASURES, WalkedMargins, rulebook_days
@@ -93,6 +101,7 @@ def backtest(
             against=None if each is walked[-1] else compared(each.margins[:, chosen], other, profits, level),
             margins=each.margins[:, chosen],
             uncovered=each.uncovered[:, chosen],
+            ranks=None if each.ranks is None else each.ranks[:, chosen],
         )
         for each in walked
     ]
@@ -107,6 +116,28 @@ def backtest(
         write_json([backtest_record(test) for test in tests])
     else:
         console.print(backtest_table(tests, console.width))
+
+
+@app.command
+def calibrate(*, data: Path, to: str | None = None, json: bool = False) -> None:
+    """State each coin's volatility forecast and tail as the daily history of DATA gives them.
+
+    Parameters
+    ----------
+    data
+        Folder with perp_1d.parquet, and perp_1h.parquet for better variances.
+    to
+        Last day to look at (ISO).
+    json
+        Print records instead of a table.
+    """
+    bars = read_daily_bars(data)
+    dates = [dt.datetime.fromtimestamp(int(at - 1) // 10**9, tz=dt.UTC).date() for at in bars.days_ns]
+    found = calibrations(bars.until(_days(dates, None, to).stop))
+    if json:
+        write_json([asdict(each) for each in found])
+    else:
+        console.print(calibration_table(found, console.width))
 
 
 def _days(dates: list[dt.date], from_: str | None, to: str | None) -> slice:

@@ -12,6 +12,7 @@ from crossmargin.report.columns import Column, table
 from crossmargin.report.figures import BLUE, GREY, ORANGE
 from crossmargin.report.sections import DataTable, Section
 from crossmargin.units import FloatArray
+from crossmargin.validation.calibration import Calibration
 from crossmargin.validation.judgement import Comparison, Judgement
 
 if TYPE_CHECKING:
@@ -22,12 +23,13 @@ _SHOWN = ("long BTC", "short BTC", "BTC-ETH", "basket")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backtest:
-    """One margin's record; arrays of shape (n_books, n_days), `dates` the days."""
+    """One margin's record; arrays of shape (n_books, n_days). `ranks` of profits among scenarios, where there are any."""
 
     judgement: Judgement
     against: Comparison | None
     margins: FloatArray
     uncovered: FloatArray
+    ranks: FloatArray | None = None
 
 
 def backtest_table(tests: Sequence[Backtest], width: int) -> Table:
@@ -69,6 +71,7 @@ def backtest_record(test: Backtest) -> dict[str, Any]:
         "green": judged.green,
         "mean_margin": judged.mean_margin,
         "median_five_day_rise": _median_rise(judged),
+        "rank_shares": None if test.ranks is None else rank_shares(test.ranks).tolist(),
         "uncovered_mean": float(np.nanmean(test.uncovered)) if np.isfinite(test.uncovered).any() else 0.0,
         "against": None if test.against is None else _comparison(test.against),
         "books": [
@@ -86,6 +89,19 @@ def backtest_record(test: Backtest) -> dict[str, Any]:
             for book in judged.books
         ],
     }
+
+
+def calibration_table(found: Sequence[Calibration], width: int) -> Table:
+    """Return one row per coin."""
+    columns = (
+        Column(heading="coin", cells=[each.currency for each in found], words=True),
+        Column(heading="days", cells=[str(each.days) for each in found], importance=3),
+        Column(heading="vol forecast", cells=[_percent(each.vol_forecast) for each in found]),
+        Column(heading="EWMA vol", cells=[_percent(each.vol_ewma) for each in found], importance=2),
+        Column(heading="tail index, losses", cells=[f"{each.tail_xi_losses:.2f}" for each in found], importance=1),
+        Column(heading="tail index, gains", cells=[f"{each.tail_xi_gains:.2f}" for each in found], importance=1),
+    )
+    return table(columns, width, title="annual volatility, and shape of the tails of standardised moves")
 
 
 def backtest_sections(
@@ -112,6 +128,7 @@ def backtest_sections(
     compared = [test for test in tests if test.against is not None]
     if compared:
         found.append(_against(compared, tests[-1].judgement.margin))
+    found += [_ranks(test.judgement.margin, test.ranks) for test in tests if test.ranks is not None]
     shown = [name for name in _SHOWN if name in names] or list(names[:3])
     found += [Section(heading=name, figures=(_path(tests, list(names).index(name), dates, profits),)) for name in shown]
     return found
@@ -138,6 +155,33 @@ def _against(compared: Sequence[Backtest], other: str) -> Section:
         ),
         tables=(DataTable(heads=heads, rows=tuple(rows)),),
     )
+
+
+def rank_shares(ranks: FloatArray) -> FloatArray:
+    """Return the share of ranks in each twentieth, shape (20,): 0.05 each under a correct model.
+
+    Examples
+    --------
+    >>> rank_shares(np.array([0.01, 0.99]))[[0, 1, -1]].tolist()
+    [0.5, 0.0, 0.5]
+    """
+    counts = np.histogram(ranks[np.isfinite(ranks)], bins=20, range=(0.0, 1.0))[0]
+    return np.asarray(counts / max(int(counts.sum()), 1))
+
+
+def _ranks(margin: str, ranks: FloatArray) -> Section:
+    import plotly.graph_objects as go  # slow to load, and seldom needed
+
+    figure = go.Figure(layout={"title": {"text": f"{margin}: ranks of what happened"}, "template": "plotly_white"})
+    figure.add_bar(x=(np.arange(20) / 20.0 + 0.025).tolist(), y=rank_shares(ranks).tolist(), marker={"color": BLUE})
+    figure.add_hline(y=0.05, line={"dash": "dot", "color": GREY})
+    figure.update_layout(
+        xaxis={"title": {"text": "rank among the scenarios"}}, yaxis={"tickformat": ".1%"}, bargap=0.05
+    )
+    words = (
+        "Where each profit lay among the scenarios of its day, all books together: flat where the model is right.",
+    )
+    return Section(heading=f"Ranks under {margin}", words=words, figures=(figure,))
 
 
 def _coverage(tests: Sequence[Backtest]) -> "go.Figure":

@@ -18,7 +18,12 @@ from crossmargin.scenarios.range_forecast import range_variance_paths
 from crossmargin.units import AccountId, Currency, FloatArray
 from crossmargin.validation.books import LinearBooks
 from crossmargin.validation.daily_bars import DailyBars
-from crossmargin.validation.walk_forward import TailSettings, filtered_margins, historical_margins
+from crossmargin.validation.walk_forward import (
+    TailSettings,
+    filtered_forecasts,
+    filtered_margins,
+    historical_margins,
+)
 
 ALL_HISTORY = 100_000
 """More dates than any record has."""
@@ -35,16 +40,22 @@ class WalkedMargins:
     ----------
     uncovered
         What a speed limit left uncovered, same shape; zeros without one.
+    ranks
+        Where each day's profit lay among the scenarios behind the margin, same shape; None where there are none.
     """
 
     name: str
     margins: FloatArray
     uncovered: FloatArray
+    ranks: FloatArray | None = None
 
 
 def filtered(books: LinearBooks, bars: DailyBars) -> WalkedMargins:
     """Filtered historical ES 97.5 % on 1,000 whole dates, scaled to the range forecast: the core measure."""
-    return _plain("filtered", _filtered(books, bars))
+    returns = bars.returns
+    found = filtered_forecasts(books, returns, range_variance_paths(returns, bars.variances))
+    margins = found.shortfall[:, :-1]
+    return WalkedMargins(name="filtered", margins=margins, uncovered=np.zeros(margins.shape), ranks=found.rank[:, :-1])
 
 
 def filtered_braked(books: LinearBooks, bars: DailyBars) -> WalkedMargins:

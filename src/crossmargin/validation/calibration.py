@@ -1,0 +1,57 @@
+"""Volatility forecast and tails of each coin, as they stand at the end of a record."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from crossmargin.scenarios.range_forecast import range_variance_paths
+from crossmargin.scenarios.tails import fit_pareto_tail
+from crossmargin.scenarios.volatility import ewma_variance_path
+from crossmargin.units import DAYS_PER_YEAR, Currency, FloatArray
+from crossmargin.validation.daily_bars import DailyBars
+
+_TAIL = 0.1
+"""Share of moves behind the fit of a tail (McNeil & Frey 2000 take 10 %)."""
+_FEWEST_DAYS = 250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Annual volatility expected of the next day, and the shape of the Pareto tails of standardised daily moves."""
+
+    currency: Currency
+    days: int
+    vol_forecast: float
+    vol_ewma: float
+    tail_xi_losses: float
+    tail_xi_gains: float
+
+
+def calibrations(bars: DailyBars) -> tuple[Calibration, ...]:
+    """Return the calibration of every coin that trades at the end and has 250 days with a forecast."""
+    returns = bars.returns
+    paths = range_variance_paths(returns, bars.variances)
+    found = []
+    for currency, row, path in zip(bars.currencies, returns, paths, strict=True):
+        shapes = row / np.sqrt(path[:-1])
+        shapes = shapes[np.isfinite(shapes)]
+        if shapes.size >= _FEWEST_DAYS and np.isfinite(row[-1]):
+            found.append(
+                Calibration(
+                    currency=currency,
+                    days=shapes.size,
+                    vol_forecast=_annual(path[-1]),
+                    vol_ewma=_annual(ewma_variance_path(row, 0.94)[-1]),
+                    tail_xi_losses=_xi(-shapes),
+                    tail_xi_gains=_xi(shapes),
+                )
+            )
+    return tuple(found)
+
+
+def _annual(variance: float) -> float:
+    return float(np.sqrt(variance * DAYS_PER_YEAR))
+
+
+def _xi(shapes: FloatArray) -> float:
+    return fit_pareto_tail(shapes, float(np.quantile(shapes, 1.0 - _TAIL))).xi

@@ -6,6 +6,8 @@ a bug in us: the caller must throw this engine away, mark the command as poisone
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -54,6 +56,11 @@ from crossmargin.engine.house import House, No
 from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.state import HaltState, Snapshot, State, encode_snapshot, encode_state
 from crossmargin.errors import InputError, InvariantError, invariant
+from crossmargin.instruments.contracts import Option
+from crossmargin.ledger.settlement import ContractTerms
+from crossmargin.margin.method import Parameters
+from crossmargin.market.snapshot import MarketSnapshot
+from crossmargin.portfolio import Portfolio
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
@@ -87,6 +94,43 @@ class Engine:
     def health(self, account: str) -> Health:
         """Return where an account stands."""
         return self._house.health(account)
+
+    def portfolio(self, account: str) -> Portfolio:
+        """Return an account's balances and positions as calculations see them.
+
+        Profits since entry are in the cash, so positions stand as entered at their marks of now.
+        """
+        found = self._house.exposures.portfolio(account, self._house.exposures.book(account))
+        market = self.market()
+        positions = tuple(
+            each
+            if isinstance(each.instrument, Option)
+            else replace(each, entry_price=market.mark_price(each.instrument))
+            for each in found.positions
+        )
+        return replace(found, positions=positions)
+
+    def market(self) -> MarketSnapshot:
+        """Return what was observed last."""
+        return self._house.exposures.snapshot()
+
+    def mark(self, instrument_id: str) -> Decimal | None:
+        """Return the mark of a contract that is taken on; None where it has none."""
+        return self._house.exposures.mark(instrument_id)
+
+    def margin_parameters(self, method: str) -> Parameters:
+        """Return the parameters of a method that are in force now.
+
+        Raises
+        ------
+        MarketDataError
+            If none are.
+        """
+        return self._house.exposures.parameters_in_force(method)
+
+    def terms(self, instrument_id: str) -> ContractTerms:
+        """Return a contract that is taken on, in whole numbers."""
+        return self._house.exposures.terms(instrument_id)
 
     def poison(self, command_id: str) -> tuple[Event, ...]:
         """Halt because a command raised; only an operator's `Resume` opens again."""

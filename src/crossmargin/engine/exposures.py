@@ -558,6 +558,10 @@ class Exposures:
             self._risks[key] = (parameters, risk)
         return self._risks[key]
 
+    def parameters_in_force(self, method: str) -> Parameters:
+        """Return a method's newest parameters that are in force."""
+        return self._parameters(method, self._in_force(method)[-1])
+
     def _parameters(self, method: str, number: int) -> Parameters:
         key = (method, number)
         if key not in self._parsed:

@@ -1,0 +1,52 @@
+"""Run the service."""
+
+import ipaddress
+from pathlib import Path
+
+from crossmargin.cli.app import app, console
+from crossmargin.errors import InputError
+
+
+@app.command
+def serve(*, host: str = "127.0.0.1", port: int = 8000, database: Path = Path("crossmargin-data")) -> None:
+    """Serve the public API and the dashboard, on the sample book where DATABASE is new.
+
+    Only this machine can reach it: requests carry no keys yet, so a host that is not loopback is refused.
+
+    Parameters
+    ----------
+    host
+        Loopback address.
+    port
+        TCP port.
+    database
+        Folder of the journal; it is created if there is none.
+    """
+    if host != "localhost" and not _is_loopback(host):
+        raise InputError(f"a host must be a loopback address while requests carry no keys, was {host}")
+    try:
+        import uvicorn
+
+        from crossmargin.service.application import application
+        from crossmargin.service.opening import opening_commands
+    except ImportError as error:
+        raise InputError(f"serving needs the extra crossmargin[service], {error.name} is missing") from error
+    from crossmargin.files.sample import sample_book, sample_market
+    from crossmargin.service.writer import Writer
+
+    writer = Writer(database)
+    if writer.is_empty:
+        for command in opening_commands(sample_book(), sample_market()):
+            writer.submit(command)
+    console.print(f"http://{host}:{port}/ serves {database}", soft_wrap=True)
+    try:
+        uvicorn.run(application(writer, hosts=["127.0.0.1", "localhost", "[::1]", host]), host=host, port=port)
+    finally:
+        writer.close()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,253 @@
+"""The application: routes over one writer, one shape of error, and the dashboard's files at the root."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from litestar import Litestar, Request, Response, get, post
+from litestar.config.allowed_hosts import AllowedHostsConfig
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi import OpenAPIConfig
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.router import Router
+from litestar.static_files import create_static_files_router
+
+from crossmargin.engine.commands import Deposit, PlaceOrder, Withdraw
+from crossmargin.engine.engine import Engine
+from crossmargin.engine.events import Refused
+from crossmargin.errors import CrossMarginError, InputError, InvariantError
+from crossmargin.service import analysis, views
+from crossmargin.service.views import Record
+from crossmargin.service.writer import Busy, Writer
+
+T = TypeVar("T")
+LISTS: dict[str, frozenset[str]] = {
+    "liquidations": frozenset(
+        {"LiquidationStarted", "LiquidationOrdered", "Liquidated", "LiquidationEnded", "TakenOver", "Deleveraged"}
+    ),
+    "waterfall": frozenset({"Defaulted", "Drawn"}),
+    "margin-calls": frozenset({"MarginCalled", "MarginCallMet"}),
+    "audit": frozenset({"Audited", "Reconciled", "Halted", "Resumed", "ParametersChanged"}),
+}
+Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
+
+
+class NotHereError(InputError):
+    """What was asked for is not here."""
+
+
+def application(writer: Writer, *, hosts: list[str] | None = None) -> Litestar:
+    """Return the ASGI application over `writer`; requests for other `hosts` are refused."""
+    state = {"writer": writer}
+    api = Router("/api/v1", route_handlers=[overview, accounts, account, explain, surface, compare, what_if, stress,
+                                            listed, parameters, orders, deposits, withdrawals])  # fmt: skip
+    static = create_static_files_router("/", directories=[Path(__file__).parent / "static"], html_mode=True)
+    return Litestar(
+        route_handlers=[health, api, static],
+        state=State(state),
+        exception_handlers={
+            CrossMarginError: _refused,
+            Busy: _busy,
+            msgspec.ValidationError: _malformed,
+            HTTPException: _http,
+        },
+        allowed_hosts=AllowedHostsConfig(allowed_hosts=hosts) if hosts else None,
+        openapi_config=OpenAPIConfig(title="crossmargin", version="1", path="/api/v1/schema"),
+        request_max_body_size=1_000_000,
+    )
+
+
+@get("/health", sync_to_thread=True)
+def health(state: State) -> Record:
+    """Say that the engine answers, and where it stands."""
+    return _read(state, lambda engine, sequence: {
+        "status": "ok", "sequence": sequence, "time": views.wire_time(engine.state.time_ns)
+    })  # fmt: skip
+
+
+@get("/overview", sync_to_thread=True)
+def overview(state: State) -> Record:
+    """Sums over accounts, accounts by state, fund, breakers and feeds."""
+    return _read(state, views.overview)
+
+
+@get("/accounts", sync_to_thread=True)
+def accounts(
+    state: State,
+    limit: Limit = 100,
+    cursor: FromQuery[str | None] = None,
+    of_state: Annotated[str | None, QueryParameter(name="state")] = None,
+) -> Record:
+    """Rows of accounts in alphabetical order, page by page."""
+
+    def page(engine: Engine, _: int) -> Record:
+        names = sorted(
+            name
+            for name, held in engine.state.accounts.items()
+            if (cursor is None or name > cursor) and (of_state is None or held.state == of_state)
+        )
+        rows = [views.account_row(engine, name) for name in names[:limit]]
+        return {"accounts": rows, "next": names[limit - 1] if len(names) > limit else None}
+
+    return _read(state, page)
+
+
+@get("/accounts/{name:str}", sync_to_thread=True)
+def account(state: State, name: FromPath[str]) -> Record:
+    """Return an account with its balances, positions and orders."""
+    return _of_account(state, name, views.account_page)
+
+
+@get("/accounts/{name:str}/explain", sync_to_thread=True)
+def explain(state: State, name: FromPath[str]) -> Record:
+    """Return why the account needs what it needs."""
+    return _of_account(state, name, views.explanation)
+
+
+@get("/accounts/{name:str}/surface", sync_to_thread=True)
+def surface(state: State, name: FromPath[str], underlying: FromQuery[str] = "BTC") -> Record:
+    """Return profit and excess over price and vol of one coin."""
+    seen = _of_account(state, name, _margined_with)
+    return analysis.surface_answer(seen.portfolio, seen.market, underlying, seen.method, seen.parameters)
+
+
+@get("/accounts/{name:str}/compare", sync_to_thread=True)
+def compare(state: State, name: FromPath[str]) -> Record:
+    """Return the account under every method."""
+    seen = _of_account(state, name, _margined_with)
+    return analysis.comparison_answer(seen.portfolio, seen.market)
+
+
+@post("/accounts/{name:str}/what-if", sync_to_thread=True, status_code=200)
+def what_if(state: State, name: FromPath[str], data: JSONBody[analysis.WhatIfQuestion]) -> Record:
+    """Return the account before and after a change."""
+    seen = _of_account(state, name, _margined_with)
+    return analysis.what_if_answer(seen.portfolio, seen.market, data, seen.method, seen.parameters, seen.state)
+
+
+@post("/stress", sync_to_thread=True, status_code=200)
+def stress(state: State, data: JSONBody[analysis.StressQuestion]) -> Record:
+    """Return every account after one move of the market."""
+    return _read(state, lambda engine, _: analysis.stress_answer(engine, data))
+
+
+@get("/{what:str}", sync_to_thread=True)
+def listed(state: State, what: FromPath[str], limit: Limit = 100, cursor: FromQuery[int | None] = None) -> Record:
+    """Events of one kind, the newest first, since this process started."""
+    kinds = LISTS.get(what)
+    if kinds is None:
+        raise NotHereError(f"a list must be one of {', '.join(LISTS)}, was {what}")
+    writer: Writer = state.writer
+    with writer.lock:
+        found = [item for item in reversed(writer.published) if type(item.event).__name__ in kinds]
+    rest = [item for item in found if cursor is None or item.sequence < cursor]
+    return {
+        "items": [views.event_record(item) for item in rest[:limit]],
+        "next": str(rest[limit - 1].sequence) if len(rest) > limit else None,
+    }
+
+
+@get("/parameters", sync_to_thread=True)
+def parameters(state: State) -> Record:
+    """Return the engine's parameters and every version of every method's."""
+
+    def records(engine: Engine, _: int) -> Record:
+        items: list[Record] = [{"what": "engine", **msgspec.to_builtins(engine.state.parameters)}]
+        for method, versions in sorted(engine.state.margin.items()):
+            items += [{"what": method, **msgspec.to_builtins(each)} for each in versions]
+        return {"items": items, "next": None}
+
+    return _read(state, records)
+
+
+Key = Annotated[str, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=100)]
+
+
+@post("/orders", status_code=200)
+async def orders(state: State, key: Key, data: JSONBody[dict[str, Any]]) -> Response[Record]:
+    """Place an order; the same key with the same content places it once."""
+    return await _asked(state, key, data, PlaceOrder)
+
+
+@post("/deposits", status_code=200)
+async def deposits(state: State, key: Key, data: JSONBody[dict[str, Any]]) -> Response[Record]:
+    """Credit money."""
+    return await _asked(state, key, data, Deposit)
+
+
+@post("/withdrawals", status_code=200)
+async def withdrawals(state: State, key: Key, data: JSONBody[dict[str, Any]]) -> Response[Record]:
+    """Pay money out."""
+    return await _asked(state, key, data, Withdraw)
+
+
+async def _asked(
+    state: State, key: str, data: dict[str, Any], kind: type[PlaceOrder | Deposit | Withdraw]
+) -> Response[Record]:
+    if "id" in data or "type" in data:
+        raise InputError("a command is named by its Idempotency-Key, the body held an id or a type")
+    command = msgspec.convert({**data, "id": f"api-{key}", "type": kind.__name__}, type=kind)
+    writer: Writer = state.writer
+    events = await asyncio.wrap_future(writer.submit(command))
+    refusal = next((event for event in events if isinstance(event, Refused)), None)
+    if refusal is not None:
+        return _error(422, refusal.reason, refusal.detail)
+    return Response({"command": command.id, "events": msgspec.to_builtins(events)})
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """What a question about an account needs, taken in one look."""
+
+    portfolio: Any
+    market: Any
+    method: str
+    parameters: Any
+    state: str
+
+
+def _margined_with(engine: Engine, name: str) -> _Seen:
+    held = engine.state.accounts[name]
+    return _Seen(
+        engine.portfolio(name), engine.market(), held.method, engine.margin_parameters(held.method), held.state
+    )
+
+
+def _read(state: State, look: Callable[[Engine, int], T]) -> T:
+    writer: Writer = state.writer
+    with writer.lock:
+        return look(writer.engine, writer.sequence)
+
+
+def _of_account(state: State, name: str, look: Callable[[Engine, str], T]) -> T:
+    def found(engine: Engine, _: int) -> T:
+        if name not in engine.state.accounts:
+            raise NotHereError(f"an account must be open, found none called {name}")
+        return look(engine, name)
+
+    return _read(state, found)
+
+
+def _error(status: int, rule: str, finding: str) -> Response[Record]:
+    return Response({"error": {"rule": rule, "finding": finding}}, status_code=status)
+
+
+def _refused(_: Request[Any, Any, State], error: CrossMarginError) -> Response[Record]:
+    rule, _comma, finding = str(error).partition(", ")
+    status = 404 if isinstance(error, NotHereError) else 500 if isinstance(error, InvariantError) else 400
+    return _error(status, rule, finding)
+
+
+def _busy(_: Request[Any, Any, State], error: Busy) -> Response[Record]:
+    return _error(503, "the queue of commands must have room", str(error))
+
+
+def _malformed(_: Request[Any, Any, State], error: msgspec.ValidationError) -> Response[Record]:
+    return _error(400, "a body must fit its schema", str(error))
+
+
+def _http(_: Request[Any, Any, State], error: HTTPException) -> Response[Record]:
+    finding = str(error.extra) if isinstance(error, ValidationException) and error.extra else ""
+    return _error(error.status_code, error.detail, finding)

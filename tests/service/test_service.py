@@ -1,0 +1,158 @@
+"""The service over the sample book: reads, writes, errors, restart."""
+
+from decimal import Decimal
+
+import pytest
+from litestar.testing import TestClient
+
+from crossmargin import notebook
+from crossmargin.errors import InputError
+from crossmargin.files.sample import sample_book, sample_market
+from crossmargin.service.application import application
+from crossmargin.service.opening import opening_commands
+from crossmargin.service.writer import Writer
+
+NAMES = ("cash-only", "hedger", "levered-long", "straddle-seller", "iron-condor", "isolated-pair", "levered-long-eth")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="module")
+def client(folder):
+    writer = Writer(folder)
+    book = [portfolio for portfolio in sample_book() if portfolio.account in NAMES]
+    answers = [writer.submit(command) for command in opening_commands(book, sample_market())]
+    events = [type(event).__name__ for answer in answers for event in answer.result(timeout=300)]
+    assert "Refused" not in events
+    with TestClient(application(writer, hosts=["testserver.local"])) as client:
+        yield client
+    writer.close()
+
+
+def test_opening_gives_the_books_own_figures(client):
+    """The engine's equity and margin are those of the stateless calculation on the same book."""
+    direct = notebook.requirements(sample_book(), sample_market())
+    rows = {row["account"]: row for row in client.get("/api/v1/accounts?limit=1000").json()["accounts"]}
+    for name in set(NAMES) - {"isolated-pair"}:
+        assert float(rows[name]["equity"]) == pytest.approx(direct[name].equity, abs=0.02)
+        assert float(rows[name]["initial"]) == pytest.approx(direct[name].initial, abs=0.02)
+
+
+def test_health_and_overview(client):
+    assert client.get("/health").json()["status"] == "ok"
+    seen = client.get("/api/v1/overview").json()
+    rows = client.get("/api/v1/accounts?limit=1000").json()["accounts"]
+    assert sum(seen["accounts_by_state"].values()) == len(rows)
+    assert abs(Decimal(seen["equity"]) - sum(Decimal(row["equity"]) for row in rows)) < 1
+
+
+def test_pages_are_complete_and_disjoint(client):
+    found, cursor = [], None
+    while True:
+        page = client.get("/api/v1/accounts", params={"limit": 3, **({"cursor": cursor} if cursor else {})}).json()
+        found += [row["account"] for row in page["accounts"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert found == sorted(set(found))
+    assert len(found) == len(NAMES) + 2  # the counterparty, and an isolated group
+
+
+def test_account_states_entry_and_balances(client):
+    held = client.get("/api/v1/accounts/hedger").json()
+    assert held["balances"] == [{"currency": "BTC", "amount": "10"}]
+    (position,) = held["positions"]
+    assert position["quantity"] == "-90000"
+    assert float(position["entry_price"]) == pytest.approx(95000, abs=0.01)
+    held = client.get("/api/v1/accounts/levered-long-eth").json()
+    assert float(held["positions"][0]["entry_price"]) == pytest.approx(3150, abs=0.01)
+
+
+def test_explanation_sums(client):
+    tree = client.get("/api/v1/accounts/iron-condor/explain").json()["tree"]
+    for node in tree["children"][:3]:
+        assert sum(float(child["amount"]) for child in node["children"]) == pytest.approx(
+            float(node["amount"]), abs=0.01 * (len(node["children"]) + 1)
+        )
+
+
+def test_what_if_changes_nothing_and_deposits_count(client):
+    body = {"collateral": [{"currency": "USDC", "amount": "1000"}]}
+    answer = client.post("/api/v1/accounts/cash-only/what-if", json=body).json()
+    assert float(answer["after"]["equity"]) - float(answer["before"]["equity"]) == pytest.approx(1000, rel=0.01)
+    assert client.get("/api/v1/accounts/cash-only").json()["equity"] == answer["before"]["equity"]
+
+
+def test_surface_is_flat_for_cash_and_crosses_for_leverage(client):
+    flat = client.get("/api/v1/accounts/cash-only/surface").json()
+    assert all(cell == 0 for row in flat["pnl"] for cell in row)
+    steep = client.get("/api/v1/accounts/levered-long-eth/surface?underlying=ETH").json()
+    assert steep["boundary"]
+    middle = steep["vols"].index(0.0)
+    assert all(a[middle] < b[middle] for a, b in zip(steep["pnl"], steep["pnl"][1:], strict=False))
+
+
+def test_compare_and_stress(client):
+    rows = {row["method"]: row for row in client.get("/api/v1/accounts/hedger/compare").json()["rows"]}
+    own = client.get("/api/v1/accounts/hedger").json()
+    assert rows["scenario_grid"]["initial"] == own["initial"]
+    seen = client.post("/api/v1/stress", json={"moves": {"BTC": 0.0}}).json()
+    assert all(row["pnl"] == 0 for row in seen["accounts"])
+    fall = {r["account"]: r for r in client.post("/api/v1/stress", json={"moves": {"BTC": -0.5}}).json()["accounts"]}
+    assert fall["levered-long"]["pnl"] < 0 == fall["cash-only"]["pnl"]
+
+
+def test_a_deposit_counts_once(client):
+    before = Decimal(client.get("/api/v1/accounts/levered-long").json()["balances"][0]["amount"])
+    body = {"account": "levered-long", "asset": "USDC", "amount": "5"}
+    for expected in ("BalanceChanged", "Repeated"):
+        answer = client.post("/api/v1/deposits", json=body, headers={"Idempotency-Key": "one"})
+        assert answer.status_code == 200
+        assert expected in [event["type"] for event in answer.json()["events"]]
+    balances = client.get("/api/v1/accounts/levered-long").json()["balances"]
+    assert sum(Decimal(each["amount"]) for each in balances if each["currency"] == "USDC") - before in (Decimal(5), 0)
+    other = client.post("/api/v1/deposits", json={**body, "amount": "6"}, headers={"Idempotency-Key": "one"})
+    assert other.json()["error"]["rule"] == "DUPLICATE_ID_OTHER_CONTENT"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/api/v1/accounts/nobody", None, 404),
+        ("GET", "/api/v1/nothing", None, 404),
+        ("GET", "/api/v1/accounts?limit=0", None, 400),
+        ("GET", "/api/v1/accounts/hedger/surface?underlying=NONE", None, 400),
+        ("POST", "/api/v1/deposits", {"account": "hedger"}, 400),
+        ("POST", "/api/v1/accounts/hedger/what-if", {"trades": [{"instrument": "?", "quantity": "x"}]}, 400),
+        ("POST", "/api/v1/accounts/hedger/what-if", {"nonsense": 1}, 400),
+    ],
+)
+def test_errors_have_one_shape(client, method, path, body, status):
+    answer = client.request(method, path, json=body, headers={"Idempotency-Key": "bad"} if body else None)
+    assert answer.status_code == status
+    assert set(answer.json()["error"]) == {"rule", "finding"}
+
+
+def test_another_host_is_refused(client):
+    """A page of another site, pointed here by its name server, must not read the book."""
+    assert client.get("/health", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_a_second_writer_is_refused(client, folder):
+    with pytest.raises(InputError, match="one writer"):
+        Writer(folder)
+
+
+def test_a_restart_resumes_exactly(tmp_path):
+    first = Writer(tmp_path)
+    cash = [portfolio for portfolio in sample_book() if portfolio.account == "cash-only"]
+    for command in opening_commands(cash, sample_market()):
+        first.submit(command)
+    first.close()
+    second = Writer(tmp_path)
+    assert second.engine.state_hash() == first.engine.state_hash()
+    assert second.sequence >= first.sequence
+    second.close()

@@ -106,14 +106,17 @@ def test_compare_and_stress(client):
 
 
 def test_a_deposit_counts_once(client):
-    before = Decimal(client.get("/api/v1/accounts/levered-long").json()["balances"][0]["amount"])
+    def dollars() -> Decimal:
+        balances = client.get("/api/v1/accounts/levered-long").json()["balances"]
+        return sum((Decimal(each["amount"]) for each in balances if each["currency"] == "USDC"), Decimal(0))
+
+    before = dollars()
     body = {"account": "levered-long", "asset": "USDC", "amount": "5"}
     for expected in ("BalanceChanged", "Repeated"):
         answer = client.post("/api/v1/deposits", json=body, headers={"Idempotency-Key": "one"})
         assert answer.status_code == 200
         assert expected in [event["type"] for event in answer.json()["events"]]
-    balances = client.get("/api/v1/accounts/levered-long").json()["balances"]
-    assert sum(Decimal(each["amount"]) for each in balances if each["currency"] == "USDC") - before in (Decimal(5), 0)
+    assert dollars() - before == Decimal(5)
     other = client.post("/api/v1/deposits", json={**body, "amount": "6"}, headers={"Idempotency-Key": "one"})
     assert other.json()["error"]["rule"] == "DUPLICATE_ID_OTHER_CONTENT"
 

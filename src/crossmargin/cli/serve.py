@@ -38,9 +38,12 @@ def serve(*, host: str = "127.0.0.1", port: int = 8000, database: Path = Path("c
     if writer.is_empty:
         for command in opening_commands(sample_book(), sample_market()):
             writer.submit(command)
+    # a Host header carries the port, unless it is the usual one
+    names = ["127.0.0.1", "localhost", "[::1]", host]
+    hosts = [*names, *(f"{name}:{port}" for name in names)]
     console.print(f"http://{host}:{port}/ serves {database}", soft_wrap=True)
     try:
-        uvicorn.run(application(writer, hosts=["127.0.0.1", "localhost", "[::1]", host]), host=host, port=port)
+        uvicorn.run(application(writer, hosts=hosts), host=host, port=port)
     finally:
         writer.close()
 

@@ -19,8 +19,11 @@ MARKET = sample_market()
 CLOSE = {"rel": 1e-9, "abs": 1e-5}
 
 
+PARAMETERS = {name: read_parameters(method) for name, method in METHODS.items()}
+
+
 def margined(name: str, book: Portfolio) -> Requirement:
-    return requirements((book,), MARKET, METHODS[name], read_parameters(METHODS[name]))[0]
+    return requirements((book,), MARKET, METHODS[name], PARAMETERS[name])[0]
 
 
 @cache

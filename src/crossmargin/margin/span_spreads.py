@@ -116,6 +116,8 @@ def commodity_credits(
             continue
         formed = min(abs(first), abs(second) / spread.ratio)
         for name, used in ((spread.first, formed), (spread.second, formed * spread.ratio)):
-            left[name] -= math.copysign(used, left[name])
-            credited[name] += spread.credit * price_risks[name] * used / abs(deltas[name])
+            # rounding may form more than is there, of deltas near the smallest float by a large factor
+            taken = min(used, abs(left[name]))
+            left[name] -= math.copysign(taken, left[name])
+            credited[name] += spread.credit * price_risks[name] * (taken / abs(deltas[name]))
     return credited

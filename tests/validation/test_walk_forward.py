@@ -197,3 +197,23 @@ def test_backtest_as_typed(run: Run, shared: Path, tmp_path: Path) -> None:
     assert (code, "perp_1d.parquet" in err) == (2, True)
     code, _, err = run("backtest", "--data", shared / "data", "--method", "nonsense")
     assert (code, "must be one of filtered" in err) == (2, True)
+
+
+def test_several_processes_find_the_same(run: Run, shared: Path, tmp_path: Path) -> None:
+    arguments = ["backtest", "--data", shared / "data", "--method", "historical", "--method", "deribit_portfolio"]
+    arguments += ["--books", "long", "--from", "2025-01-01", "--to", "2025-05-31", "--json"]
+    alone, two = run(*arguments), run(*arguments, "--workers", 2, "--checkpoint", tmp_path / "kept.npz")
+    assert alone[0] == 0
+    assert alone[1] == two[1]
+    records = json.loads(alone[1])
+    assert [book["book"] for book in records[1]["books"]] == ["long BTC", "long ETH"]  # what Deribit margins
+    code, _, err = run("backtest", "--data", shared / "data", "--books", "nonsense")
+    assert (code, "must be of long" in err) == (2, True)
+
+
+def test_periods_of_several_days_do_not_overlap() -> None:
+    profits = np.tile([-3.0, -3.0, 1.0, 1.0], 50)[None, :]
+    margins = np.full(profits.shape, 2.0)
+    every, second = (judged("m", ("b",), margins, profits, horizon=days).books[0] for days in (1, 2))
+    assert (every.days, every.breaches, second.days, second.breaches) == (200, 100, 100, 50)
+    assert judged("m", ("b",), margins[:, 1:], profits[:, 1:], horizon=4).books[0].breaches == 50

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from crossmargin.cli import (
     attribution,
+    backtest,
     bench,
     checks,
     clearing,
@@ -28,6 +29,7 @@ from crossmargin.errors import CrossMarginError
 __all__ = [
     "app",
     "attribution",
+    "backtest",
     "bench",
     "checks",
     "clearing",

@@ -61,33 +61,89 @@ def named_books(books: Mapping[str, Mapping[str, float]], currencies: tuple[Curr
     return LinearBooks(names=tuple(books), currencies=currencies, weights=weights)
 
 
+KINDS = ("long", "short", "pairs", "baskets", "random")
+"""Kinds of books that `books_by_kind` makes."""
+
+
 def standard_books(
-    currencies: tuple[Currency, ...], coins: tuple[Currency, ...], *, random: int = 12, seed: int = 7
+    currencies: tuple[Currency, ...],
+    coins: tuple[Currency, ...],
+    *,
+    kinds: tuple[str, ...] = KINDS,
+    random: int = 12,
+    seed: int = 7,
 ) -> LinearBooks:
-    """Return long and short of each of `coins`, pairs, baskets, and `random` books of six coins drawn by `seed`.
+    """Return the books of `kinds` in `coins`.
+
+    Raises
+    ------
+    InputError
+        If a kind is unknown, or nothing is left.
 
     Examples
     --------
     >>> coins = tuple(Currency(name) for name in ("BTC", "ETH", "SOL", "BNB", "XRP", "LTC"))
     >>> len(standard_books(coins, coins).names)
-    36
+    38
     """
-    books: dict[str, dict[str, float]] = {}
-    for coin in coins:
-        books[f"long {coin}"], books[f"short {coin}"] = {coin: 1.0}, {coin: -1.0}
-    for first, second in PAIRS:
-        if first in coins and second in coins:
-            books[f"{first}-{second}"] = {first: 1.0, second: -1.0}
-    even: dict[str, float] = {coin: 1.0 / len(coins) for coin in coins}
-    books["basket"] = even
-    books["basket short"] = {coin: -weight for coin, weight in even.items()}
-    if "BTC" in coins and "ETH" in coins:
-        books["60 BTC 40 ETH"] = {"BTC": 0.6, "ETH": 0.4}
-        books["alts against BTC"] = {**{coin: 1.0 / (len(coins) - 1) for coin in coins if coin != "BTC"}, "BTC": -1.0}
+    found = books_by_kind(coins, random=random, seed=seed)
+    for kind in kinds:
+        if kind not in found:
+            raise InputError(f"books must be of {', '.join(found)}, were of {kind!r}")
+    chosen = {name: held for kind, books in found.items() if kind in kinds for name, held in books.items()}
+    if not chosen:
+        raise InputError(f"books of {', '.join(kinds)} in {', '.join(coins)} must exist, none do")
+    return named_books(chosen, currencies)
+
+
+def books_by_kind(
+    coins: tuple[Currency, ...], *, random: int = 12, seed: int = 7
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return long and short of each of `coins`, pairs, baskets, and `random` books of six coins drawn by `seed`."""
     dice = np.random.default_rng(seed)
+    drawn: dict[str, dict[str, float]] = {}
     for number in range(random):
-        drawn = dice.choice(len(coins), min(6, len(coins)), replace=False)
-        books[f"random {number + 1}"] = {
-            coins[place]: float(weight) for place, weight in zip(drawn, dice.normal(size=drawn.size), strict=True)
-        }
-    return named_books(books, currencies)
+        places = dice.choice(len(coins), min(6, len(coins)), replace=False)
+        sizes = dice.normal(size=places.size)
+        drawn[f"random {number + 1}"] = {coins[at]: float(size) for at, size in zip(places, sizes, strict=True)}
+    return {
+        "long": {f"long {coin}": {coin: 1.0} for coin in coins},
+        "short": {f"short {coin}": {coin: -1.0} for coin in coins},
+        "pairs": {f"{long}-{short}": {long: 1.0, short: -1.0} for long, short in PAIRS if {long, short} <= set(coins)},
+        "baskets": _baskets(coins),
+        "random": drawn,
+    }
+
+
+def _baskets(coins: tuple[Currency, ...]) -> dict[str, dict[str, float]]:
+    even: dict[str, float] = {coin: 1.0 / len(coins) for coin in coins}
+    alts = [coin for coin in coins if coin not in ("BTC", "ETH")]
+    found = {"basket": even, "basket short": _reversed(even)}
+    if alts:
+        found["alts"] = {coin: 1.0 / len(alts) for coin in alts}
+        found["alts short"] = _reversed(found["alts"])
+    if "BTC" in coins and "ETH" in coins:
+        found["60 BTC 40 ETH"] = {"BTC": 0.6, "ETH": 0.4}
+        found["alts against BTC"] = {**{coin: 1.0 / (len(coins) - 1) for coin in coins if coin != "BTC"}, "BTC": -1.0}
+    return found
+
+
+def _reversed(held: Mapping[str, float]) -> dict[str, float]:
+    return {coin: -weight for coin, weight in held.items()}
+
+
+def joined(first: LinearBooks, second: LinearBooks) -> LinearBooks:
+    """Return the books of both, over the same coins.
+
+    Raises
+    ------
+    InputError
+        If the coins differ or a name occurs twice.
+    """
+    if first.currencies != second.currencies:
+        raise InputError("books must be over the same coins to be put together")
+    return LinearBooks(
+        names=first.names + second.names,
+        currencies=first.currencies,
+        weights=np.concatenate([first.weights, second.weights]),
+    )

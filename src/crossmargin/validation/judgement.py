@@ -20,6 +20,8 @@ from crossmargin.validation.coverage import (
 
 WINDOW = 365
 """Days of a traffic-light window: crypto trades every one."""
+FEWEST_PERIODS = 30
+"""Without which a book is not judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,38 +97,53 @@ class Judgement:
 
 
 def judged(
-    name: str, names: tuple[str, ...], margins: FloatArray, profits: FloatArray, level: float = 0.99
+    name: str,
+    names: tuple[str, ...],
+    margins: FloatArray,
+    profits: FloatArray,
+    level: float = 0.99,
+    *,
+    horizon: int = 1,
 ) -> Judgement:
     """Return the record of `margins` against `profits`.
 
     Parameters
     ----------
     margins, profits : arrays of shape (n_books, n_days)
-        Margin known before the day and profit of the day, NaN where either is missing; such days do not count.
+        Margin known before the day and profit over `horizon` days from it on, NaN where either is missing; such days do
+        not count.
     level
-        Share of days that the margin is to cover.
+        Share of periods that the margin is to cover.
+    horizon
+        Days of a period. Periods do not overlap; what margins cost and how they rise is taken from every day.
 
     Raises
     ------
     InputError
-        If the shapes differ or a book has fewer than 30 days.
+        If the shapes differ or a book has fewer than 30 periods.
     """
     if margins.shape != profits.shape or margins.shape[0] != len(names):
         raise InputError(f"margins and profits must have one shape, were {margins.shape} and {profits.shape}")
-    books = [_book(book, margin, profit, level) for book, margin, profit in zip(names, margins, profits, strict=True)]
+    books = [
+        _book(book, margin, profit, level, horizon)
+        for book, margin, profit in zip(names, margins, profits, strict=True)
+    ]
     return Judgement(margin=name, level=level, books=tuple(books))
 
 
-def _book(name: str, margin: FloatArray, profit: FloatArray, level: float) -> BookJudgement:
-    known = np.isfinite(margin) & np.isfinite(profit)
-    asked, loss = margin[known], -profit[known]
-    if asked.size < 30:
-        raise InputError(f"a book needs 30 days with margin and profit to be judged, {name} has {asked.size}")
+def _book(name: str, margin: FloatArray, profit: FloatArray, level: float, horizon: int) -> BookJudgement:
+    daily = margin[np.isfinite(margin) & np.isfinite(profit)]
+    known = (np.isfinite(margin) & np.isfinite(profit))[::horizon]
+    asked, loss = margin[::horizon][known], -profit[::horizon][known]
+    if asked.size < FEWEST_PERIODS:
+        raise InputError(
+            f"a book needs {FEWEST_PERIODS} periods with margin and profit to be judged, {name} has {asked.size}"
+        )
     breach, p = loss > asked, 1.0 - level
-    count = int(breach.sum())
-    light = traffic_light(min(WINDOW, asked.size), p)
+    count, window = int(breach.sum()), WINDOW // horizon
+    light = traffic_light(min(window, asked.size), p)
     sums = np.concatenate([[0], np.cumsum(breach)])
-    in_window = sums[WINDOW:] - sums[:-WINDOW] if asked.size >= WINDOW else sums[-1:]
+    in_window = sums[window:] - sums[:-window] if asked.size >= window else sums[-1:]
     return BookJudgement(
         name=name,
         days=asked.size,
@@ -138,9 +155,9 @@ def _book(name: str, margin: FloatArray, profit: FloatArray, level: float) -> Bo
         breach_sizes=tuple(float(size) for size in loss[breach] / asked[breach]),
         green_windows=sum(light.zone(int(each)) == "green" for each in in_window),
         windows=in_window.size,
-        mean_margin=float(asked.mean()),
-        largest_rise=largest_rise(asked),
-        peak_to_trough=_peak_to_trough(asked),
+        mean_margin=float(daily.mean()),
+        largest_rise=largest_rise(daily),
+        peak_to_trough=_peak_to_trough(daily),
     )
 
 

@@ -1,0 +1,176 @@
+"""Test margin against what happened."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from cyclopts import Parameter
+
+from crossmargin.cli.app import app, console, write_json
+from crossmargin.cli.walking import walked_margins
+from crossmargin.errors import InputError
+from crossmargin.files.daily_bars import read_daily_bars
+from crossmargin.margin.methods import METHODS
+from crossmargin.report.backtest import Backtest, backtest_record, backtest_sections, backtest_table
+from crossmargin.report.sections import sections_page
+from crossmargin.units import BoolArray, FloatArray
+from crossmargin.validation.books import KINDS, LinearBooks, standard_books
+from crossmargin.validation.daily_bars import DailyBars
+from crossmargin.validation.judgement import FEWEST_PERIODS, compared, judged
+from crossmargin.validation.study import MEASURES, WalkedMargins
+from crossmargin.validation.walk_forward import summed_returns
+
+_LISTED = 0.85
+"""Share of all days that a coin must have traded to make up books; any coin's history feeds the forecasts."""
+NOTES = (
+    "A margin of a day is made from the days before it alone.",
+    "Books hold dollars of each coin and are rebalanced daily; margin and loss are per dollar of size.",
+    "filtered: expected shortfall 97.5 % of 1,000 whole dates, scaled to a volatility forecast from daily ranges; "
+    "filtered_braked adds the long-lookback floor, a 25 % buffer and a limit of 50 % on the rise over five days; "
+    "historical: expected shortfall 97.5 % of the last 500 dates; historical_floored: not below that of all dates.",
+    "Methods and rulebooks are asked for a book of 100,000 dollars of perpetuals of their venue on the close before, "
+    "with the parameters of today on every day: their authors knew this past. They state what is to be held, whatever "
+    "the horizon. Only books that every margin answers for are judged.",
+)
+
+
+@app.command
+def backtest(
+    *,
+    data: Path,
+    method: list[str] | None = None,
+    books: list[str] | None = None,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    to: str | None = None,
+    horizon: int = 1,
+    level: float = 0.99,
+    random: int = 12,
+    workers: int = 1,
+    checkpoint: Path | None = None,
+    report: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Walk margin through the daily history of DATA and test it against what then happened.
+
+    Parameters
+    ----------
+    data
+        Folder with perp_1d.parquet, and perp_1h.parquet for better variances.
+    method
+        filtered, filtered_braked, historical, historical_floored or any margin method; may be given several times. The
+        last one is what the others are compared with.
+    books
+        Kinds of books: long, short, pairs, baskets, random; all of them where not given.
+    from_
+        First day (ISO); by default the first on which the last margin exists.
+    to
+        Last day (ISO).
+    horizon
+        Days that a loss takes to close out; periods do not overlap.
+    level
+        Share of periods to be covered.
+    random
+        Random books beside the others.
+    workers
+        Processes that margin days beside each other; results are the same with any number.
+    checkpoint
+        File that keeps margins as they are computed; a run that was broken off goes on from there.
+    report
+        Write an HTML report there too.
+    json
+        Print records instead of a table.
+    """
+    names = method or ["filtered", "filtered_braked", "historical", "historical_floored"]
+    unknown = [name for name in names if name not in MEASURES and name not in METHODS]
+    if unknown:
+        known = ", ".join([*MEASURES, *METHODS])
+        raise InputError(f"a margin to be tested must be one of {known}, was {unknown[0]!r}")
+    if horizon < 1 or workers < 1:
+        raise InputError(f"--horizon and --workers must be at least 1, were {horizon} and {workers}")
+    if report is not None and not report.parent.is_dir():
+        raise InputError(f"a report must go into an existing folder, found none at {report.parent}")
+    bars = read_daily_bars(data)
+    dates = [dt.datetime.fromtimestamp(int(at - 1) // 10**9, tz=dt.UTC).date() for at in bars.days_ns]
+    chosen = chosen_days(dates, from_, to)
+    held = _books(bars, tuple(books or KINDS), random)
+    walked = walked_margins(
+        names, held, bars, range(max(chosen.start, 1), chosen.stop), horizon, workers, checkpoint, quiet=json
+    )
+    profits = held.profits(summed_returns(bars.returns, horizon))[:, chosen]
+    kept = _answered(walked, profits, chosen, horizon)
+    if not kept.any():
+        raise InputError(
+            f"every margin must answer for a book on {FEWEST_PERIODS} periods, {', '.join(names)} share none"
+        )
+    tests = _tests(walked, held, profits, chosen, kept, level, horizon)
+    judged_names = tuple(np.array(held.names)[kept])
+    if report is not None:
+        days = [dates[day] for day in range(chosen.start, chosen.stop)]
+        sections = backtest_sections(tests, judged_names, days, profits[kept])
+        subtitle = f"{kept.sum()} of {kept.size} books, {days[0]} to {days[-1]}, over {horizon} day(s)"
+        report.write_text(sections_page("Does the margin cover?", subtitle, sections, NOTES), encoding="utf-8")
+    if json:
+        write_json([backtest_record(test) for test in tests])
+    else:
+        console.print(backtest_table(tests, console.width))
+
+
+def chosen_days(dates: list[dt.date], from_: str | None, to: str | None) -> slice:
+    """Return the places of the days from `from_` to `to`, both ISO dates or None.
+
+    Raises
+    ------
+    InputError
+        If one is no date, or no day lies between.
+    """
+    try:
+        first = dt.date.fromisoformat(from_) if from_ else dates[0]
+        last = dt.date.fromisoformat(to) if to else dates[-1]
+    except ValueError as error:
+        raise InputError(f"--from and --to must be ISO dates, were {from_} and {to}") from error
+    inside = [place for place, day in enumerate(dates) if first <= day <= last]
+    if not inside:
+        raise InputError(f"--from and --to must lie between {dates[0]} and {dates[-1]}, were {first} and {last}")
+    return slice(inside[0], inside[-1] + 1)
+
+
+def _books(bars: DailyBars, kinds: tuple[str, ...], random: int) -> LinearBooks:
+    traded = np.isfinite(bars.closes).mean(axis=1)
+    coins = tuple(coin for coin, share in zip(bars.currencies, traded, strict=True) if share >= _LISTED)
+    return standard_books(bars.currencies, coins, kinds=kinds, random=random)
+
+
+def _answered(walked: list[WalkedMargins], profits: FloatArray, chosen: slice, horizon: int) -> BoolArray:
+    """Which books every margin answers for on enough periods, shape (n_books,)."""
+    known = [np.isfinite(each.margins[:, chosen] + profits)[:, ::horizon].sum(axis=1) for each in walked]
+    return np.asarray(np.min(known, axis=0) >= FEWEST_PERIODS)
+
+
+def _tests(
+    walked: list[WalkedMargins],
+    books: LinearBooks,
+    profits: FloatArray,
+    chosen: slice,
+    kept: BoolArray,
+    level: float,
+    horizon: int,
+) -> list[Backtest]:
+    names = tuple(name for name, keep in zip(books.names, kept, strict=True) if keep)
+    made = profits[kept]
+    other = walked[-1].margins[:, chosen][kept]
+    found = []
+    for each in walked:
+        margins = each.margins[:, chosen][kept]
+        found.append(
+            Backtest(
+                judgement=judged(each.name, names, margins, made, level, horizon=horizon),
+                against=None
+                if each is walked[-1]
+                else compared(margins[:, ::horizon], other[:, ::horizon], made[:, ::horizon], level),
+                margins=margins,
+                uncovered=each.uncovered[:, chosen][kept],
+                ranks=None if each.ranks is None else each.ranks[:, chosen][kept],
+            )
+        )
+    return found

@@ -20,6 +20,8 @@ from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Refused
 from crossmargin.errors import CrossMarginError, InputError, InvariantError
 from crossmargin.service import analysis, views
+from crossmargin.service.deribit_routes import deribit_routes
+from crossmargin.service.deribit_rpc import Desk
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Busy, Writer
 
@@ -41,12 +43,12 @@ class NotHereError(InputError):
 
 def application(writer: Writer, *, hosts: list[str] | None = None) -> Litestar:
     """Return the ASGI application over `writer`; requests for other `hosts` are refused."""
-    state = {"writer": writer}
+    state = {"writer": writer, "desk": Desk(writer=writer)}
     api = Router("/api/v1", route_handlers=[overview, accounts, account, explain, surface, compare, what_if, stress,
                                             listed, parameters, orders, deposits, withdrawals])  # fmt: skip
     static = create_static_files_router("/", directories=[Path(__file__).parent / "static"], html_mode=True)
     return Litestar(
-        route_handlers=[health, api, static],
+        route_handlers=[health, api, deribit_routes(), static],
         state=State(state),
         exception_handlers={
             CrossMarginError: _refused,

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 
 from crossmargin.errors import CrossMarginError, InputError, MarketDataError
+from crossmargin.service import deribit_account as accounts
 from crossmargin.service import deribit_market as market
+from crossmargin.service import deribit_positions as positions
 from crossmargin.service.deribit_call import Call, Method, Params
 from crossmargin.service.deribit_credentials import Credentials, NoKeys, Tokens, account_of_header, authenticate
 from crossmargin.service.deribit_errors import DeribitError, Record, invalid_params, method_not_found, unauthorized
@@ -64,6 +66,11 @@ METHODS: dict[str, Method] = {
     "public/get_order_book": market.get_order_book,
     "public/get_book_summary_by_currency": market.get_book_summary_by_currency,
     "public/get_book_summary_by_instrument": market.get_book_summary_by_instrument,
+    "private/get_account_summary": accounts.get_account_summary,
+    "private/get_account_summaries": accounts.get_account_summaries,
+    "private/get_subaccounts": accounts.get_subaccounts,
+    "private/get_positions": positions.get_positions,
+    "private/get_position": positions.get_position,
 }
 """What is answered over any transport; subscriptions need a connection."""
 

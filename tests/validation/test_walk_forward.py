@@ -40,6 +40,12 @@ def books() -> LinearBooks:
     )
 
 
+def seen(returns: FloatArray, day: int, horizon: int) -> tuple[float, float]:
+    """The largest fall and rise of any coin over before `day`."""
+    over = [returns[:, past : past + horizon].sum(axis=1) for past in range(day - horizon + 1)]
+    return float(np.nanmin(over)), float(np.nanmax(over))
+
+
 def naive(held: LinearBooks, returns: FloatArray, paths: FloatArray, settings: TailSettings) -> FloatArray:
     out = np.full((len(held.names), returns.shape[1] + 1), np.nan)
     for b, weights in enumerate(held.weights):
@@ -52,7 +58,8 @@ def naive(held: LinearBooks, returns: FloatArray, paths: FloatArray, settings: T
                 moved = returns[coins, past : past + settings.horizon].sum(axis=1)
                 shape = moved / np.sqrt(settings.horizon * paths[coins, past])
                 if np.isfinite(shape).all() and len(pnl) < settings.count:
-                    pnl.append(float(weights[coins] @ np.expm1(shape * np.sqrt(settings.horizon * paths[coins, day]))))
+                    scaled = shape * np.sqrt(settings.horizon * paths[coins, day])
+                    pnl.append(float(weights[coins] @ np.expm1(np.clip(scaled, *seen(returns, day, settings.horizon)))))
             if len(pnl) >= settings.least:
                 out[b, day] = expected_shortfall(np.array(pnl), settings.confidence)
     return out
@@ -81,9 +88,20 @@ def test_quantile_and_rank_are_those_of_the_scenarios_behind_the_margin(horizon:
     shapes = moved / np.sqrt(horizon * paths[0, : moved.size])
     for day in range(230, moved.size):
         known = np.flatnonzero(np.isfinite(shapes[: day - horizon + 1]))[-120:]
-        pnl = np.expm1(shapes[known] * np.sqrt(horizon * paths[0, day]))
+        scaled = shapes[known] * np.sqrt(horizon * paths[0, day])
+        pnl = np.expm1(np.clip(scaled, *seen(returns, day, horizon)))
         assert found.quantile[0, day] == pytest.approx(float(value_at_risk(pnl, settings.confidence)), rel=1e-9)
         assert found.rank[0, day] == pytest.approx((np.sum(pnl <= np.expm1(moved[day])) + 0.5) / 121.0)
+
+
+def test_a_past_jump_is_not_compounded_beyond_what_any_coin_has_done() -> None:
+    returns, _ = market()
+    returns[0, 100] = 1.0
+    paths = np.full((4, returns.shape[1] + 1), 1e-4)
+    paths[:, -1] = 1e-2  # ten times the volatility
+    short = named_books({"short": {"BTC": -1.0}}, COINS)
+    found = filtered_margins(short, returns, paths, TailSettings(count=250, least=60, confidence=0.999))
+    assert found[0, -1] == pytest.approx(np.expm1(1.0))
 
 
 def test_poisoning_the_future_changes_nothing() -> None:

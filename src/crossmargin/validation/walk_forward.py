@@ -62,7 +62,8 @@ def filtered_margins(
     -------
     array of shape (n_books, n_days + 1)
         Margin over `horizon` days per USD of size; NaN until there are `least` dates. For several days, past returns
-        over as many days are scaled by the root of the horizon times the forecast at their start.
+        over as many days are scaled by the root of the horizon times the forecast at their start. No scaled move goes
+        beyond `largest_moves`.
 
     Raises
     ------
@@ -74,8 +75,7 @@ def filtered_margins(
         raise InputError(f"variance paths must have one day more than returns {returns.shape}")
     deviations = np.sqrt(variance_paths * chosen.horizon)
     moved = summed_returns(returns, chosen.horizon)
-    shapes = moved / deviations[:, :-1]
-    return _margins(books, shapes, deviations, chosen)
+    return _forecasts(books, moved, deviations, chosen, np.empty((0, 0))).shortfall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,14 +102,15 @@ def filtered_forecasts(
     chosen = settings or TailSettings()
     deviations = np.sqrt(variance_paths * chosen.horizon)
     moved = summed_returns(returns, chosen.horizon)
-    return _forecasts(books, moved / deviations[:, :-1], deviations, chosen, books.profits(moved))
+    return _forecasts(books, moved, deviations, chosen, books.profits(moved))
 
 
 def historical_margins(books: LinearBooks, returns: FloatArray, settings: TailSettings | None = None) -> FloatArray:
     """Return `filtered_margins` without scaling: past moves as they were."""
     chosen = settings or TailSettings()
     moved = summed_returns(returns, chosen.horizon)
-    return _margins(books, moved, np.ones((returns.shape[0], returns.shape[1] + 1)), chosen)
+    as_they_were = np.ones((returns.shape[0], returns.shape[1] + 1))
+    return _forecasts(books, moved, as_they_were, chosen, np.empty((0, 0))).shortfall
 
 
 def summed_returns(returns: FloatArray, horizon: int) -> FloatArray:
@@ -122,13 +123,29 @@ def summed_returns(returns: FloatArray, horizon: int) -> FloatArray:
     return summed
 
 
-def _margins(books: LinearBooks, shapes: FloatArray, deviations: FloatArray, settings: TailSettings) -> FloatArray:
-    return _forecasts(books, shapes, deviations, settings, np.empty((0, 0))).shortfall
+def largest_moves(moved: FloatArray, horizon: int) -> FloatArray:
+    """Return the largest fall and rise of any coin that were over before each day, shape (2, n_days + 1).
+
+    A move that is rescaled to a stormy day compounds: the 390 % that DOGE gained on 28 January 2021, expected at 7 % of
+    volatility, would be a factor of 236 at the 24 % of three days later. No rescaled move goes beyond what some coin has
+    done. Zero before the first move.
+
+    Examples
+    --------
+    >>> largest_moves(np.array([[0.1, -0.2, 0.3]]), 1).tolist()
+    [[0.0, 0.0, -0.2, -0.2], [0.0, 0.1, 0.1, 0.3]]
+    """
+    known = np.where(np.isfinite(moved), moved, 0.0)
+    found = np.zeros((2, moved.shape[1] + 1))
+    found[0, horizon:] = np.minimum.accumulate(np.minimum(known.min(axis=0), 0.0))[: moved.shape[1] + 1 - horizon]
+    found[1, horizon:] = np.maximum.accumulate(np.maximum(known.max(axis=0), 0.0))[: moved.shape[1] + 1 - horizon]
+    return found
 
 
 def _forecasts(
-    books: LinearBooks, shapes: FloatArray, deviations: FloatArray, settings: TailSettings, profits: FloatArray
+    books: LinearBooks, moved: FloatArray, deviations: FloatArray, settings: TailSettings, profits: FloatArray
 ) -> Forecasts:
+    shapes = moved / deviations[:, :-1]
     n_days = shapes.shape[1]
     ends = np.pad(profits, ((0, 0), (0, 1)), constant_values=np.nan) if profits.size else profits
     out = np.full((3, len(books.names), n_days + 1), np.nan)
@@ -144,8 +161,8 @@ def _forecasts(
     whole = {n: tail_shape(n, settings.confidence) for n in range(settings.least, count + 1)}
     tails = np.array([whole.get(n, (1.0, 0, 0.0)) for n in range(count + 1)])
     _walk(
-        starts, coins, weights, filled, np.ascontiguousarray(deviations), complete, settings.least, count,
-        settings.horizon, tails, ends, out,
+        starts, coins, weights, filled, np.ascontiguousarray(deviations), largest_moves(moved, settings.horizon),
+        complete, settings.least, count, settings.horizon, tails, ends, out,
     )  # fmt: skip
     return Forecasts(shortfall=out[0], quantile=out[1], rank=out[2])
 
@@ -157,6 +174,7 @@ def _walk(
     weights: FloatArray,
     shapes: FloatArray,
     deviations: FloatArray,
+    largest: FloatArray,
     complete: BoolArray,
     least: int,
     count: int,
@@ -177,7 +195,7 @@ def _walk(
             if vol == vol and last >= begin:
                 part, row = shapes[i, begin : last + 1], moves[i, begin : last + 1]
                 for k in range(part.size):
-                    row[k] = exponential(min(max(part[k] * vol, -50.0), 50.0)) - 1.0
+                    row[k] = exponential(min(max(part[k] * vol, largest[0, day]), largest[1, day])) - 1.0
         for b in range(starts.size - 1):
             known = True
             for j in range(starts[b], starts[b + 1]):

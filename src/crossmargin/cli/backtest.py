@@ -7,19 +7,21 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Parameter
 
-from crossmargin.cli.app import app, console, write_json
+from crossmargin.cli.app import app, console, followed, write_json
 from crossmargin.cli.walking import walked_margins
 from crossmargin.errors import InputError
 from crossmargin.files.daily_bars import read_daily_bars
 from crossmargin.margin.methods import METHODS
 from crossmargin.report.backtest import Backtest, backtest_record, backtest_sections, backtest_table
 from crossmargin.report.sections import sections_page
-from crossmargin.units import BoolArray, FloatArray
+from crossmargin.units import BoolArray, FloatArray, IntArray
 from crossmargin.validation.books import KINDS, LinearBooks, standard_books
+from crossmargin.validation.correct_model import correct_model_rates
 from crossmargin.validation.daily_bars import DailyBars
+from crossmargin.validation.disclosure import crisis_windows, disclosures, shortfall_test
 from crossmargin.validation.judgement import FEWEST_PERIODS, compared, judged
 from crossmargin.validation.study import MEASURES, WalkedMargins
-from crossmargin.validation.walk_forward import summed_returns
+from crossmargin.validation.walk_forward import TailSettings, summed_returns
 
 _LISTED = 0.85
 """Share of all days that a coin must have traded to make up books; any coin's history feeds the forecasts."""
@@ -103,12 +105,16 @@ def backtest(
         raise InputError(
             f"every margin must answer for a book on {FEWEST_PERIODS} periods, {', '.join(names)} share none"
         )
-    tests = _tests(walked, held, profits, chosen, kept, level, horizon)
-    judged_names = tuple(np.array(held.names)[kept])
+    tests = [
+        _tested(each, walked[-1], held.names, profits, chosen, kept, dates, bars.days_ns, level, horizon)
+        for each in followed(walked, "tests", total=len(walked), quiet=json)
+    ]
+    judged_names = tuple(book.name for book in tests[0].judgement.books)
     if report is not None:
-        days = [dates[day] for day in range(chosen.start, chosen.stop)]
-        sections = backtest_sections(tests, judged_names, days, profits[kept])
-        subtitle = f"{kept.sum()} of {kept.size} books, {days[0]} to {days[-1]}, over {horizon} day(s)"
+        sections = backtest_sections(tests, judged_names, profits[kept])
+        subtitle = (
+            f"{kept.sum()} of {kept.size} books, {tests[0].dates[0]} to {tests[0].dates[-1]}, over {horizon} day(s)"
+        )
         report.write_text(sections_page("Does the margin cover?", subtitle, sections, NOTES), encoding="utf-8")
     if json:
         write_json([backtest_record(test) for test in tests])
@@ -147,30 +153,38 @@ def _answered(walked: list[WalkedMargins], profits: FloatArray, chosen: slice, h
     return np.asarray(np.min(known, axis=0) >= FEWEST_PERIODS)
 
 
-def _tests(
-    walked: list[WalkedMargins],
-    books: LinearBooks,
+def _tested(
+    margin: WalkedMargins,
+    other: WalkedMargins,
+    books: tuple[str, ...],
     profits: FloatArray,
     chosen: slice,
     kept: BoolArray,
+    dates: list[dt.date],
+    days_ns: IntArray,
     level: float,
     horizon: int,
-) -> list[Backtest]:
-    names = tuple(name for name, keep in zip(books.names, kept, strict=True) if keep)
-    made = profits[kept]
-    other = walked[-1].margins[:, chosen][kept]
-    found = []
-    for each in walked:
-        margins = each.margins[:, chosen][kept]
-        found.append(
-            Backtest(
-                judgement=judged(each.name, names, margins, made, level, horizon=horizon),
-                against=None
-                if each is walked[-1]
-                else compared(margins[:, ::horizon], other[:, ::horizon], made[:, ::horizon], level),
-                margins=margins,
-                uncovered=each.uncovered[:, chosen][kept],
-                ranks=None if each.ranks is None else each.ranks[:, chosen][kept],
-            )
-        )
-    return found
+) -> Backtest:
+    """Judge the books in `kept`; `profits` are those of the days in `chosen` already."""
+
+    def of(values: FloatArray | None) -> FloatArray | None:
+        return None if values is None else values[:, chosen][kept]
+
+    names = tuple(name for name, keep in zip(books, kept, strict=True) if keep)
+    margins, made, apart = margin.margins[:, chosen][kept], profits[kept], slice(None, None, horizon)
+    theirs, ranks, quantiles = other.margins[:, chosen][kept], of(margin.ranks), of(margin.quantiles)
+    tail = 1.0 - TailSettings().confidence
+    return Backtest(
+        judgement=judged(margin.name, names, margins, made, level, horizon=horizon),
+        against=None if margin is other else compared(margins[:, apart], theirs[:, apart], made[:, apart], level),
+        margins=margins,
+        uncovered=margin.uncovered[:, chosen][kept],
+        dates=dates[chosen],
+        years=disclosures(margins, made, horizon),
+        windows=crisis_windows(margins, made, days_ns[chosen]),
+        ranks=ranks,
+        shortfall=None
+        if quantiles is None
+        else shortfall_test(margins[:, apart], quantiles[:, apart], made[:, apart], tail),
+        correct=None if ranks is None else correct_model_rates(ranks[:, apart], 1.0 - level),
+    )

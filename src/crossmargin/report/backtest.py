@@ -1,7 +1,7 @@
 """Walk-forward tests as tables, records, figures and a page."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +9,23 @@ import numpy as np
 from rich.table import Table
 
 from crossmargin.report.columns import Column, table
-from crossmargin.report.figures import BLUE, GREY, ORANGE
+from crossmargin.report.disclosure import (
+    COLOURS,
+    comparison_section,
+    crisis_records,
+    crisis_section,
+    disclosure_records,
+    disclosure_section,
+    median_rise,
+    pass_rate_records,
+    shortfall_record,
+)
+from crossmargin.report.figures import BLUE, GREY
 from crossmargin.report.sections import DataTable, Section
 from crossmargin.units import FloatArray
 from crossmargin.validation.calibration import Calibration
+from crossmargin.validation.correct_model import PassRates
+from crossmargin.validation.disclosure import CrisisWindow, Disclosure, ShortfallTest
 from crossmargin.validation.judgement import Comparison, Judgement
 
 if TYPE_CHECKING:
@@ -23,13 +36,28 @@ _SHOWN = ("long BTC", "short BTC", "BTC-ETH", "basket")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backtest:
-    """One margin's record; arrays of shape (n_books, n_days). `ranks` of profits among scenarios, where there are any."""
+    """One margin's record; arrays of shape (n_books, n_days).
+
+    Attributes
+    ----------
+    dates
+        Of the days, shape (n_days,).
+    ranks
+        Of profits among scenarios, for margins that have them; `shortfall` and `correct` likewise.
+    correct
+        Share of books that each test would not reject under a correct model.
+    """
 
     judgement: Judgement
     against: Comparison | None
     margins: FloatArray
     uncovered: FloatArray
+    dates: Sequence[dt.date]
+    years: tuple[Disclosure, ...]
+    windows: tuple[CrisisWindow, ...]
     ranks: FloatArray | None = None
+    shortfall: ShortfallTest | None = None
+    correct: Mapping[str, PassRates] | None = None
 
 
 def backtest_table(tests: Sequence[Backtest], width: int) -> Table:
@@ -47,7 +75,7 @@ def backtest_table(tests: Sequence[Backtest], width: int) -> Table:
         ),
         Column(heading="green", cells=[_percent(each.green, 1) for each in judged], importance=3),
         Column(heading="mean", cells=[_percent(each.mean_margin, 1) for each in judged]),
-        Column(heading="5-day rise", cells=[_percent(_median_rise(each)) for each in judged], importance=5),
+        Column(heading="5-day rise", cells=[_percent(median_rise(each)) for each in judged], importance=5),
         Column(heading="cost", cells=[_change(test, "mean_change") for test in tests], importance=1),
         Column(heading="score", cells=[_change(test, "score_change") for test in tests], importance=6),
     )
@@ -70,10 +98,14 @@ def backtest_record(test: Backtest) -> dict[str, Any]:
         },
         "green": judged.green,
         "mean_margin": judged.mean_margin,
-        "median_five_day_rise": _median_rise(judged),
+        "median_five_day_rise": median_rise(judged),
         "rank_shares": None if test.ranks is None else rank_shares(test.ranks).tolist(),
         "uncovered_mean": float(np.nanmean(test.uncovered)) if np.isfinite(test.uncovered).any() else 0.0,
         "against": None if test.against is None else _comparison(test.against),
+        "disclosure": disclosure_records(test.years, test.dates),
+        "crises": crisis_records(test.windows),
+        "z2": None if test.shortfall is None else shortfall_record(test.shortfall),
+        "correct_model": None if test.correct is None else pass_rate_records(test.correct),
         "books": [
             {
                 "book": book.name,
@@ -104,10 +136,9 @@ def calibration_table(found: Sequence[Calibration], width: int) -> Table:
     return table(columns, width, title="annual volatility, and shape of the tails of standardised moves")
 
 
-def backtest_sections(
-    tests: Sequence[Backtest], names: Sequence[str], dates: Sequence[dt.date], profits: FloatArray
-) -> list[Section]:
+def backtest_sections(tests: Sequence[Backtest], names: Sequence[str], profits: FloatArray) -> list[Section]:
     """Return the page's sections: the summary, coverage by book, and margin against loss for a few books."""
+    dates = tests[0].dates
     heads = ("margin", "coverage", "worst book", "LR_cc not rejected", "independence not rejected", "green windows",
              "mean margin", "median largest 5-day rise", "left uncovered, mean")  # fmt: skip
     rows = tuple(
@@ -119,19 +150,43 @@ def backtest_sections(
             _percent(test.judgement.share_not_rejected("independence")),
             _percent(test.judgement.green, 1),
             _percent(test.judgement.mean_margin, 2),
-            _percent(_median_rise(test.judgement)),
+            _percent(median_rise(test.judgement)),
             _percent(float(np.nanmean(test.uncovered)), 2),
         )
         for test in tests
     )
     found = [Section(heading="Summary", tables=(DataTable(heads=heads, rows=rows),), figures=(_coverage(tests),))]
     compared = [test for test in tests if test.against is not None]
+    found.append(comparison_section([test.judgement for test in tests]))
     if compared:
         found.append(_against(compared, tests[-1].judgement.margin))
+    found.append(crisis_section({test.judgement.margin: test.windows for test in tests}))
+    found += [_model(test) for test in tests if test.shortfall is not None or test.correct is not None]
+    found.append(disclosure_section({test.judgement.margin: test.years for test in tests}, dates))
     found += [_ranks(test.judgement.margin, test.ranks) for test in tests if test.ranks is not None]
     shown = [name for name in _SHOWN if name in names] or list(names[:3])
     found += [Section(heading=name, figures=(_path(tests, list(names).index(name), dates, profits),)) for name in shown]
     return found
+
+
+def _model(test: Backtest) -> Section:
+    rows = []
+    if test.correct is not None:
+        rows += [
+            (
+                f"books not rejected, {name}",
+                _percent(test.judgement.share_not_rejected(name)),
+                f"{_percent(rates.mean)} (one in twenty below {_percent(rates.low)})",
+            )
+            for name, rates in test.correct.items()
+        ]
+    if test.shortfall is not None:
+        found = test.shortfall
+        critical = f"{found.critical.min():.2f} to {found.critical.max():.2f}"
+        rows.append(("Z2, mean of books", f"{found.z2.mean():.2f}", "0"))
+        rows.append((f"books whose Z2 is above its critical value ({critical})", _percent(found.share_above), "95%"))
+    heads = ("", test.judgement.margin, "a correct model on the same books")
+    return Section(heading=f"Tests of {test.judgement.margin}", tables=(DataTable(heads=heads, rows=tuple(rows)),))
 
 
 def _against(compared: Sequence[Backtest], other: str) -> Section:
@@ -188,7 +243,7 @@ def _coverage(tests: Sequence[Backtest]) -> "go.Figure":
     import plotly.graph_objects as go  # slow to load, and seldom needed
 
     figure = go.Figure(layout={"title": {"text": "coverage of each book"}, "template": "plotly_white"})
-    for test, colour in zip(tests, (BLUE, ORANGE, GREY, "#009E73", "#CC79A7"), strict=False):
+    for test, colour in zip(tests, COLOURS, strict=False):
         books = test.judgement.books
         figure.add_scatter(
             x=[book.name for book in books],
@@ -208,7 +263,7 @@ def _path(tests: Sequence[Backtest], row: int, dates: Sequence[dt.date], profits
     figure = go.Figure(layout={"title": {"text": f"{name}: margin and loss"}, "template": "plotly_white"})
     loss = -profits[row]
     figure.add_bar(x=list(dates), y=np.maximum(loss, 0.0).tolist(), name="loss", marker={"color": "#bbbbbb"})
-    for test, colour in zip(tests, (BLUE, ORANGE, GREY, "#009E73", "#CC79A7"), strict=False):
+    for test, colour in zip(tests, COLOURS, strict=False):
         figure.add_scatter(
             x=list(dates), y=test.margins[row].tolist(), name=test.judgement.margin, line={"color": colour, "width": 1}
         )
@@ -233,10 +288,6 @@ def _comparison(found: Comparison) -> dict[str, Any]:
         "coverage": found.our_coverage,
         "their_coverage": found.their_coverage,
     }
-
-
-def _median_rise(judged: Judgement) -> float:
-    return float(np.median([book.largest_rise for book in judged.books]))
 
 
 def _change(test: Backtest, name: str) -> str:

@@ -13,7 +13,6 @@ from crossmargin.validation.daily_bars import DailyBars
 from crossmargin.validation.walk_forward import (
     TailSettings,
     filtered_forecasts,
-    filtered_margins,
     historical_margins,
 )
 
@@ -61,10 +60,16 @@ def filtered_braked(books: LinearBooks, bars: DailyBars, horizon: int = 1) -> Wa
     """The core measure with floor, buffer and speed limit."""
     returns = bars.returns
     paths = range_variance_paths(returns, bars.variances)
-    core = filtered_margins(books, returns, paths, TailSettings(horizon=horizon))[:, :-1]
+    core = filtered_forecasts(books, returns, paths, TailSettings(horizon=horizon))
     floor = historical_margins(books, returns, TailSettings(count=ALL_HISTORY, horizon=horizon))[:, :-1]
-    found = braked(core, Brakes(), floor=floor)
-    return WalkedMargins(name="filtered_braked", margins=found.requirement, uncovered=found.uncovered)
+    found = braked(core.shortfall[:, :-1], Brakes(), floor=floor)
+    return WalkedMargins(
+        name="filtered_braked",
+        margins=found.requirement,
+        uncovered=found.uncovered,
+        # the tools stretch the law of the core: its quantile grows with its shortfall
+        quantiles=core.quantile[:, :-1] * found.requirement / core.shortfall[:, :-1],
+    )
 
 
 def historical(books: LinearBooks, bars: DailyBars, horizon: int = 1) -> WalkedMargins:

@@ -1,0 +1,172 @@
+"""What a clearing house publishes of its margin, year by year, and coverage inside the named crises.
+
+The figures are those of backtesting in the public quantitative disclosure standards for central counterparties
+(CPMI-IOSCO, February 2015, section 6.5): how often margin held against any account fell below what it then lost, of how
+many observations, the coverage reached, the peak and the average of what was uncovered; and 6.8, the largest aggregate call
+for initial margin of any day.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from crossmargin.errors import InputError
+from crossmargin.scenarios.crises import CRISES
+from crossmargin.units import NANOSECONDS_PER_DAY, FloatArray, IntArray
+from crossmargin.validation.coverage import acerbi_szekely_z2, z2_critical_value
+
+YEAR = 365
+_AROUND = 7
+"""Days to either side of the middle of a crisis that are looked at."""
+_Z2_DEGREES = 4.0
+"""Student's t that critical values of Z2 are simulated under, as fat as daily crypto returns once volatility is taken out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disclosure:
+    """Twelve months of one margin over all books; amounts per USD of a book's size.
+
+    Attributes
+    ----------
+    first, last
+        Places of the days.
+    below
+        Times that margin fell below the loss (6.5.1).
+    observations
+        Books times periods (6.5.2).
+    peak, average
+        Uncovered exposure of the breaches (6.5.4, 6.5.5); 0 without one.
+    largest_call
+        Largest increase of all margins together from one day to the next (6.8.1), per USD of all books.
+    """
+
+    first: int
+    last: int
+    below: int
+    observations: int
+    peak: float
+    average: float
+    largest_call: float
+
+    @property
+    def coverage(self) -> float:
+        """Share of observations that margin covered (6.5.3); NaN without any."""
+        return 1.0 - self.below / self.observations if self.observations else math.nan
+
+
+def disclosures(margins: FloatArray, profits: FloatArray, horizon: int = 1) -> tuple[Disclosure, ...]:
+    """Return twelve months after twelve months, the last ones ending with the record; an incomplete year comes first.
+
+    Parameters
+    ----------
+    margins, profits : arrays of shape (n_books, n_days)
+        Profit over `horizon` days; periods do not overlap.
+
+    Examples
+    --------
+    >>> found = disclosures(np.array([[1.0, 1.0, 2.0]]), np.array([[-0.5, -1.5, 1.0]]))[0]
+    >>> found.below, found.observations, found.peak, found.largest_call
+    (1, 3, 0.5, 1.0)
+    """
+    if margins.shape != profits.shape:
+        raise InputError(f"margins and profits must have one shape, were {margins.shape} and {profits.shape}")
+    n_days = margins.shape[1]
+    ends = range(n_days, 0, -YEAR)
+    found = [_year(margins, profits, max(end - YEAR, 0), end, horizon) for end in ends]
+    return tuple(year for year in reversed(found) if year.observations)
+
+
+def _year(margins: FloatArray, profits: FloatArray, first: int, end: int, horizon: int) -> Disclosure:
+    # periods keep the places that they have in the whole record
+    places = np.arange(first + (-first) % horizon, end, horizon)
+    asked, loss = margins[:, places], -profits[:, places]
+    known = np.isfinite(asked) & np.isfinite(loss)
+    uncovered = (loss - asked)[known & (loss > asked)]
+    rises = np.diff(margins[:, first:end], axis=1)
+    calls = np.nanmean(np.where(np.isfinite(rises).any(axis=0), rises, 0.0), axis=0) if end - first > 1 else np.zeros(1)
+    return Disclosure(
+        first=first,
+        last=end - 1,
+        below=uncovered.size,
+        observations=int(known.sum()),
+        peak=float(uncovered.max()) if uncovered.size else 0.0,
+        average=float(uncovered.mean()) if uncovered.size else 0.0,
+        largest_call=max(float(calls.max()), 0.0),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrisisWindow:
+    """Coverage in the days around a crisis, all books together."""
+
+    crisis: str
+    breaches: int
+    observations: int
+
+    @property
+    def coverage(self) -> float:
+        """Share of book-days that margin covered."""
+        return 1.0 - self.breaches / self.observations
+
+
+def crisis_windows(margins: FloatArray, profits: FloatArray, days_ns: IntArray) -> tuple[CrisisWindow, ...]:
+    """Return coverage in the fifteen days around the middle of each named crisis that the record holds.
+
+    Parameters
+    ----------
+    margins, profits : arrays of shape (n_books, n_days)
+    days_ns : array of shape (n_days,)
+        Ends of the days.
+    """
+    found = []
+    for crisis in CRISES:
+        first, last = (np.datetime64(day, "D").astype(np.int64) for day in (crisis.first, crisis.last))
+        dates = days_ns // NANOSECONDS_PER_DAY - 1  # a day ends at the next one's midnight
+        inside = np.abs(dates - (first + last) // 2) <= _AROUND
+        asked, loss = margins[:, inside], -profits[:, inside]
+        known = np.isfinite(asked) & np.isfinite(loss)
+        if inside.sum() == 2 * _AROUND + 1 and known.any():
+            found.append(
+                CrisisWindow(
+                    crisis=crisis.name, breaches=int((loss > asked)[known].sum()), observations=int(known.sum())
+                )
+            )
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShortfallTest:
+    """Acerbi & Szekely's Z2 of every book beside its critical value; arrays of shape (n_books,)."""
+
+    z2: FloatArray
+    critical: FloatArray
+
+    @property
+    def share_above(self) -> float:
+        """Share of books whose Z2 is not below the critical value: not rejected."""
+        return float(np.mean(self.z2 >= self.critical))
+
+
+def shortfall_test(
+    margins: FloatArray, quantiles: FloatArray, profits: FloatArray, p: float, *, draws: int = 5_000
+) -> ShortfallTest:
+    """Return Z2 of margins that are expected shortfalls, with 5 % critical values simulated for each book's periods.
+
+    Parameters
+    ----------
+    margins, quantiles, profits : arrays of shape (n_books, n_periods)
+        Expected shortfall and value at risk at the tail `p`, and what happened.
+    """
+    z2, periods = [], []
+    for margin, quantile, profit in zip(margins, quantiles, profits, strict=True):
+        known = np.isfinite(margin) & np.isfinite(quantile) & np.isfinite(profit)
+        z2.append(acerbi_szekely_z2(profit[known], quantile[known], margin[known], p))
+        periods.append(int(known.sum()))
+    return ShortfallTest(z2=np.array(z2), critical=_critical(periods, p, draws))
+
+
+def _critical(periods: Sequence[int], p: float, draws: int) -> FloatArray:
+    values = {each: z2_critical_value(each, p, degrees=_Z2_DEGREES, draws=draws) for each in set(periods)}
+    return np.array([values[each] for each in periods])

@@ -10,6 +10,8 @@ import msgspec
 from crossmargin.errors import CrossMarginError, InputError, MarketDataError
 from crossmargin.service import deribit_account as accounts
 from crossmargin.service import deribit_market as market
+from crossmargin.service import deribit_order_state as order_state
+from crossmargin.service import deribit_orders as orders
 from crossmargin.service import deribit_positions as positions
 from crossmargin.service.deribit_call import Call, Method, Params
 from crossmargin.service.deribit_credentials import Credentials, NoKeys, Tokens, account_of_header, authenticate
@@ -71,6 +73,24 @@ METHODS: dict[str, Method] = {
     "private/get_subaccounts": accounts.get_subaccounts,
     "private/get_positions": positions.get_positions,
     "private/get_position": positions.get_position,
+    "private/buy": orders.buy,
+    "private/sell": orders.sell,
+    "private/cancel": orders.cancel,
+    "private/cancel_all": orders.cancel_all,
+    "private/cancel_all_by_currency": orders.cancel_all_by_currency,
+    "private/cancel_all_by_instrument": orders.cancel_all_by_instrument,
+    "private/cancel_by_label": orders.cancel_by_label,
+    "private/get_order_state": order_state.get_order_state,
+    "private/get_open_orders": order_state.get_open_orders,
+    "private/get_open_orders_by_currency": order_state.get_open_orders_by_currency,
+    "private/get_open_orders_by_instrument": order_state.get_open_orders_by_instrument,
+    "private/get_order_history_by_currency": order_state.get_order_history_by_currency,
+    "private/get_order_history_by_instrument": order_state.get_order_history_by_instrument,
+    "private/get_user_trades_by_order": order_state.get_user_trades_by_order,
+    "private/get_user_trades_by_currency": order_state.get_user_trades_by_currency,
+    "private/get_user_trades_by_instrument": order_state.get_user_trades_by_instrument,
+    "private/get_user_trades_by_currency_and_time": order_state.get_user_trades_by_currency,
+    "private/get_user_trades_by_instrument_and_time": order_state.get_user_trades_by_instrument,
 }
 """What is answered over any transport; subscriptions need a connection."""
 

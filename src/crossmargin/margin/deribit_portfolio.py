@@ -217,12 +217,12 @@ def requirement(
     if risk is None:
         raise InputError("deribit_portfolio needs a risk array, found none")
     _check(portfolio, parameters)
-    pools = _pools(portfolio, market, risk, parameters)
-    parts = [part for pool in pools for part in pool.components]
+    found = pools(portfolio, market, risk, parameters)
+    parts = [part for pool in found for part in pool.components]
     orders = _order_margin(portfolio, market, risk, parameters)
     initial = (*parts, Component(name="open orders", amount=orders)) if orders else tuple(parts)
     equity = _equity_components(portfolio, market, parameters)
-    worst = max(pools, key=lambda pool: pool.matrix.worst_case * pool.index, default=None)
+    worst = max(found, key=lambda pool: pool.matrix.worst_case * pool.index, default=None)
     return Requirement(
         account=portfolio.account,
         method="deribit_portfolio",
@@ -238,24 +238,36 @@ def requirement(
         worst_scenario=f"{worst.name}: {worst.label}" if worst and worst.matrix.worst_case else "",
         explanation=Explanation(
             name="worst case of each pool",
-            pnl=-math.fsum(pool.matrix.worst_case * pool.index for pool in pools),
-            children=tuple(Explanation(name=f"{p.name}: {p.label}", pnl=-p.matrix.worst_case * p.index) for p in pools),
+            pnl=-math.fsum(pool.matrix.worst_case * pool.index for pool in found),
+            children=tuple(Explanation(name=f"{p.name}: {p.label}", pnl=-p.matrix.worst_case * p.index) for p in found),
         ),
-        measures={f"{pool.name} risk matrix margin (coin)": pool.matrix.total for pool in pools},
+        measures={f"{pool.name} risk matrix margin (coin)": pool.matrix.total for pool in found},
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pool:
-    """One underlying in one settlement currency, in that currency's coin."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pool:
+    """One underlying in one settlement currency, in that currency's coin.
 
-    name: str
+    `standard` and `extended` are its profits in the moves of the two tables, after damping and offset.
+    """
+
+    base: Currency
+    settle: Currency
     index: float
     matrix: RiskMatrix
     label: str
+    standard: FloatArray
+    extended: FloatArray
+
+    @property
+    def name(self) -> str:
+        """Underlying and settlement currency."""
+        return f"{self.base}/{self.settle}"
 
     @property
     def components(self) -> tuple[Component, ...]:
+        """Worst case and shocks in USD."""
         return (
             Component(name=f"{self.name} worst case", amount=self.matrix.worst_case * self.index, reason=self.label),
             Component(name=f"{self.name} roll shock", amount=self.matrix.roll * self.index),
@@ -263,9 +275,10 @@ class _Pool:
         )
 
 
-def _pools(
+def pools(
     portfolio: Portfolio, market: MarketSnapshot, risk: RiskArray, parameters: DeribitPortfolioParameters
-) -> list[_Pool]:
+) -> list[Pool]:
+    """Return every pool of a book with its risk matrix."""
     groups: dict[tuple[Currency, Currency], list[Position]] = {}
     for position in portfolio.positions:
         groups.setdefault((position.instrument.settle, position.instrument.base), []).append(position)
@@ -279,7 +292,7 @@ def _pool(
     market: MarketSnapshot,
     risk: RiskArray,
     parameters: DeribitPortfolioParameters,
-) -> _Pool:
+) -> Pool:
     pair, terms = parameters.pairs[base], parameters.currencies[settle]
     index = market.index_price(settle)
     contracts = {p.instrument.id: p.instrument for p in positions if not isinstance(p.instrument, Spot)}
@@ -287,8 +300,9 @@ def _pool(
     deltas: dict[int, list[float]] = {}
     for name, quantity in net_quantities(positions).items():
         contract = contracts[name]
-        profit += quantity * _coin_profit(contract, market, risk)
+        profit += quantity * coin_profit(contract, market, risk)
         coins = quantity * float(risk.delta[risk.row_number(name)]) / market.index_price(base)
+        coins *= _size_at_index(contract, market)
         expiry = 0 if isinstance(contract, Perpetual) else contract.expiry_ns
         deltas.setdefault(expiry, []).append(coins)
     extended = np.array(EXTENDED_MOVES)
@@ -308,25 +322,33 @@ def _pool(
     net = math.fsum(coins for coins, _ in per_expiry)
     shock = delta_shock(net, pair.delta_total_liq_shock_threshold / spot, pair.m_inc, pair.max_delta_shock) * to_pool
     both = np.concatenate([standard, tail])
-    return _Pool(
-        name=f"{base}/{settle}",
+    return Pool(
+        base=base,
+        settle=settle,
         index=index,
         matrix=risk_matrix(standard, tail, roll, shock),
         label=risk.scenarios.labels[int(np.argmin(both))],
+        standard=standard,
+        extended=tail,
     )
 
 
-def _coin_profit(contract: Perpetual | Future | Option, market: MarketSnapshot, risk: RiskArray) -> FloatArray:
-    """Profit of one long contract in its settlement coin; the risk array counts USD at the scenario's own index."""
+def coin_profit(contract: Perpetual | Future | Option, market: MarketSnapshot, risk: RiskArray) -> FloatArray:
+    """Return one long contract's profit in its settlement coin; the risk array counts USD at each scenario's index."""
     index = market.index_price(contract.settle)
     moved = index * risk.scenarios.price_factors(contract.settle)
     row = risk.row(contract.id)
     if isinstance(contract, Option):
         coins = contract.contract_size_float * model_price(contract, market)
         return np.asarray((row + coins * index) / moved - coins)
-    profit = np.asarray(row / moved)
-    # the venue counts an inverse future by its size in coin at the index, not at its mark
-    return profit * market.mark_price(contract) / index if contract.payoff is Payoff.INVERSE else profit
+    return np.asarray(row / moved) * _size_at_index(contract, market)
+
+
+def _size_at_index(contract: Perpetual | Future | Option, market: MarketSnapshot) -> float:
+    """Return by how much a size at the mark is too small: the venue counts an inverse future at the index."""
+    if isinstance(contract, Option) or contract.payoff is not Payoff.INVERSE:
+        return 1.0
+    return market.mark_price(contract) / market.index_price(contract.settle)
 
 
 def _order_margin(
@@ -340,7 +362,7 @@ def _order_margin(
         raise InputError(f"deribit_portfolio tries every subset of up to {ENUMERATED} orders, was given {count}")
 
     def deficit(book: Portfolio) -> float:
-        needed = math.fsum(part.amount for pool in _pools(book, market, risk, parameters) for part in pool.components)
+        needed = math.fsum(part.amount for pool in pools(book, market, risk, parameters) for part in pool.components)
         return needed - math.fsum(part.amount for part in _equity_components(book, market, parameters))
 
     return max(worst_subset(portfolio, deficit)[0] - deficit(replace(portfolio, orders=())), 0.0)

@@ -6,6 +6,7 @@ position in *amount*: US dollars of an inverse future, coins of everything else.
 
 import datetime as dt
 import functools
+import math
 import zlib
 from collections.abc import Iterator
 from decimal import Decimal
@@ -99,6 +100,19 @@ def amount_step(engine: Engine, contract: Contract) -> Decimal:
 def tick(contract: Contract) -> Decimal:
     """Return the smallest step of its price."""
     return contract.tick_size or TICK_WHERE_NONE_IS_ON_RECORD
+
+
+def price_limits(contract: Contract, mark: float, band: float) -> tuple[float, float]:
+    """Return the lowest and highest price, on the tick, that lies within `band` (a share) of the mark.
+
+    Examples
+    --------
+    >>> price_limits(parse_native("deribit", "BTC-PERPETUAL"), 95010.3, 0.1)
+    (85509.5, 104511.0)
+    """
+    step = tick(contract)
+    lowest = max(math.ceil(mark * (1.0 - band) / float(step)), 1)
+    return float(lowest * step), float(math.floor(mark * (1.0 + band) / float(step)) * step)
 
 
 def amount_of(contract: Contract, quantity: Decimal | float) -> float:

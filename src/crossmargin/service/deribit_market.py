@@ -26,7 +26,7 @@ from crossmargin.service.deribit_instruments import (
     listed,
     name_of,
     of_currency,
-    tick,
+    price_limits,
 )
 from crossmargin.service.deribit_quotes import Level
 from crossmargin.units import USD, years_between
@@ -151,6 +151,7 @@ def ticker_record(engine: Engine, history: History, contract: Contract, now_ms: 
     mark = engine.mark(contract.id)
     seen = engine.state.market.marks.get(contract.id)
     band = engine.state.parameters.order_band
+    lowest, highest = (None, None) if mark is None else price_limits(contract, float(mark), band)
     settled = history.settled.get(contract.id)
     index = _index(engine, contract.base, contract.quote)
     settle_price = _index(engine, contract.settle, USD)
@@ -164,8 +165,8 @@ def ticker_record(engine: Engine, history: History, contract: Contract, now_ms: 
         "mark_price": None if mark is None else float(mark),
         "last_price": history.last_price(contract.id),
         "settlement_price": settled,
-        "min_price": None if mark is None else _on_tick(contract, float(mark) * (1.0 - band), up=True),
-        "max_price": None if mark is None else _on_tick(contract, float(mark) * (1.0 + band), up=False),
+        "min_price": lowest,
+        "max_price": highest,
         "open_interest": standing.open_interest(contract),
         "best_bid_price": bids[0][0] if bids else 0.0,
         "best_bid_amount": bids[0][1] if bids else 0.0,
@@ -241,11 +242,6 @@ def _index(engine: Engine, base: str, quote: str) -> float | None:
     prices = engine.state.market.index
     legs = [1.0 if coin == USD else (float(prices[coin].price) if coin in prices else np.nan) for coin in (base, quote)]
     return None if any(math.isnan(leg) for leg in legs) else legs[0] / legs[1]
-
-
-def _on_tick(contract: Contract, price: float, *, up: bool) -> float:
-    step = float(tick(contract))
-    return (math.ceil(price / step) if up else math.floor(price / step)) * step
 
 
 def _stats(contract: Contract, trades: list[TradeHistory], settle_price: float | None) -> Record:

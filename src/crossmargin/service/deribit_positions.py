@@ -49,7 +49,7 @@ class Held:
     def coins(self) -> float:
         """Coins of the underlying: of an inverse future, those that its dollars buy at the mark."""
         amount = amount_of(self.contract, self.quantity)
-        return amount / self.mark if _counts_dollars(self.contract) else amount
+        return amount / self.mark if counts_dollars(self.contract) else amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,8 @@ class Margined:
     parameters: Parameters
 
 
-def _counts_dollars(contract: Contract) -> bool:
+def counts_dollars(contract: Contract) -> bool:
+    """Whether the contract's amount is US dollars."""
     return contract.payoff is Payoff.INVERSE and not isinstance(contract, Option)
 
 
@@ -107,7 +108,7 @@ def one_held(engine: Engine, settled: dict[str, float], account: str, name: str)
         mark=float(mark),
         index=float(mark) if seen is None else float(seen.price),
         entry_price=_entry_price(
-            terms.ratio(), holding.lots, holding.entry, counts_dollars=_counts_dollars(terms.contract)
+            terms.ratio(), holding.lots, holding.entry, counts_dollars=counts_dollars(terms.contract)
         ),
         settled_price=settled.get(name),
         floating=(worth - cost) * quantum,
@@ -230,7 +231,7 @@ def position_record(row: Held, seen: Margined | None) -> Record:
 def _settle_value(row: Held) -> float:
     """What the position is worth, in what it settles in."""
     amount = amount_of(row.contract, row.quantity)
-    return amount / row.mark if _counts_dollars(row.contract) else amount * row.mark
+    return amount / row.mark if counts_dollars(row.contract) else amount * row.mark
 
 
 def _alone(rows: Sequence[Held], seen: Margined | None) -> list[tuple[float | None, float | None]]:

@@ -13,6 +13,8 @@ from crossmargin.service import deribit_market as market
 from crossmargin.service import deribit_order_state as order_state
 from crossmargin.service import deribit_orders as orders
 from crossmargin.service import deribit_positions as positions
+from crossmargin.service import deribit_risk_matrix as risk_matrix
+from crossmargin.service import deribit_simulation as simulation
 from crossmargin.service.deribit_call import Call, Method, Params
 from crossmargin.service.deribit_credentials import Credentials, NoKeys, Tokens, account_of_header, authenticate
 from crossmargin.service.deribit_errors import DeribitError, Record, invalid_params, method_not_found, unauthorized
@@ -73,6 +75,9 @@ METHODS: dict[str, Method] = {
     "private/get_subaccounts": accounts.get_subaccounts,
     "private/get_positions": positions.get_positions,
     "private/get_position": positions.get_position,
+    "private/simulate_portfolio": simulation.simulate_portfolio,
+    "private/get_margins": simulation.get_margins,
+    "private/pme/simulate": risk_matrix.simulate,
     "private/buy": orders.buy,
     "private/sell": orders.sell,
     "private/cancel": orders.cancel,

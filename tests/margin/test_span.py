@@ -97,7 +97,7 @@ def test_price_risk_of_the_published_call_is_its_paired_loss_less_that_of_a_stil
     assert price_risk(np.array(call, dtype=float)) == pytest.approx((3990 + 3380) / 2 - (610 - 460) / 2)
 
 
-@example([1e-323, -2e-323, 5e-324], [1e5, 1e5, 1e5], 0.3)
+@example([1.3e-310, -1e6, 0.0], [1.192092896e-07, 1.3e-07, 1e5], 1.0)
 @given(
     st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3),
     st.lists(st.floats(0.0, 1e5), min_size=3, max_size=3),

@@ -161,22 +161,38 @@ def _sum_below(x: FloatArray, bound: float, scratch: FloatArray) -> float:
     lanes = scratch[:LANES]
     for i in range(LANES):
         lanes[i] = 0.0
-    for start in range(0, x.size - LANES + 1, LANES):
-        part = x[start : start + LANES]
+    blocks = x.size // LANES
+    block = 0
+    # four blocks for each time that the lanes are read and written
+    while block + 4 <= blocks:
+        start = block * LANES
+        p0, p1 = x[start : start + LANES], x[start + LANES : start + 2 * LANES]
+        p2, p3 = x[start + 2 * LANES : start + 3 * LANES], x[start + 3 * LANES : start + 4 * LANES]
+        for i in range(LANES):
+            v0, v1, v2, v3 = p0[i], p1[i], p2[i], p3[i]
+            summed = lanes[i] + (v0 if v0 < bound else 0.0)
+            summed = summed + (v1 if v1 < bound else 0.0)
+            summed = summed + (v2 if v2 < bound else 0.0)
+            lanes[i] = summed + (v3 if v3 < bound else 0.0)
+        block += 4
+    while block < blocks:
+        part = x[block * LANES : (block + 1) * LANES]
         for i in range(LANES):
             value = part[i]
             lanes[i] = lanes[i] + (value if value < bound else 0.0)
-    part = x[x.size - x.size % LANES :]
+        block += 1
+    part = x[blocks * LANES :]
     for i in range(part.size):
         value = part[i]
         lanes[i] = lanes[i] + (value if value < bound else 0.0)
-    half = LANES // 2
-    while half > 0:
-        low, high = lanes[:half], lanes[half : 2 * half]
-        for i in range(half):
-            low[i] = low[i] + high[i]
-        half //= 2
-    return float(lanes[0])
+    for i in range(32):
+        lanes[i] = lanes[i] + lanes[32 + i]
+    for i in range(16):
+        lanes[i] = lanes[i] + lanes[16 + i]
+    for i in range(8):
+        lanes[i] = lanes[i] + lanes[8 + i]
+    a, b, c, d = lanes[0] + lanes[4], lanes[1] + lanes[5], lanes[2] + lanes[6], lanes[3] + lanes[7]
+    return float((a + c) + (b + d))
 
 
 # counts are whole numbers below 2^53, so these may be reordered at will

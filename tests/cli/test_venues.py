@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from crossmargin.cli import venues
+from crossmargin.cli import several_venues, venues
+from crossmargin.cli.inputs import Observed
 from crossmargin.errors import InputError
 
+Run = Callable[..., tuple[int, str, str]]
 Output = pytest.CaptureFixture[str]
 
 
@@ -53,12 +55,14 @@ def test_a_difference_of_one_set_with_itself_is_empty(capsys: Output) -> None:
     assert printed(capsys) == {"method": "scenario_grid", "changes": [], "effects": []}
 
 
-def test_venues_shows_what_a_pool_would_save(tmp_path: Path, capsys: Output) -> None:
+@pytest.fixture
+def firm(tmp_path: Path) -> Path:
+    """Return a folder with the book of a firm that is long on one venue and short on another, and its market."""
     book = {
         "accounts": [{"account": "firm"}],
         "balances": [
             {"account": "firm", "currency": "USDT", "amount": 90_000.0, "venue": "binance"},
-            {"account": "firm", "currency": "USDT", "amount": 90_000.0, "venue": "hyperliquid"},
+            {"account": "firm", "currency": "USDC", "amount": 10_000.0, "venue": "hyperliquid"},
         ],
         "positions": [
             {"account": "firm", "instrument": "binance:BTC/USDT:USDT", "quantity": 1.0},
@@ -71,14 +75,57 @@ def test_venues_shows_what_a_pool_would_save(tmp_path: Path, capsys: Output) -> 
     }
     for name, value in (("book", book), ("market", market)):
         (tmp_path / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
-    venues.venues("firm", book=tmp_path / "book.json", market=tmp_path / "market.json", json=True)
+    return tmp_path
+
+
+def test_venues_shows_what_a_pool_would_save(firm: Path, capsys: Output) -> None:
+    given = Observed(market=firm / "market.json")
+    several_venues.venues("firm", book=firm / "book.json", given=given, json=True)
     record = printed(capsys)
     assert record["venues"]["binance"]["initial"] > 16_000.0
     # what is left of the pool is what it costs to close two legs on two venues: nothing nets to nothing
     assert record["pool"]["saving"] == pytest.approx(
         sum(part["initial"] for part in record["venues"].values()) - record["pool"]["initial"]
     )
-    assert record["exposure"]["hyperliquid"]["BTC"] == pytest.approx(-100_000.0)
+    assert record["exposure"]["BTC"]["hyperliquid"] == pytest.approx(-100_000.0)
+    assert record["exposure"]["BTC"]["together"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_transfers_bring_the_short_venue_to_its_headroom_after_their_cost(firm: Path, run: Run) -> None:
+    rows = [{"source": "*", "target": "*", "currency": "USDT", "fixed_cost": 4.0, "cost": 0.001, "hours": 0.5}]
+    (firm / "costs.json").write_text(json.dumps(rows), encoding="utf-8")
+    command = ["transfers", firm / "book.json", "--market", firm / "market.json", "--headroom", 500]
+    code, out, _ = run(*command, "--costs", firm / "costs.json", "--chart", firm / "c.html", "--json")
+    assert code == 0
+    record = json.loads(out)
+    (move,) = record["transfers"]
+    assert (move["source"], move["target"], move["hours"]) == ("binance", "hyperliquid", 0.5)
+    # what leaves is what the venue lacks, and 4 USD and 0.1 % more; a dollar of USDT counts 98 cents on both
+    lacks = 500.0 - record["venues"]["hyperliquid"]["excess"]
+    assert move["usd"] == pytest.approx((lacks / 0.98 + 4.0) / 0.999)
+    assert record["headroom"]["hyperliquid"]["after"] == pytest.approx(500.0, abs=0.01)
+    left = record["venues"]["binance"]["excess"] - 0.98 * move["usd"]
+    assert record["headroom"]["binance"]["after"] == pytest.approx(left)
+    assert "headroom before and after 1 transfers" in (firm / "c.html").read_text(encoding="utf-8")
+
+
+def test_venues_take_their_own_rulebooks(firm: Path, run: Run) -> None:
+    command = ["venues", "--book", firm / "book.json", "--market", firm / "market.json", "--json"]
+    _, out, _ = run(*command, "--method", "own", "--rules", "binance", "isolated")
+    record = json.loads(out)
+    assert {venue: part["method"] for venue, part in record["venues"].items()} == {
+        "binance": "isolated",
+        "hyperliquid": "hyperliquid",
+    }
+    assert record["pool"]["method"] == "scenario_grid"
+    assert run(*command, "--rules", "okx", "isolated")[0] == 2
+
+
+def test_a_headroom_out_of_reach_is_named(firm: Path, run: Run) -> None:
+    command = ["transfers", firm / "book.json", "--market", firm / "market.json", "--headroom"]
+    for headroom, says in (("90000", "USD at hyperliquid"), ("much", "must be USD or a share"), ("-1", "negative")):
+        code, _, err = run(*command, headroom)
+        assert (code, says in err) == (2, True)
 
 
 @pytest.mark.parametrize(

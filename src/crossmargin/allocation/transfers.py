@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from crossmargin.errors import InputError
-from crossmargin.units import Currency, Venue
+from crossmargin.units import Currency, FloatArray, Venue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +21,9 @@ class Route:
     Attributes
     ----------
     fixed_cost
-        USD a transfer, whatever its size.
+        USD a transfer, whatever its size; taken off what arrives, as a network's fee is.
     cost
-        Fraction of the amount.
+        Fraction of the amount, taken off what arrives.
     hours
         How long it takes; what is on its way counts nowhere.
     """
@@ -48,6 +48,16 @@ class Transfer:
 
     route: Route
     amount: float
+
+    @property
+    def cost(self) -> float:
+        """USD lost on the way."""
+        return self.route.fixed_cost + self.route.cost * self.amount
+
+    @property
+    def arrives(self) -> float:
+        """USD worth that the target receives."""
+        return self.amount - self.cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +98,9 @@ def cheapest_transfers(
     Notes
     -----
     A mixed-integer programme (HiGHS): amounts are continuous, and each used route pays its fixed cost once. Haircuts
-    are taken as constant over the amounts moved, which tiers are not: check the plan by margining the book after it.
+    are taken as constant over the amounts moved, which tiers are not: check the plan by margining the book after it
+    (`rebalancing` does). Of plans of equal cost the one with the fewest transfers is taken, and no more is moved over
+    its routes than is needed.
     """
     venues = sorted(set(headroom) | set(wanted))
     short = {venue: wanted.get(venue, 0.0) - headroom.get(venue, 0.0) for venue in venues}
@@ -98,34 +110,44 @@ def cheapest_transfers(
         raise InputError(f"every venue must reach its wanted headroom, no route leads to {_named(short)}")
     n = len(routes)
     amounts = np.array([movable.get((route.source, route.currency), 0.0) for route in routes])
-    gained = np.zeros((len(venues), n))
+    gained, paid = np.zeros((len(venues), n)), np.zeros((len(venues), n))
     for column, route in enumerate(routes):
         gained[venues.index(route.source), column] -= credit.get((route.source, route.currency), 0.0)
-        arrives = (1.0 - route.cost) * credit.get((route.target, route.currency), 0.0)
-        gained[venues.index(route.target), column] += arrives
+        counts = credit.get((route.target, route.currency), 0.0)
+        gained[venues.index(route.target), column] += (1.0 - route.cost) * counts
+        paid[venues.index(route.target), column] -= route.fixed_cost * counts
     leaving = {key: [c for c, r in enumerate(routes) if (r.source, r.currency) == key] for key in movable}
     stock = np.zeros((len(leaving), n))
     for row, columns in enumerate(leaving.values()):
         stock[row, columns] = 1.0
     fixed = np.array([route.fixed_cost for route in routes])
     # variables: amounts, then one switch per route; a switch that is off allows no amount
-    zeros = np.zeros((len(venues), n))
     constraints = [
-        LinearConstraint(np.hstack([gained, zeros]), lb=np.array([short[venue] for venue in venues])),
+        LinearConstraint(np.hstack([gained, paid]), lb=np.array([short[venue] for venue in venues])),
         LinearConstraint(np.hstack([np.eye(n), -np.diag(amounts)]), ub=0.0),
         LinearConstraint(np.hstack([stock, np.zeros_like(stock)]), ub=np.array([movable[key] for key in leaving])),
     ]
-    found = milp(
-        c=np.concatenate([[route.cost for route in routes], fixed + _TIE_BREAK]),
-        constraints=constraints,
-        integrality=np.concatenate([np.zeros(n), np.ones(n)]),
-        bounds=Bounds(np.zeros(2 * n), np.concatenate([amounts, np.ones(n)])),
-    )
-    if found.x is None:
+    costs = np.array([route.cost for route in routes])
+
+    def solved(per_usd: FloatArray, upper: FloatArray) -> FloatArray | None:
+        found = milp(
+            c=np.concatenate([per_usd, fixed + _TIE_BREAK]),
+            constraints=constraints,
+            integrality=np.concatenate([np.zeros(n), np.ones(n)]),
+            bounds=Bounds(np.zeros(2 * n), np.concatenate([amounts, upper])),
+            options={"mip_rel_gap": 0.0},
+        )
+        return None if found.x is None else np.asarray(found.x, dtype=np.float64)
+
+    best = solved(costs, np.ones(n))
+    if best is not None:  # over the same routes, what need not move stays
+        least = solved(costs + _LEAST, np.round(best[n:]))
+        best = best if least is None else least
+    if best is None:
         raise InputError(f"every venue must reach its wanted headroom, no transfers close {_named(short)}")
-    moved = np.where(found.x[:n] > 1e-9 * max(float(amounts.max()), 1.0), found.x[:n], 0.0)
+    moved = np.where(best[:n] > 1e-9 * max(float(amounts.max()), 1.0), best[:n], 0.0)
     used = [column for column in range(n) if moved[column] > 0.0]
-    after = gained @ moved
+    after = gained @ moved + paid @ (moved > 0.0)
     return TransferPlan(
         transfers=tuple(Transfer(route=routes[column], amount=float(moved[column])) for column in used),
         cost=float(sum(routes[c].fixed_cost + routes[c].cost * moved[c] for c in used)),
@@ -134,8 +156,11 @@ def cheapest_transfers(
     )
 
 
-_TIE_BREAK = 1e-6
+_TIE_BREAK = 1e-2
 """USD a transfer, so that of two plans of equal cost the one with fewer transfers is taken."""
+
+_LEAST = 1e-4
+"""USD per USD moved, in the second pass: above the solver's tolerance, and between the same routes only."""
 
 
 def _named(short: Mapping[Venue, float]) -> str:

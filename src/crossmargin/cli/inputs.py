@@ -50,25 +50,27 @@ class Observed:
 Given = Annotated[Observed, Parameter(name="*")]
 
 
-def given_book(book: Path | None) -> Book:
-    """Return the book in the file `book`, or that of the embedded sample."""
-    return sample_book() if book is None else read_book(book)
+def given_book(book: Path | None, market: MarketSnapshot | None = None) -> Book:
+    """Return the book in the file `book`, or that of the embedded sample; `market` prices its quantities in dollars."""
+    return sample_book() if book is None else read_book(book, market=market)
 
 
-def portfolios(book: Path | None) -> tuple[Portfolio, ...]:
+def portfolios(book: Path | None, market: MarketSnapshot | None = None) -> tuple[Portfolio, ...]:
     """Return the accounts of the file `book`, or of the embedded sample."""
-    return tuple(given_book(book))
+    return tuple(given_book(book, market))
 
 
-def account_of(book: Path | None, account: str) -> Portfolio:
-    """Return one account of `book`.
+def account_of(book: Path | None, account: str | None, market: MarketSnapshot | None = None) -> Portfolio:
+    """Return one account of `book`; None means the only one.
 
     Raises
     ------
     InputError
         If there is none of that name.
     """
-    held = portfolios(book)
+    held = portfolios(book, market)
+    if account is None and len(held) == 1:
+        return held[0]
     found = next((portfolio for portfolio in held if portfolio.account == account), None)
     if found is None:
         names = ", ".join(portfolio.account for portfolio in held[:12]) + (", ..." if len(held) > 12 else "")

@@ -1,4 +1,4 @@
-"""Compare methods, find liquidation prices, list and diff parameters, and look at several venues at once."""
+"""Compare methods, find liquidation prices, list and diff parameters."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ from crossmargin.margin.comparison import ComparisonRow, compared
 from crossmargin.margin.liquidation_search import days_to_liquidation, first_hits, liquidation_prices
 from crossmargin.margin.methods import DEFAULT_METHOD, METHODS, method_named
 from crossmargin.margin.requirements import requirements
-from crossmargin.margin.venue_accounts import by_venue, exposures
+from crossmargin.margin.venue_accounts import exposures
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.report.comparison import compared_notes, compared_table, comparison_figure, comparison_record
@@ -215,62 +215,6 @@ def _difference(
     console.print(table if changes else f"{method}: one set, {before.effective}, was in force on both dates")
     for effect in effects:
         console.print(f"{effect['account']}: initial {effect['before']:,.0f} to {effect['after']:,.0f}")
-
-
-@app.command
-def venues(
-    account: str,
-    *,
-    book: Path,
-    market: Path,
-    method: str = DEFAULT_METHOD,
-    json: bool = False,
-) -> None:
-    """Show ACCOUNT venue by venue: requirement and headroom at each, exposure across them, and what a pool would save.
-
-    Parameters
-    ----------
-    account
-        Account of the book; its balances name their venue.
-    book
-        Book.
-    market
-        Market snapshot.
-    method
-        Method by which every venue and the pool are margined.
-    json
-        Print one record.
-    """
-    (portfolio,), snapshot = _inputs(book, market, account)
-    chosen = method_named(method)
-    values = read_parameters(chosen)
-    parts = by_venue(portfolio)
-    found = dict(zip(parts, requirements(parts.values(), snapshot, chosen, values), strict=True))
-    pool = requirements((portfolio,), snapshot, chosen, values)[0]
-    required = sum(result.initial for result in found.values())
-    if json:
-        _print(
-            {
-                "account": account,
-                "venues": {
-                    venue: {"equity": r.equity, "initial": r.initial, "maintenance": r.maintenance, "excess": r.excess}
-                    for venue, r in found.items()
-                },
-                "pool": {"initial": pool.initial, "saving": required - pool.initial},
-                "exposure": {venue: exposures(part, snapshot) for venue, part in parts.items()},
-            }
-        )
-        return
-    table = Table(title=f"{account} under {method}, USD", title_justify="left")
-    table.add_column("venue")
-    for heading in ("equity", "initial", "excess"):
-        table.add_column(heading, justify="right")
-    for venue, result in found.items():
-        table.add_row(venue, f"{result.equity:,.0f}", f"{result.initial:,.0f}", f"{result.excess:,.0f}")
-    table.add_section()
-    table.add_row("one pool", f"{pool.equity:,.0f}", f"{pool.initial:,.0f}", f"{pool.excess:,.0f}")
-    console.print(table)
-    console.print(f"a pool would save {required - pool.initial:,.0f}")
 
 
 def _inputs(

@@ -32,6 +32,7 @@ from crossmargin.margin import (
     vega,
 )
 from crossmargin.margin.method import Method
+from crossmargin.units import Venue
 
 METHODS: dict[str, Method[Any]] = {
     method.name: method
@@ -67,6 +68,21 @@ METHODS: dict[str, Method[Any]] = {
 
 OWN_METHODS = ("isolated", "scenario_grid", "tail_risk")
 """The methods of this project; every other one is a venue's rulebook."""
+
+STANDARD_RULEBOOKS: dict[Venue, str] = {
+    Venue("binance"): "binance_futures",
+    Venue("bybit"): "bybit_portfolio",
+    Venue("deribit"): "deribit_standard",
+    Venue("derive"): "derive_srm",
+    Venue("drift"): "drift",
+    Venue("dydx"): "dydx",
+    Venue("hyperliquid"): "hyperliquid",
+    Venue("mango"): "mango",
+    Venue("okx"): "okx_multi_currency",
+    Venue("paradex"): "paradex_cross",
+    Venue("vega"): "vega",
+}
+"""The rulebook under which a venue margins an account that has asked for no other, as far as it is built here."""
 
 DEFAULT_METHOD = "scenario_grid"
 """What an account is margined under if neither it nor anybody says otherwise."""

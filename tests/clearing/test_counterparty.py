@@ -33,6 +33,23 @@ def test_nonsense_is_refused() -> None:
         cover(("a",), np.zeros((1, 1)), 2)
     with pytest.raises(InputError, match="finite"):
         concentration({"a": -1.0})
+    with pytest.raises(InputError, match="finite"):
+        concentration({"a": float("inf")})
+    with pytest.raises(InputError, match="members by scenarios"):
+        losses_beyond_margin(np.zeros((2, 1)), np.zeros(3))
+    with pytest.raises(InputError, match="members by scenarios"):
+        losses_beyond_margin(np.zeros(2), np.zeros(2))
+    with pytest.raises(InputError, match="cover"):
+        cover(("a", "b"), np.zeros((1, 1)), 1)
+
+
+def test_exposures_stand_from_the_largest_with_their_shares() -> None:
+    rows, index = concentration({"b": 20.0, "c": 60.0, "a": 20.0})
+    assert [(row.name, row.amount, row.share) for row in rows] == [("c", 60.0, 0.6), ("a", 20.0, 0.2), ("b", 20.0, 0.2)]
+    assert index == pytest.approx(0.44)
+    rows, index = concentration({"a": 0.0})
+    assert (rows[0].share, index) == (0.0, 0.0)
+    assert concentration({}) == ((), 0.0)
 
 
 def line(number: int, **changes) -> Line:
@@ -69,3 +86,24 @@ def test_balances_within_the_tolerance_do_not_break() -> None:
     assert compare_balances({"BTC": Decimal(1)}, {"BTC": Decimal("1.01")}, tolerance=Decimal("0.01")) == ()
     (found,) = compare_balances({}, {"BTC": Decimal(1)})
     assert found.amount == 1
+
+
+def test_a_fee_of_another_amount_or_account_is_a_break() -> None:
+    (found,) = compare_lines([line(1, fee=Decimal(2))], [line(1, fee=Decimal(5))])
+    assert (found.kind, found.amount) == (Break.AMOUNT, 3)
+    assert compare_lines([line(1, fee=Decimal(2))], [line(1, fee=Decimal(5))], tolerance=Decimal(3)) == ()
+    (found,) = compare_lines([line(1)], [line(1, account="b")])
+    assert (found.kind, found.amount) == (Break.AMOUNT, 0)
+    (found,) = compare_lines([line(1, fee=Decimal(2))], [line(1, fee=Decimal(7), fee_asset="BNB")])
+    assert (found.kind, found.amount) == (Break.FEE_ASSET, 7)
+
+
+def test_a_line_is_late_only_beyond_the_tolerance() -> None:
+    assert compare_lines([line(1)], [line(1, time_ns=5)], timing_ns=5) == ()
+    (found,) = compare_lines([line(1, time_ns=6)], [line(1)], timing_ns=5)
+    assert (found.kind, found.detail) == (Break.TIMING, "-6 ns apart")
+
+
+def test_duplicates_count_what_is_there_too_often() -> None:
+    found = compare_lines([line(4)] * 3, [line(4)] * 2)
+    assert [(item.kind, item.amount) for item in found] == [(Break.DUPLICATE, 8), (Break.DUPLICATE, 4)]

@@ -9,10 +9,13 @@ from crossmargin.clearing.deleveraging import (
     Winner,
     deleverage,
     fewest_percent,
+    fill_in_order,
     largest_burden_by_milp,
     lot_limit,
+    percentiles,
+    priority,
 )
-from crossmargin.errors import InputError
+from crossmargin.errors import InputError, InvariantError
 
 people = st.lists(
     st.tuples(st.integers(0, 50), st.integers(0, 5000), st.floats(0.1, 50), st.booleans()), min_size=1, max_size=8
@@ -61,3 +64,66 @@ def test_nonsense_is_refused() -> None:
         deleverage("queue", [], -1, 1)
     with pytest.raises(InputError, match="negative"):
         Winner(name="a", lots=-1, profit=0)
+
+
+def test_the_queue_example_that_bitmex_publishes() -> None:
+    # bitmex.com/app/autoDeleveragingExamples: six longs by id 1 to 6, a short of 20 is closed
+    scores, quantities = [3, 6, 1, 4, 5, 2], [10, 10, 20, 30, 20, 10]
+    assert fill_in_order(scores, quantities, 20) == [(1, 10), (4, 10)]
+    assert percentiles(scores, quantities) == [80, 20, 100, 60, 40, 80]
+    assert fill_in_order(scores, quantities, 101) == [(1, 10), (4, 20), (3, 30), (0, 10), (5, 10), (2, 20)]
+    # of equal scores the earlier one goes first, and who has nothing fills nothing
+    assert fill_in_order([1, 1, 1], [0, 5, 5], 6) == [(1, 5), (2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("entry", "mark", "bankrupt", "expected"),
+    [
+        (100.0, 120.0, 60.0, 0.2 * 2.0),
+        (100.0, 90.0, 60.0, -0.1 / 3.0),
+        (-100.0, -80.0, -160.0, 0.2 * 1.0),
+        (100.0, 100.0, 50.0, 0.0),
+        (100.0, 0.0, -50.0, 0.0),
+    ],
+    ids=["a long that gained", "a long that lost", "a short that gained", "nothing gained", "worth nothing"],
+)
+def test_the_place_in_the_queue(entry: float, mark: float, bankrupt: float, expected: float) -> None:
+    assert priority(entry, mark, bankrupt) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("entry", "mark", "bankrupt"), [(0.0, 2.0, 1.0), (1.0, 1.0, 1.0), (1.0, 1.0, 2.0)])
+def test_a_candidate_without_entry_or_beyond_bankruptcy_is_refused(entry: float, mark: float, bankrupt: float) -> None:
+    with pytest.raises(InputError, match="a candidate must have"):
+        priority(entry, mark, bankrupt)
+
+
+def test_lots_that_a_profit_carries() -> None:
+    winner = Winner(name="a", lots=10, profit=99)
+    # 25 a lot: three of them are 75, four would be 100
+    assert lot_limit(winner, 4, 100) == 3
+    assert lot_limit(winner, 4, 99) == 4
+    assert lot_limit(winner, 100, 0) == 10
+    assert lot_limit(winner, 0, 5) == 0
+    assert lot_limit(winner, 5, 1) == 10
+    with pytest.raises(InputError, match="profit must not be negative"):
+        Winner(name="a", lots=0, profit=-1)
+    with pytest.raises(InputError, match="budget must not be negative"):
+        deleverage("queue", [], 1, -1)
+
+
+def test_pro_rata_goes_by_lots_and_the_queue_by_profit_times_leverage() -> None:
+    winners = [
+        Winner(name="b", lots=30, profit=10**6, leverage=1.0),
+        Winner(name="a", lots=10, profit=10**6, leverage=1.0),
+        Winner(name="c", lots=60, profit=10**5, leverage=11.0),
+    ]
+    assert [(c.name, c.lots) for c in deleverage("pro rata", winners, 10, 0)] == [("b", 3), ("a", 1), ("c", 6)]
+    # 1.1 m of c before 1 m of the others, of whom a stands first in the alphabet
+    assert [(c.name, c.lots) for c in deleverage("queue", winners, 75, 0)] == [("b", 5), ("a", 10), ("c", 60)]
+    assert deleverage("integer", [], 5, 10) == ()
+
+
+def test_a_program_without_an_optimum_is_our_mistake() -> None:
+    # nobody can give fewer than no lots
+    with pytest.raises(InvariantError, match="must have an optimum"):
+        largest_burden_by_milp([-1], [Winner(name="a", lots=1, profit=1)], -5)

@@ -124,10 +124,11 @@ def percentiles(scores: Sequence[float], quantities: Sequence[int]) -> list[int]
 
 
 def lot_limit(winner: Winner, lots: int, budget: int) -> int:
-    """Return the most lots that a winner can give up at ``budget / lots`` each without giving more than his profit."""
-    if budget == 0 or lots == 0:
-        return min(winner.lots, lots)
-    return min(winner.lots, winner.profit * lots // budget, lots)
+    """Return the most lots that a winner can give up at ``budget / lots`` each without giving more than his profit.
+
+    It may be more than `lots`: who holds more than is asked for weighs more in `pro_rata`.
+    """
+    return min(winner.lots, winner.profit * lots // budget) if budget else winner.lots
 
 
 def queue(limits: Sequence[int], winners: Sequence[Winner], lots: int) -> list[int]:

@@ -102,7 +102,7 @@ def test_a_bid_for_less_than_is_allowed_gets_what_it_wants() -> None:
     assert outcome.payment == pytest.approx(25.2)
     assert outcome.reserved == pytest.approx(45.2)
     assert outcome.cash == pytest.approx(27.0 + 20.0 + 25.2)
-    with pytest.raises(InputError, match="wanted 1.1"):
+    with pytest.raises(InputError, match=r"wanted 1\.1"):
         bid(TERMS, account, wanted=1.1, elapsed_seconds=0)
 
 

@@ -21,7 +21,8 @@ from crossmargin.engine.events import Refused
 from crossmargin.errors import CrossMarginError, InputError, InvariantError
 from crossmargin.service import analysis, views
 from crossmargin.service.deribit_routes import deribit_routes
-from crossmargin.service.deribit_rpc import Desk
+from crossmargin.service.deribit_rpc import open_desk
+from crossmargin.service.deribit_socket import deribit_socket
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Busy, Writer
 
@@ -43,12 +44,12 @@ class NotHereError(InputError):
 
 def application(writer: Writer, *, hosts: list[str] | None = None) -> Litestar:
     """Return the ASGI application over `writer`; requests for other `hosts` are refused."""
-    state = {"writer": writer, "desk": Desk(writer=writer)}
+    state = {"writer": writer, "desk": open_desk(writer)}
     api = Router("/api/v1", route_handlers=[overview, accounts, account, explain, surface, compare, what_if, stress,
                                             listed, parameters, orders, deposits, withdrawals])  # fmt: skip
     static = create_static_files_router("/", directories=[Path(__file__).parent / "static"], html_mode=True)
     return Litestar(
-        route_handlers=[health, api, deribit_routes(), static],
+        route_handlers=[health, api, deribit_routes(), deribit_socket, static],
         state=State(state),
         exception_handlers={
             CrossMarginError: _refused,

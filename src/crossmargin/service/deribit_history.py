@@ -93,6 +93,13 @@ class History:
             self._seen = item.sequence
         return new
 
+    def begin(self, engine: Engine) -> None:
+        """Note the orders that are open already, so that their end is told of too."""
+        for order_id in engine.state.orders:
+            found = self.order(engine, order_id)
+            if found is not None:
+                self.orders.setdefault(order_id, found)
+
     def order(self, engine: Engine, order_id: str) -> OrderHistory | None:
         """Return an order, also one that is older than this process."""
         known = self.orders.get(order_id)

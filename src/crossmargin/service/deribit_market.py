@@ -96,6 +96,16 @@ def get_index_price_names(call: Call) -> list[str]:
     return call.look(lambda engine: sorted({index_name(contract) for contract in listed(engine)}))
 
 
+def index_record(engine: Engine, base: str, quote: str) -> Record | None:
+    """Return what the channel of an index price says; None where it is not known."""
+    found = _index(engine, base, quote)
+    if found is None:
+        return None
+    seen = engine.state.market.index.get(base)
+    time_ns = engine.state.time_ns if seen is None else seen.time_ns
+    return {"index_name": f"{base}_{quote}".lower(), "price": found, "timestamp": time_ns // 1_000_000}
+
+
 def ticker(call: Call) -> Record:
     """Return the ticker of a contract."""
     return call.look(lambda engine: ticker_record(engine, call.history, call.contract(engine), call.now_ms))

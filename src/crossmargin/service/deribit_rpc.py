@@ -43,6 +43,14 @@ class Desk:
     tokens: Tokens = field(default_factory=Tokens)
 
 
+def open_desk(writer: Writer) -> Desk:
+    """Return a desk that knows the orders that are open."""
+    desk = Desk(writer=writer)
+    with writer.lock:
+        desk.history.begin(writer.engine)
+    return desk
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """What came with a request besides the question."""

@@ -1,0 +1,186 @@
+"""What one WebSocket connection may ask beyond HTTP: to be known, to subscribe, to be tested, to have orders cancelled.
+
+It holds no socket: texts go in, records come out, so that it can be tested without one.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from crossmargin.engine import commands as ask
+from crossmargin.engine.engine import Engine
+from crossmargin.service.deribit_call import Call, Params
+from crossmargin.service.deribit_channels import Channel, news, parse_channel
+from crossmargin.service.deribit_credentials import authenticate
+from crossmargin.service.deribit_errors import Record, invalid_params, unauthorized
+from crossmargin.service.deribit_rpc import Caller, Desk, Question, deribit_error, envelope, now_us, result
+
+MOST_CHANNELS = 500
+SHORTEST_HEARTBEAT = 10
+
+
+@dataclass(slots=True)
+class Connection:
+    """The state of one connection."""
+
+    desk: Desk
+    account: str | None = None
+    channels: dict[str, Channel] = field(default_factory=dict)
+    heartbeat_seconds: int | None = None
+    cancels_on_disconnect: bool = False
+    orders: set[str] = field(default_factory=set)
+    """Orders placed over this connection."""
+    ends: bool = False
+    """Whether it has asked to be closed."""
+
+    def answer(self, question: Question) -> Record:
+        """Return the answer to a question, which may be an error."""
+        started_us = now_us()
+        try:
+            found: Record = {"result": self._result(question)}
+        except Exception as error:
+            known = deribit_error(error)
+            if known is None:
+                raise
+            found = {"error": known.record()}
+        return envelope(question.id, found, started_us)
+
+    def news(self, *, slow: bool) -> list[Record]:
+        """Return what the channels have to say; those of an interval only when `slow` ones are due."""
+        due = [each for each in self.channels.values() if slow or each.interval == "raw"]
+        if not due:
+            return []
+        call = self._call({})
+
+        def look(engine: Engine) -> list[Record]:
+            return [notification(each, said) for each in due for said in self._said(call, engine, each)]
+
+        return call.look(look)
+
+    def closed(self) -> None:
+        """Cancel what this connection placed, if it asked for that."""
+        if self.cancels_on_disconnect:
+            for order_id in sorted(self.orders):
+                self.desk.writer.submit(ask.CancelOrder(id=f"deribit-gone-{order_id}", order=order_id))
+
+    def _said(self, call: Call, engine: Engine, channel: Channel) -> Iterator[object]:
+        if channel.is_private and call.account not in engine.state.accounts:
+            return
+        yield from news(call, engine, channel)
+
+    def _result(self, question: Question) -> object:
+        own = OWN.get(question.method)
+        if own is not None:
+            if question.method.startswith("private/"):
+                self._identify(question)
+            return own(self, Params(question.params))
+        found = result(self.desk, question, Caller(account=self.account))
+        if question.method in ("private/buy", "private/sell") and isinstance(found, dict):
+            self.orders.add(found["order"]["order_id"])
+        return found
+
+    def _identify(self, question: Question) -> None:
+        """Take a token among the parameters as being known from now on."""
+        token = question.params.get("access_token")
+        if isinstance(token, str):
+            self.account = self.desk.tokens.account(token, now_us() // 1000)
+        if self.account is None:
+            raise unauthorized("a private method needs credentials")
+
+    def _call(self, params: dict[str, Any]) -> Call:
+        return Call(
+            writer=self.desk.writer,
+            history=self.desk.history,
+            params=Params(params),
+            account=self.account,
+            now_ms=time.time_ns() // 1_000_000,
+        )
+
+    def auth(self, params: Params) -> Record:
+        """Become known, and get a token besides."""
+        now_ms = now_us() // 1000
+        account = authenticate(params, self.desk.credentials, self.desk.tokens, now_ms)
+        self.account = account
+        return self.desk.tokens.issue(account, now_ms)
+
+    def logout(self, _: Params) -> str:
+        """Be closed."""
+        self.account, self.ends = None, True
+        return "ok"
+
+    def subscribe(self, params: Params) -> list[str]:
+        """Follow channels; return those that there are. What holds now is said next."""
+        names = params.texts("channels")
+        if len(self.channels) + len(names) > MOST_CHANNELS:
+            raise invalid_params("channels", f"must be at most {MOST_CHANNELS} in one connection")
+
+        def look(engine: Engine) -> list[Channel]:
+            found = [parse_channel(engine, name) for name in names]
+            return [each for each in found if each is not None]
+
+        call = self._call({})
+        found = [each for each in call.look(look) if self.account is not None or not each.is_private]
+        for channel in found:
+            channel.place = self.desk.writer.sequence
+            self.channels.setdefault(channel.name, channel)
+        return [channel.name for channel in found]
+
+    def unsubscribe(self, params: Params) -> list[str]:
+        """Stop following channels; return those that were followed."""
+        return [name for name in params.texts("channels") if self.channels.pop(name, None) is not None]
+
+    def unsubscribe_all(self, _: Params) -> str:
+        """Stop following anything."""
+        self.channels.clear()
+        return "ok"
+
+    def set_heartbeat(self, params: Params) -> str:
+        """Be tested at an interval in seconds; a connection that does not answer is closed."""
+        seconds = params.whole("interval", SHORTEST_HEARTBEAT, 3600)
+        if seconds < SHORTEST_HEARTBEAT:
+            raise invalid_params("interval", f"must be at least {SHORTEST_HEARTBEAT} seconds, was {seconds}")
+        self.heartbeat_seconds = seconds
+        return "ok"
+
+    def disable_heartbeat(self, _: Params) -> str:
+        """Be tested no more."""
+        self.heartbeat_seconds = None
+        return "ok"
+
+    def enable_cancel_on_disconnect(self, _: Params) -> str:
+        """Have this connection's orders cancelled when it ends."""
+        self.cancels_on_disconnect = True
+        return "ok"
+
+    def disable_cancel_on_disconnect(self, _: Params) -> str:
+        """Have this connection's orders outlive it."""
+        self.cancels_on_disconnect = False
+        return "ok"
+
+    def get_cancel_on_disconnect(self, _: Params) -> Record:
+        """Say whether this connection's orders are cancelled when it ends."""
+        return {"scope": "connection", "enabled": self.cancels_on_disconnect}
+
+
+def notification(channel: Channel, said: object) -> Record:
+    """Return what is sent to a subscriber."""
+    return {"jsonrpc": "2.0", "method": "subscription", "params": {"channel": channel.name, "data": said}}
+
+
+OWN: dict[str, Callable[[Connection, Params], object]] = {
+    "public/auth": Connection.auth,
+    "private/logout": Connection.logout,
+    "public/subscribe": Connection.subscribe,
+    "private/subscribe": Connection.subscribe,
+    "public/unsubscribe": Connection.unsubscribe,
+    "private/unsubscribe": Connection.unsubscribe,
+    "public/unsubscribe_all": Connection.unsubscribe_all,
+    "private/unsubscribe_all": Connection.unsubscribe_all,
+    "public/set_heartbeat": Connection.set_heartbeat,
+    "public/disable_heartbeat": Connection.disable_heartbeat,
+    "private/enable_cancel_on_disconnect": Connection.enable_cancel_on_disconnect,
+    "private/disable_cancel_on_disconnect": Connection.disable_cancel_on_disconnect,
+    "private/get_cancel_on_disconnect": Connection.get_cancel_on_disconnect,
+}
+"""What only a connection answers."""

@@ -1,5 +1,6 @@
 """The trade that lowers the requirement most per unit of cost."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ def best_hedges(
     Notes
     -----
     Excess is not concave in the size of a trade in general; sizes double from 1/4,096 of `largest`, on both sides, and
-    the best is refined by golden section between its neighbours.
+    the best is refined by golden section between its neighbours, and cut to whole lots where the contract has lots.
     """
     if not candidates:
         raise InputError("a hedge needs at least one candidate, had none")
@@ -74,12 +75,20 @@ def best_hedges(
         tried = [hedge(contract, sign * whole / 2.0**power) for power in range(13) for sign in (1.0, -1.0)]
         best = max(tried, key=_net)
         if _net(best) > 0.0:
-            found.append(_refined(contract, best, hedge))
+            whole_lots = hedge(contract, _in_lots(contract, _refined(contract, best, hedge).quantity))
+            found += [whole_lots] if _net(whole_lots) > 0.0 else []
     return tuple(sorted(found, key=lambda each: (-each.per_cost, each.instrument)))
 
 
 def _net(hedge: Hedge) -> float:
     return hedge.released - hedge.cost
+
+
+def _in_lots(contract: Contract, quantity: float) -> float:
+    if contract.lot_size is None:
+        return quantity
+    lot = float(contract.lot_size)
+    return math.copysign(math.floor(abs(quantity) / lot + 1e-9) * lot, quantity)
 
 
 def _refined(contract: Contract, start: Hedge, hedge: Callable[[Contract, float], Hedge]) -> Hedge:

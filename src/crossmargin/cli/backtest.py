@@ -8,14 +8,18 @@ import numpy as np
 from cyclopts import Parameter
 
 from crossmargin.cli.app import app, console, followed, write_json
+from crossmargin.cli.option_walking import KINDS as OPTION_KINDS
+from crossmargin.cli.option_walking import option_margins
 from crossmargin.cli.walking import walked_margins
 from crossmargin.errors import InputError
 from crossmargin.files.daily_bars import read_daily_bars
+from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.margin.methods import METHODS
 from crossmargin.report.backtest import Backtest, backtest_record, backtest_sections, backtest_table
 from crossmargin.report.sections import sections_page
 from crossmargin.units import BoolArray, FloatArray, IntArray
-from crossmargin.validation.books import KINDS, LinearBooks, standard_books
+from crossmargin.validation.account_books import linear_account_books
+from crossmargin.validation.books import KINDS, LinearBooks, joined, standard_books
 from crossmargin.validation.correct_model import correct_model_rates
 from crossmargin.validation.daily_bars import DailyBars
 from crossmargin.validation.disclosure import crisis_windows, disclosures, shortfall_test
@@ -33,7 +37,7 @@ NOTES = (
     "historical: expected shortfall 97.5 % of the last 500 dates; historical_floored: not below that of all dates.",
     "Methods and rulebooks are asked for a book of 100,000 dollars of perpetuals of their venue on the close before, "
     "with the parameters of today on every day: their authors knew this past. They state what is to be held, whatever "
-    "the horizon. Only books that every margin answers for are judged.",
+    "the horizon. Only books and days that every margin answers for are judged.",
 )
 
 
@@ -63,9 +67,11 @@ def backtest(
         filtered, filtered_braked, historical, historical_floored or any margin method; may be given several times. The
         last one is what the others are compared with.
     books
-        Kinds of books: long, short, pairs, baskets, random; all of them where not given.
+        Kinds of books: long, short, pairs, baskets, random, sample (accounts of the sample book); the first five where
+        not given. options and sample-options are walked through option_chains_daily.parquet, by themselves: straddles,
+        strangles, hedged ones, calendars, basis, random ones; profits are of real marks.
     from_
-        First day (ISO); by default the first on which the last margin exists.
+        First day (ISO); days count from the first on which every margin exists.
     to
         Last day (ISO).
     horizon
@@ -83,7 +89,12 @@ def backtest(
     json
         Print records instead of a table.
     """
-    names = method or ["filtered", "filtered_braked", "historical", "historical_floored"]
+    options = bool(set(books or ()) & set(OPTION_KINDS))
+    names = (
+        method or ["filtered"]
+        if options
+        else method or ["filtered", "filtered_braked", "historical", "historical_floored"]
+    )
     unknown = [name for name in names if name not in MEASURES and name not in METHODS]
     if unknown:
         known = ", ".join([*MEASURES, *METHODS])
@@ -92,34 +103,76 @@ def backtest(
         raise InputError(f"--horizon and --workers must be at least 1, were {horizon} and {workers}")
     if report is not None and not report.parent.is_dir():
         raise InputError(f"a report must go into an existing folder, found none at {report.parent}")
+    if options:
+        tests, profits = _option_tests(data, names, tuple(books or ()), random, workers, horizon, level, quiet=json)
+    else:
+        tests, profits = _linear_tests(
+            data, names, tuple(books or KINDS), (from_, to), random, workers, checkpoint, horizon, level, quiet=json
+        )
+    judged_names = tuple(book.name for book in tests[0].judgement.books)
+    if report is not None:
+        sections = backtest_sections(tests, judged_names, profits)
+        subtitle = f"{len(judged_names)} books, {tests[0].dates[0]} to {tests[0].dates[-1]}, over {horizon} day(s)"
+        report.write_text(sections_page("Does the margin cover?", subtitle, sections, NOTES), encoding="utf-8")
+    if json:
+        write_json([backtest_record(test) for test in tests])
+    else:
+        console.print(backtest_table(tests, console.width))
+
+
+def _linear_tests(
+    data: Path,
+    names: list[str],
+    kinds: tuple[str, ...],
+    between: tuple[str | None, str | None],
+    random: int,
+    workers: int,
+    checkpoint: Path | None,
+    horizon: int,
+    level: float,
+    *,
+    quiet: bool,
+) -> tuple[list[Backtest], FloatArray]:
+    """Return the tests of perpetuals through daily bars, and the profits of the books judged."""
     bars = read_daily_bars(data)
     dates = [dt.datetime.fromtimestamp(int(at - 1) // 10**9, tz=dt.UTC).date() for at in bars.days_ns]
-    chosen = chosen_days(dates, from_, to)
-    held = _books(bars, tuple(books or KINDS), random)
+    chosen = chosen_days(dates, *between)
+    held = _books(bars, kinds, random)
     walked = walked_margins(
-        names, held, bars, range(max(chosen.start, 1), chosen.stop), horizon, workers, checkpoint, quiet=json
+        names, held, bars, range(max(chosen.start, 1), chosen.stop), horizon, workers, checkpoint, quiet=quiet
     )
-    profits = held.profits(summed_returns(bars.returns, horizon))[:, chosen]
-    kept = _answered(walked, profits, chosen, horizon)
+    profits = _in_common(walked, held.profits(summed_returns(bars.returns, horizon)), chosen)
+    kept = np.isfinite(profits)[:, ::horizon].sum(axis=1) >= FEWEST_PERIODS
     if not kept.any():
         raise InputError(
             f"every margin must answer for a book on {FEWEST_PERIODS} periods, {', '.join(names)} share none"
         )
     tests = [
         _tested(each, walked[-1], held.names, profits, chosen, kept, dates, bars.days_ns, level, horizon)
-        for each in followed(walked, "tests", total=len(walked), quiet=json)
+        for each in followed(walked, "tests", total=len(walked), quiet=quiet)
     ]
-    judged_names = tuple(book.name for book in tests[0].judgement.books)
-    if report is not None:
-        sections = backtest_sections(tests, judged_names, profits[kept])
-        subtitle = (
-            f"{kept.sum()} of {kept.size} books, {tests[0].dates[0]} to {tests[0].dates[-1]}, over {horizon} day(s)"
-        )
-        report.write_text(sections_page("Does the margin cover?", subtitle, sections, NOTES), encoding="utf-8")
-    if json:
-        write_json([backtest_record(test) for test in tests])
-    else:
-        console.print(backtest_table(tests, console.width))
+    return tests, profits[kept]
+
+
+def _option_tests(
+    data: Path,
+    names: list[str],
+    kinds: tuple[str, ...],
+    random: int,
+    workers: int,
+    horizon: int,
+    level: float,
+    *,
+    quiet: bool,
+) -> tuple[list[Backtest], FloatArray]:
+    """Return the test of option books through daily chains, and their profits."""
+    if horizon != 1:
+        raise InputError(f"option books are held for a day, --horizon was {horizon}")
+    if not set(names) <= set(MEASURES):
+        raise InputError(f"option books are walked under filtered only, --method was {', '.join(names)}")
+    books, walked, profits, dates, days_ns = option_margins(data, kinds, random, workers, quiet=quiet)
+    whole, kept = slice(0, len(dates)), np.ones(len(books), dtype=bool)
+    return [_tested(walked, walked, books, profits, whole, kept, dates, days_ns, level, horizon)], profits
 
 
 def chosen_days(dates: list[dt.date], from_: str | None, to: str | None) -> slice:
@@ -144,13 +197,17 @@ def chosen_days(dates: list[dt.date], from_: str | None, to: str | None) -> slic
 def _books(bars: DailyBars, kinds: tuple[str, ...], random: int) -> LinearBooks:
     traded = np.isfinite(bars.closes).mean(axis=1)
     coins = tuple(coin for coin, share in zip(bars.currencies, traded, strict=True) if share >= _LISTED)
-    return standard_books(bars.currencies, coins, kinds=kinds, random=random)
+    if "sample" not in kinds:
+        return standard_books(bars.currencies, coins, kinds=kinds, random=random)
+    accounts = linear_account_books(sample_book(), sample_market(), bars.currencies)
+    others = tuple(kind for kind in kinds if kind != "sample")
+    return joined(standard_books(bars.currencies, coins, kinds=others, random=random), accounts) if others else accounts
 
 
-def _answered(walked: list[WalkedMargins], profits: FloatArray, chosen: slice, horizon: int) -> BoolArray:
-    """Which books every margin answers for on enough periods, shape (n_books,)."""
-    known = [np.isfinite(each.margins[:, chosen] + profits)[:, ::horizon].sum(axis=1) for each in walked]
-    return np.asarray(np.min(known, axis=0) >= FEWEST_PERIODS)
+def _in_common(walked: list[WalkedMargins], profits: FloatArray, chosen: slice) -> FloatArray:
+    """Profits of the days in `chosen` on which every margin answers for the book; NaN on others."""
+    answered = np.isfinite([each.margins[:, chosen] for each in walked]).all(axis=0)
+    return np.where(answered, profits[:, chosen], np.nan)
 
 
 def _tested(

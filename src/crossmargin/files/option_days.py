@@ -7,8 +7,10 @@ import numpy as np
 import polars as pl
 
 from crossmargin.errors import InputError
-from crossmargin.units import Currency
+from crossmargin.units import DAYS_PER_YEAR, NANOSECONDS_PER_DAY, Currency, FloatArray
+from crossmargin.validation.daily_bars import DailyBars
 from crossmargin.validation.option_books import ChainDay
+from crossmargin.validation.option_walk import DailyMoves
 
 
 def read_chain_days(folder: str | Path, currency: Currency) -> Iterator[ChainDay]:
@@ -39,3 +41,50 @@ def read_chain_days(folder: str | Path, currency: Currency) -> Iterator[ChainDay
             marks=(listed["mark"] * listed["index_price"]).to_numpy(),
             deltas=listed["delta"].to_numpy(),
         )
+
+
+def read_daily_moves(folder: str | Path, bars: DailyBars, currency: Currency) -> DailyMoves:
+    """Return the daily moves of `currency`, of BTC's 30-day implied vol and of the coin's funding before chains begin.
+
+    ``dvol_btc_daily.parquet`` stands for every coin; ``funding.parquet`` may lack the coin or be missing.
+
+    Raises
+    ------
+    InputError
+        If the vols are missing or bars know no such coin.
+    """
+    source = Path(folder) / "dvol_btc_daily.parquet"
+    if not source.is_file():
+        raise InputError(f"moves of implied vol must be in dvol_btc_daily.parquet, found none at {source}")
+    if currency not in bars.currencies:
+        raise InputError(f"daily bars must hold {currency}, hold {', '.join(bars.currencies)}")
+    index = pl.read_parquet(source)
+    vols = _by_day(index["date"].dt.epoch("ns").to_list(), index["dvol_btc_close"].to_list(), bars)
+    return DailyMoves(
+        times_ns=bars.days_ns,
+        returns=bars.returns[bars.currencies.index(currency)],
+        vols=_changes(np.log(vols)),
+        funding=_changes(_funding(Path(folder) / "funding.parquet", currency, bars)),
+    )
+
+
+def _funding(source: Path, currency: Currency, bars: DailyBars) -> FloatArray:
+    """Rate per year, from the payments of each day."""
+    if not source.is_file():
+        return np.full(bars.days_ns.size, np.nan)
+    paid = (
+        pl.read_parquet(source)
+        .filter(pl.col("symbol") == f"{currency}USDT")
+        .group_by(pl.col("timestamp").dt.truncate("1d").alias("day"))
+        .agg(pl.col("funding_rate").sum())
+    )
+    return DAYS_PER_YEAR * _by_day(paid["day"].dt.epoch("ns").to_list(), paid["funding_rate"].to_list(), bars)
+
+
+def _by_day(starts_ns: list[int], values: list[float], bars: DailyBars) -> FloatArray:
+    known = dict(zip(starts_ns, values, strict=True))
+    return np.array([known.get(int(end) - NANOSECONDS_PER_DAY, np.nan) for end in bars.days_ns], dtype=np.float64)
+
+
+def _changes(values: FloatArray) -> FloatArray:
+    return np.concatenate([[np.nan], np.diff(values)])

@@ -3,6 +3,7 @@
 Profit comes from real marks, so that a margin pays for what its model of the surface leaves out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,8 @@ from crossmargin.pricing.black76 import black76
 from crossmargin.risk.measures import expected_shortfall
 from crossmargin.units import DAYS_PER_YEAR, NANOSECONDS_PER_DAY, BoolArray, FloatArray, IntArray
 
-VOL_DECAY = 0.5
-"""A move of 30-day vol moves that of other expiries by the root of 30 days over theirs, at most twice as much."""
+TERM_DECAY = 0.5
+"""A move of 30-day vol or basis moves that of other expiries by the root of 30 days over theirs, at most twice as much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,22 +47,58 @@ class ChainDay:
         """Until expiry, shape (n_options,)."""
         return np.asarray((self.expiries_ns - self.time_ns) / NANOSECONDS_PER_DAY)
 
+    def forward(self, expiry_ns: int) -> float:
+        """Return the forward of an expiry, USD; NaN where it is not listed."""
+        found = self.forwards[self.expiries_ns == expiry_ns]
+        return float(np.median(found)) if found.size else float("nan")
+
+    def vol(self, days: float) -> float:
+        """Return the vol at the money of the listed expiry nearest to `days`."""
+        return float(self.vols[_at_the_money(self, _expiry(self, days), call=True)])
+
+    def basis(self, days: float) -> float:
+        """Return the log basis per year of the listed expiry nearest to `days`."""
+        expiry = _expiry(self, days)
+        years = (expiry - self.time_ns) / NANOSECONDS_PER_DAY / DAYS_PER_YEAR
+        return float(np.log(self.forward(expiry) / self.spot)) / years
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionBook:
-    """Options by their place in the chain, coins of each, and coins of the hedge in spot or a perpetual."""
+    """Coins of everything held: options by their place in the chain, futures by expiry, the rest in spot or a perpetual."""
 
     name: str
-    places: tuple[int, ...]
-    quantities: tuple[float, ...]
+    places: tuple[int, ...] = ()
+    quantities: tuple[float, ...] = ()
     hedge: float = 0.0
+    futures: tuple[tuple[int, float], ...] = ()
 
 
-def option_books(day: ChainDay, days: float = 30.0, far_days: float = 90.0) -> tuple[OptionBook, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moves:
+    """Joint moves over a day, arrays of shape (n_scenarios,).
+
+    Attributes
+    ----------
+    spot, vol
+        Log moves of the index, and of 30-day implied vol.
+    basis
+        Change of the log basis per year, 30 days ahead.
+    """
+
+    spot: FloatArray
+    vol: FloatArray
+    basis: FloatArray
+
+
+def option_books(
+    day: ChainDay, days: float = 30.0, far_days: float = 90.0, *, random: int = 0
+) -> tuple[OptionBook, ...]:
     """Return books of one coin's size on the listed expiries nearest to `days` and `far_days`.
 
     Straddles at the strike nearest to the forward, strangles and risk reversals at 25 delta, a calendar of straddles;
-    hedged ones hold minus their delta.
+    hedged ones hold minus their delta. `basis` holds spot against the near future, `calendar` the far future against the
+    near one. `random` books hold four options each, drawn by delta, and a hedge; the same draws every day.
 
     Raises
     ------
@@ -83,44 +120,87 @@ def option_books(day: ChainDay, days: float = 30.0, far_days: float = 90.0) -> t
         _book(day, "short strangle hedged", (high, low), (-1.0, -1.0), hedged=True),
         _book(day, "long straddle hedged", (call, put), (1.0, 1.0), hedged=True),
         _book(day, "calendar hedged", (far_call, far_put, call, put), (1.0, 1.0, -1.0, -1.0), hedged=True),
+        OptionBook(name="basis", hedge=1.0, futures=((near, -1.0),)),
+        OptionBook(name="calendar", futures=((near, -1.0), (far, 1.0))),
+        *(_random_book(day, number, near, far) for number in range(1, random + 1)),
     )
 
 
-def option_margin(
-    day: ChainDay, book: OptionBook, moves: FloatArray, vol_moves: FloatArray, confidence: float = 0.975
-) -> float:
-    """Return the expected shortfall of `book` over a day, in USD per USD of one coin.
+def option_pnl(day: ChainDay, book: OptionBook, moves: Moves) -> FloatArray:
+    """Return the profit of `book` in every scenario, USD, shape (n_scenarios,).
 
-    Parameters
-    ----------
-    moves, vol_moves : arrays of shape (n_scenarios,)
-        Log move of the spot, and of 30-day implied vol. Options keep their vol by strike and are revalued a day later.
+    Options keep their vol by strike and are revalued a day later; vol and basis of 30 days move as given, those of other
+    expiries by the root of 30 days over theirs, at most twice as much.
     """
+    linear: FloatArray = np.multiply(book.hedge * day.spot, np.expm1(moves.spot))
+    for expiry, quantity in book.futures:
+        years = (expiry - day.time_ns) / NANOSECONDS_PER_DAY / DAYS_PER_YEAR
+        moved = np.expm1(moves.spot + years * _scale(np.array(DAYS_PER_YEAR * years)) * moves.basis)
+        linear = linear + np.multiply(quantity * day.forward(expiry), moved)
+    if not book.places:
+        return linear
     at = np.array(book.places)
     left = np.maximum(day.days_left[at] / DAYS_PER_YEAR, 0.0)
-    scale = np.minimum((30.0 / np.maximum(day.days_left[at], 1.0)) ** VOL_DECAY, 2.0)
+    scale = _scale(day.days_left[at])
     strikes, calls, forwards = day.strikes[at], day.calls[at], day.forwards[at]
     before = black76(forwards, strikes, left, day.vols[at], calls)
     after = black76(
-        forwards[:, None] * np.exp(moves),
+        forwards[:, None] * np.exp(moves.spot + (left * scale)[:, None] * moves.basis),
         strikes[:, None],
         np.maximum(left - 1.0 / DAYS_PER_YEAR, 0.0)[:, None],
-        day.vols[at][:, None] * np.exp(scale[:, None] * vol_moves),
+        day.vols[at][:, None] * np.exp(scale[:, None] * moves.vol),
         calls[:, None],
     )
-    pnl = np.array(book.quantities) @ (after - before[:, None]) + book.hedge * day.spot * np.expm1(moves)
-    return float(expected_shortfall(pnl, confidence)) / day.spot
+    return np.asarray(linear + np.array(book.quantities) @ (after - before[:, None]))
+
+
+def option_margin(day: ChainDay, book: OptionBook, moves: Moves, confidence: float = 0.975) -> float:
+    """Return the expected shortfall of `book` over a day, in USD per USD of one coin."""
+    return float(expected_shortfall(option_pnl(day, book, moves), confidence)) / day.spot
 
 
 def option_profit(day: ChainDay, after: ChainDay, book: OptionBook) -> float:
     """Return what `book` made from the marks of `day` to those of `after`, per USD of one coin; NaN without a mark."""
     places = {name: place for place, name in enumerate(after.names)}
     total = book.hedge * (after.spot - day.spot)
+    for expiry, quantity in book.futures:
+        total += quantity * (after.forward(expiry) - day.forward(expiry))
     for place, quantity in zip(book.places, book.quantities, strict=True):
         if day.names[place] not in places:
             return float("nan")
         total += quantity * (after.marks[places[day.names[place]]] - day.marks[place])
     return float(total / day.spot)
+
+
+def restated(day: ChainDay, name: str, options: Sequence[tuple[float, float, bool, float]], hedge: float) -> OptionBook:
+    """Return a book of another day on the options of `day` that are nearest: by days left first, then by strike.
+
+    Parameters
+    ----------
+    options
+        Days left, strike over spot, whether a call, and coins of each.
+    hedge
+        Coins in spot, perpetuals and futures.
+    """
+    places = []
+    for days, moneyness, call, _ in options:
+        fits = (day.expiries_ns == _expiry(day, days, least=1.0)) & (day.calls == call)
+        places.append(int(np.where(fits, np.abs(day.strikes / day.spot - moneyness), np.inf).argmin()))
+    return OptionBook(name=name, places=tuple(places), quantities=tuple(each[3] for each in options), hedge=hedge)
+
+
+def _scale(days_left: FloatArray) -> FloatArray:
+    return np.asarray(np.minimum((30.0 / np.maximum(days_left, 1.0)) ** TERM_DECAY, 2.0))
+
+
+def _random_book(day: ChainDay, number: int, near: int, far: int) -> OptionBook:
+    dice = np.random.default_rng(number)
+    expiries = np.where(dice.random(4) < 0.5, near, far)
+    deltas, sizes = dice.uniform(0.1, 0.9, 4) * np.where(dice.random(4) < 0.5, 1.0, -1.0), dice.normal(size=5)
+    places = tuple(_at_delta(day, int(expiry), float(delta)) for expiry, delta in zip(expiries, deltas, strict=True))
+    return OptionBook(
+        name=f"random options {number}", places=places, quantities=tuple(sizes[:4].tolist()), hedge=float(sizes[4])
+    )
 
 
 def _book(
@@ -130,8 +210,8 @@ def _book(
     return OptionBook(name=name, places=places, quantities=quantities, hedge=-delta if hedged else 0.0)
 
 
-def _expiry(day: ChainDay, days: float) -> int:
-    left = np.where(day.days_left >= 5.0, np.abs(day.days_left - days), np.inf)
+def _expiry(day: ChainDay, days: float, least: float = 5.0) -> int:
+    left = np.where(day.days_left >= least, np.abs(day.days_left - days), np.inf)
     return int(day.expiries_ns[int(left.argmin())])
 
 

@@ -1,25 +1,53 @@
 """Option books walked through daily chains: each margin from moves that were over at the snapshot."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from crossmargin.errors import InputError
-from crossmargin.scenarios.volatility import ewma_variance_path
-from crossmargin.units import NANOSECONDS_PER_DAY, FloatArray, IntArray
-from crossmargin.validation.option_books import ChainDay, option_books, option_margin, option_profit
+from crossmargin.scenarios.joint import joint_filtered_scenarios
+from crossmargin.units import NANOSECONDS_PER_DAY, Currency, FloatArray, IntArray
+from crossmargin.validation.option_books import ChainDay, Moves, OptionBook, option_books, option_margin, option_profit
 
-DECAY = 0.94
 COUNT = 1_000
+FEWEST_BASIS_MOVES = 10
+"""Daily changes of the basis on chains before futures have a margin."""
+_DAYS = 30.0
 _DAY_AT_MOST, _DAY_AT_LEAST = 1.3, 0.7
 """Snapshots further or less far apart in days make no daily profit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DailyMoves:
+    """What moved each day before chains were collected; arrays of shape (n_days,), NaN where unknown.
+
+    Attributes
+    ----------
+    times_ns
+        Ends of the days.
+    returns, vols
+        Log moves of the coin, and of 30-day implied vol.
+    funding
+        Changes of the perpetual's funding as a rate per year: their shapes stand for those of the futures basis, whose
+        size is that of the chains so far.
+    """
+
+    times_ns: IntArray
+    returns: FloatArray
+    vols: FloatArray
+    funding: FloatArray
+
+    def __post_init__(self) -> None:
+        for each in (self.returns, self.vols, self.funding):
+            if each.shape != self.times_ns.shape:
+                raise InputError(f"daily moves must have the shape {self.times_ns.shape} of times, had {each.shape}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptionOutcomes:
-    """Margins and profits of one kind of book, per USD of one coin, shape (n_days,)."""
+    """Margins and profits of one kind of book, per USD of one coin, shape (n_days,); margins NaN where there are none."""
 
     name: str
     times_ns: IntArray
@@ -28,39 +56,37 @@ class OptionOutcomes:
 
 
 def option_walk(
-    chains: Sequence[ChainDay], times_ns: IntArray, returns: FloatArray, vol_returns: FloatArray
+    chains: Sequence[ChainDay],
+    past: DailyMoves,
+    books: Callable[[ChainDay], tuple[OptionBook, ...]] = option_books,
 ) -> tuple[OptionOutcomes, ...]:
-    """Return the margins of every book of `option_books` at every snapshot, and what a day later it had made.
+    """Return the margins of every book of `books` at every snapshot, and what a day later it had made.
+
+    Scenarios are whole past dates, with the moves of coin, vol and basis each rescaled to its volatility of the day
+    (`scenarios.joint`). Where the daily record has ended, the snapshots go on: their index, and their vol at the
+    money and basis in 30 days.
 
     Parameters
     ----------
     chains
         One coin's, oldest first.
-    times_ns, returns, vol_returns : arrays of shape (n_days,)
-        Ends of days, and the daily log moves of the coin and of 30-day implied vol; NaN where unknown. Volatility goes on
-        from the snapshots' own index where the daily record has ended.
 
     Raises
     ------
     InputError
-        If fewer than 250 days with both moves are over at a snapshot.
+        If fewer than 250 days with moves of coin and vol are over at a snapshot.
     """
     found: dict[str, list[tuple[int, float, float]]] = {}
-    since: list[float] = []
+    own: list[tuple[int, tuple[float, float, float]]] = []
     for place, (day, after) in enumerate(itertools.pairwise(chains)):
-        past = int(np.searchsorted(times_ns, day.time_ns, side="right"))
-        if past == times_ns.size and place and _a_day(chains[place - 1], day):
-            since.append(float(np.log(day.spot / chains[place - 1].spot)))
-        variances = ewma_variance_path(np.concatenate([returns[:past], since]), DECAY)
-        shapes, vol_moves = returns[:past] / np.sqrt(variances[:past]), vol_returns[:past]
-        known = np.flatnonzero(np.isfinite(shapes) & np.isfinite(vol_moves))[-COUNT:]
-        if known.size < 250:
-            raise InputError(f"an option margin needs 250 past days with moves of coin and vol, had {known.size}")
+        if place and _a_day(chains[place - 1], day):
+            own.append((day.time_ns, _moved(chains[place - 1], day)))
+        moves = day_moves(past, own, day.time_ns)
         if not _a_day(day, after):
             continue
-        moves = shapes[known] * np.sqrt(variances[-1])
-        for book in option_books(day):
-            margin = option_margin(day, book, moves, vol_moves[known])
+        for book in books(day):
+            known = len(own) >= FEWEST_BASIS_MOVES or not book.futures
+            margin = option_margin(day, book, moves) if known else np.nan
             found.setdefault(book.name, []).append((day.time_ns, margin, option_profit(day, after, book)))
     return tuple(
         OptionOutcomes(
@@ -70,6 +96,51 @@ def option_walk(
             profits=np.array([row[2] for row in rows]),
         )
         for name, rows in found.items()
+    )
+
+
+def day_moves(past: DailyMoves, own: Sequence[tuple[int, tuple[float, float, float]]], time_ns: int) -> Moves:
+    """Return the scenarios of a day from what was over at `time_ns`: `past`, then the `own` moves of the chains."""
+    count = int(np.searchsorted(past.times_ns, time_ns, side="right"))
+    # own moves count where the record has ended: a day is never used twice
+    since = [move for end, move in own if count == past.times_ns.size and end > int(past.times_ns[-1])]
+    returns, vols, basis = (
+        np.concatenate([row[:count], [move[factor] for move in since]])
+        for factor, row in enumerate((past.returns, past.vols, past.funding))
+    )
+    size = np.sqrt(np.mean(np.square([move[2] for _, move in own]))) if len(own) >= FEWEST_BASIS_MOVES else 0.0
+    recent = past.funding[:count][np.isfinite(past.funding[:count])][-100:]
+    if size > 0.0 and recent.any():
+        basis[:count] *= size / np.sqrt(np.mean(np.square(recent)))
+    else:
+        basis = np.full(basis.shape, np.nan)
+    if np.isfinite(returns + vols).sum() < 250:
+        raise InputError(
+            f"an option margin needs 250 past days of coin and vol, had {np.isfinite(returns + vols).sum()}"
+        )
+    drawn = joint_filtered_scenarios(
+        (_COIN,),
+        returns[None, :],
+        vol_moves=vols[None, :],
+        basis_moves=basis[None, :],
+        dates=tuple(map(str, range(returns.size))),
+        count=COUNT,
+    )
+    return Moves(
+        spot=np.log(drawn.price_factors(_COIN)),
+        vol=np.log1p(drawn.vol_shocks(_COIN)),
+        basis=drawn.basis_shifts(_COIN),
+    )
+
+
+_COIN = Currency("coin")
+
+
+def _moved(before: ChainDay, day: ChainDay) -> tuple[float, float, float]:
+    return (
+        float(np.log(day.spot / before.spot)),
+        float(np.log(day.vol(_DAYS) / before.vol(_DAYS))),
+        day.basis(_DAYS) - before.basis(_DAYS),
     )
 
 

@@ -98,18 +98,28 @@ def fit_surface(surface: VolSurface) -> SurfaceFit:
 
 
 def fit_svi(
-    k: FloatArray, total_variance: FloatArray, weights: FloatArray, *, clean: bool = False, below: Svi | None = None
+    k: FloatArray,
+    total_variance: FloatArray,
+    weights: FloatArray,
+    *,
+    clean: bool = False,
+    below: Svi | None = None,
+    above: tuple[FloatArray, FloatArray, FloatArray] | None = None,
 ) -> Svi:
     """Return the raw SVI slice nearest to `total_variance`, by weighted least squares on its square root.
 
     All arrays have shape (n_quotes,). With `clean`, ``g < 0`` costs, and so does a total variance above that of
-    `below`; the result is nearly free of arbitrage. Without, it may hold any: see `repaired`.
+    `below`; the result is nearly free of arbitrage. Without, it may hold any: see `repaired`. `above` has moneyness,
+    total variance and weights of a nearer expiry's quotes: to be under them costs what it will cost that expiry, which
+    keeps the wings of an expiry with a few quotes near the money from running below those of a neighbour with many.
     """
     from scipy.optimize import least_squares  # slow to load, and seldom needed
 
     if k.size < _LEAST_QUOTES and not clean:
         raise InputError(f"raw SVI needs {_LEAST_QUOTES} quotes, had {k.size}")
     target, scale = np.sqrt(total_variance), np.sqrt(weights / weights.sum())
+    near_k, near_w, near_weights = above or (np.empty(0), np.empty(0), np.ones(1))
+    near_target, near_scale = np.sqrt(near_w), np.sqrt(near_weights / near_weights.sum())[: near_k.size]
     limit = None if below is None else np.sqrt(below.total_variance(_COARSE)) * (1.0 - 1e-4)
     width = max(float(np.ptp(k)), 1e-3)
     slope = max(float(np.ptp(total_variance)) / width, 1e-6)
@@ -118,6 +128,9 @@ def fit_svi(
     def residuals(x: FloatArray) -> FloatArray:
         svi = _from_free(x)
         error = (np.sqrt(svi.total_variance(k)) - target) * scale
+        if near_k.size:
+            under = np.maximum(near_target - np.sqrt(svi.total_variance(near_k)), 0.0) * near_scale
+            error = np.concatenate([error, under])
         if not clean:
             return np.asarray(error)
         wrong = [error, 0.1 * np.maximum(1e-3 - svi.density_factor(_COARSE), 0.0)]
@@ -224,8 +237,9 @@ def _slices(quotes: list[_Quotes], ssvi: list[Svi]) -> tuple[list[Svi], list[str
     """One clean slice per expiry, chosen from the farthest to the nearest, and why each is not the plain fit."""
     slices: list[Svi] = []
     repairs: list[str] = []
-    for each, fallback in zip(reversed(quotes), reversed(ssvi), strict=True):
-        found = _slice(each, fallback, slices[0] if slices else None)
+    nearer = [None, *quotes[:-1]]
+    for each, near, fallback in zip(reversed(quotes), reversed(nearer), reversed(ssvi), strict=True):
+        found = _slice(each, near, fallback, slices[0] if slices else None)
         if found is None:
             return ssvi, ["ssvi"] * len(ssvi)
         slices.insert(0, found[0])
@@ -233,17 +247,18 @@ def _slices(quotes: list[_Quotes], ssvi: list[Svi]) -> tuple[list[Svi], list[str
     return slices, repairs
 
 
-def _slice(quotes: _Quotes, ssvi: Svi, below: Svi | None) -> tuple[Svi, str] | None:
+def _slice(quotes: _Quotes, near: _Quotes | None, ssvi: Svi, below: Svi | None) -> tuple[Svi, str] | None:
     w = quotes.vols**2 * quotes.years
+    above = None if near is None else (near.k, near.vols**2 * near.years, near.weights)
     repair = "too few quotes"
     candidates = [ssvi]
     if quotes.k.size >= _LEAST_QUOTES:
-        svi = fit_svi(quotes.k, w, quotes.weights)
+        svi = fit_svi(quotes.k, w, quotes.weights, above=above)
         if _is_clean(svi, below):
             return svi, ""
         repair = "calendar" if svi.free_of_butterflies else "butterfly"
         candidates += [repaired(svi, quotes.years)] if repair == "butterfly" else []
-        candidates.append(fit_svi(quotes.k, w, quotes.weights, clean=True, below=below))
+        candidates.append(fit_svi(quotes.k, w, quotes.weights, clean=True, below=below, above=above))
     pressed = [_pressed(candidate, below) for candidate in candidates]
     clean = [candidate for candidate in pressed if _is_clean(candidate, below)]
     if not clean:

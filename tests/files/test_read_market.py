@@ -192,3 +192,15 @@ def test_without_parity_the_published_forward_misses_the_marks(shared: Path) -> 
     published = replace(curve, forwards=tuple(named[at] for at in expiries))
     off = replace(market, forwards={**market.forwards, Currency("ETH"): published})
     assert np.median(np.abs(chain_errors(off, "ETH"))) > 1e-4
+
+
+def test_a_wrong_row_is_named_by_its_number(tmp_path: Path) -> None:
+    file = tmp_path / "market.csv"
+    file.write_text(
+        "kind,time,currency,price,instrument,mark\n"
+        "index,2026-01-15T00:00:00Z,BTC,95000,,\n"
+        "quote,2026-01-15T00:00:00Z,,,deribit:BTC/USD:BTC,95010\n"
+        "quote,2026-01-15T00:00:00Z,XRP,,deribit:ETH/USD:ETH,3300\n"
+    )
+    with pytest.raises(InputError, match=r"market\.csv must hold a market snapshot, row 3: .*currency"):
+        cm.read_market(file)

@@ -47,6 +47,11 @@ class MarketTables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     findings: tuple[Finding, ...] = ()
 
 
+_ROWS: dict[str, Any] = {"index": IndexRow, "quote": QuoteRow}
+_ROW = "number of the row"
+"""Column that remembers where a row stood in its file."""
+
+
 def tables_at(path: Path, at: str | dt.datetime | None) -> MarketTables:
     """Return the tables of the newest snapshot in `path` at or before `at`."""
     asked = asked_time(at)
@@ -129,21 +134,16 @@ def _from_rows(frame: pl.DataFrame, asked: dt.datetime | None, file: str) -> Mar
     wrong = set(frame["kind"].unique().to_list()) - {"index", "quote"}
     if wrong:
         raise InputError(f"a row is of kind index or quote, {file} has {', '.join(sorted(map(str, wrong)))}")
-    frame, time, findings = choose(frame, "time", asked, file)
-    rows = {"index": IndexRow, "quote": QuoteRow}
-    tables: dict[str, list[dict[str, Any]]] = {"index": [], "quote": []}
+    frame, time, findings = choose(frame.with_row_index(_ROW, offset=1), "time", asked, file)
+    tables: dict[str, list[Any]] = {"index": [], "quote": []}
     for row in frame.drop("time").iter_rows(named=True):
-        kind = row.pop("kind")
-        tables[kind].append({name: _zoned(value) for name, value in row.items() if value is not None})
-    try:
-        return MarketTables(
-            time=time,
-            index=tuple(msgspec.convert(row, rows["index"], strict=False) for row in tables["index"]),
-            quotes=tuple(msgspec.convert(row, rows["quote"], strict=False) for row in tables["quote"]),
-            findings=findings,
-        )
-    except msgspec.ValidationError as error:
-        raise InputError(f"{file} must hold a market snapshot: {error}") from error
+        kind, number = row.pop("kind"), row.pop(_ROW)
+        cells = {name: _zoned(value) for name, value in row.items() if value is not None}
+        try:
+            tables[kind].append(msgspec.convert(cells, _ROWS[kind], strict=False))
+        except msgspec.ValidationError as error:
+            raise InputError(f"{file} must hold a market snapshot, row {number}: {error}") from error
+    return MarketTables(time=time, index=tuple(tables["index"]), quotes=tuple(tables["quote"]), findings=findings)
 
 
 def _zoned(value: object) -> object:

@@ -40,7 +40,7 @@ def quoted_surfaces(
         if row.mark_vol is None and not _is_good(marks.get(contract.id)):
             continue
         if contract.base not in curves:
-            raise MarketDataError(f"a quoted vol must come with a forward, {contract.id} has none")
+            raise MarketDataError(f"an option with a vol or a mark must come with a forward, {contract.id} has none")
         forward, strike = curves[contract.base].forward(contract.expiry_ns), contract.strike_float
         smile = vols[contract.base][contract.expiry_ns]
         if strike in smile and contract.is_call != (strike >= forward):

@@ -202,5 +202,5 @@ def test_a_wrong_row_is_named_by_its_number(tmp_path: Path) -> None:
         "quote,2026-01-15T00:00:00Z,,,deribit:BTC/USD:BTC,95010\n"
         "quote,2026-01-15T00:00:00Z,XRP,,deribit:ETH/USD:ETH,3300\n"
     )
-    with pytest.raises(InputError, match=r"market\.csv must hold a market snapshot, row 3: .*currency"):
+    with pytest.raises(cm.InputError, match=r"market\.csv must hold a market snapshot, row 3: .*currency"):
         cm.read_market(file)

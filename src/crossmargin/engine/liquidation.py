@@ -15,7 +15,7 @@ from crossmargin.engine.breakers import watch_flows
 from crossmargin.engine.commands import BidAuction, FillLiquidation
 from crossmargin.engine.exposures import Book, Health
 from crossmargin.engine.house import House, No
-from crossmargin.engine.orders import apply_fill, can_carry, is_reducing, signed_lots
+from crossmargin.engine.orders import apply_fill, can_carry, is_reducing, whole_lots
 from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.state import HEALTHY, LIQUIDATING, Liquidation, LiquidationOrder
 from crossmargin.instruments.contracts import Option, Spot
@@ -81,9 +81,7 @@ def fill(house: House, command: FillLiquidation) -> No | None:
     if found is None or found.order is None:
         return No(Refusal.UNKNOWN_LIQUIDATION, command.account)
     order = found.order
-    lots = signed_lots(house, order.instrument, command.quantity, "buy" if order.lots > 0 else "sell")
-    if isinstance(lots, No):
-        return lots
+    lots = whole_lots(house, order.instrument, command.quantity) * (1 if order.lots > 0 else -1)
     no = _fill_allowed(house, command, order, lots)
     if no is not None:
         return no
@@ -369,9 +367,10 @@ def _take_over(house: House, name: str) -> None:
 def _share_on_offer(house: House, found: Liquidation) -> Decimal:
     """Share of equity that a bidder gets: 0 at the start, growing to all of it at the end, up to the reserve."""
     assert found.auction_from_ns is not None  # noqa: S101  (for the type checker)
-    elapsed = house.state.time_ns - found.auction_from_ns
-    share = Decimal(elapsed) / Decimal(house.parameters.auction_duration_ns)
-    return min(share, Decimal(1), house.parameters.auction_largest_share)
+    elapsed, duration = house.state.time_ns - found.auction_from_ns, house.parameters.auction_duration_ns
+    # auctions may have been turned off since this one began: it is over
+    share = min(Decimal(elapsed) / Decimal(duration), Decimal(1)) if duration else Decimal(1)
+    return min(share, house.parameters.auction_largest_share)
 
 
 def _can_take(house: House, name: str, taker: str, share: Decimal) -> No | None:

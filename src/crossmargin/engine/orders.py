@@ -113,10 +113,15 @@ def signed_lots(house: House, instrument_id: str, quantity: Decimal, side: str) 
     """Return a quantity as signed lots, or why not."""
     if instrument_id not in house.state.listings:
         return No(Refusal.UNKNOWN_INSTRUMENT, instrument_id)
+    lots = whole_lots(house, instrument_id, quantity)
+    return lots if side == "buy" else -lots
+
+
+def whole_lots(house: House, instrument_id: str, quantity: Decimal) -> int:
+    """Return a quantity of a listed contract in lots; `InputError` if it is not positive and whole."""
     if not quantity.is_finite() or quantity <= 0:
         raise InputError(f"a quantity must be positive, was {quantity} of {instrument_id}")
-    lots = to_quanta(quantity, house.state.listings[instrument_id].lot_size)
-    return lots if side == "buy" else -lots
+    return to_quanta(quantity, house.state.listings[instrument_id].lot_size)
 
 
 def is_reducing(house: House, account: str, instrument_id: str, lots: int) -> bool:

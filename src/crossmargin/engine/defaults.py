@@ -110,10 +110,10 @@ def _to_backstops(house: House, name: str, instrument_id: str) -> None:
     lots = house.lots(name, instrument_id)
     if lots == 0:
         return
-    notional = house.notional(instrument_id, lots)
+    notional, owner = house.notional(instrument_id, lots), house.state.accounts[name].owner
     for other, account in sorted(house.state.accounts.items()):
         backstop = account.backstop
-        if backstop is None or account.state != HEALTHY or other == name:
+        if backstop is None or account.state != HEALTHY or account.owner == owner:
             continue
         book = house.exposures.book(other)
         apply_fill(house, book, (instrument_id, lots, house.mark(instrument_id)))

@@ -70,9 +70,8 @@ def advance(house: House, name: str) -> None:
 
 def advance_all(house: House) -> None:
     """Take every step that is due, in alphabetical order."""
-    for name in sorted(house.state.liquidations):
-        if name in house.state.liquidations:
-            advance(house, name)
+    for name in sorted(house.state.liquidations):  # a step ends no liquidation but its own
+        advance(house, name)
 
 
 def fill(house: House, command: FillLiquidation) -> No | None:

@@ -69,8 +69,15 @@ def list_instrument(house: House, command: ListInstrument) -> No | None:
 
 
 def set_parameters(house: House, command: SetParameters) -> No | None:
-    """Replace the engine's parameters."""
-    house.state.parameters = command.parameters
+    """Replace the engine's parameters; what defaults are paid with must be listed, and their caps whole quanta of it."""
+    found = command.parameters
+    if found.money != house.parameters.money and found.money not in house.state.assets:
+        return No(Refusal.UNKNOWN_ASSET, found.money)
+    if found.money in house.state.assets:
+        for cap in (found.house_cap, found.insurance_cap_per_market):
+            if cap is not None:
+                house.quanta(found.money, cap)
+    house.state.parameters = found
     house.emit(happened.ParametersChanged(what="engine", effective_ns=house.state.time_ns))
     return None
 

@@ -112,6 +112,10 @@ class EngineParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             value = getattr(self, name)
             if not value.is_finite() or value < 0:
                 raise InputError(f"{name} must not be negative, was {value}")
+        for name in ("house_cap", "insurance_cap_per_market", "withdrawal_limit", "max_credit_line"):
+            value = getattr(self, name)
+            if value is not None and (not value.is_finite() or value < 0):
+                raise InputError(f"{name} must not be negative, was {value}")
         if self.release_ratio < 1.0:
             raise InputError(f"release_ratio must be at least 1, was {self.release_ratio}")
         for name in ("audit_every", "max_slices", "index_min_sources", "call_period_ns", "slice_interval_ns"):

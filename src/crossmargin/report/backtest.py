@@ -27,6 +27,7 @@ from crossmargin.validation.calibration import Calibration
 from crossmargin.validation.correct_model import PassRates
 from crossmargin.validation.disclosure import CrisisWindow, Disclosure, ShortfallTest
 from crossmargin.validation.judgement import Comparison, Judgement
+from crossmargin.validation.sensitivity import Sensitivity
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -134,6 +135,24 @@ def calibration_table(found: Sequence[Calibration], width: int) -> Table:
         Column(heading="tail index, gains", cells=[f"{each.tail_xi_gains:.2f}" for each in found], importance=1),
     )
     return table(columns, width, title="annual volatility, and shape of the tails of standardised moves")
+
+
+def sensitivity_table(found: Sequence[Sensitivity], method: str, share: float, width: int) -> Table:
+    """Return one row per parameter, those that move the requirement most first."""
+    rows = sorted(found, key=lambda each: -abs(each.requirement or 0.0))
+    columns: tuple[Column, ...] = (
+        Column(heading="parameter", cells=[each.parameter for each in rows], words=True),
+        Column(heading="is", cells=[f"{each.value:.6g}" for each in rows]),
+        Column(heading="moved to", cells=[f"{each.moved:.6g}" for each in rows], importance=2),
+        Column(
+            heading="requirement",
+            cells=["refused" if each.requirement is None else f"{each.requirement:+.2%}" for each in rows],
+        ),
+    )
+    if any(each.coverage is not None for each in rows):
+        shown = ["" if each.coverage is None else f"{100.0 * each.coverage:+.3f} pp" for each in rows]
+        columns = (*columns, Column(heading="coverage", cells=shown))
+    return table(columns, width, title=f"{method}: every parameter moved by {share:.0%}")
 
 
 def backtest_sections(tests: Sequence[Backtest], names: Sequence[str], profits: FloatArray) -> list[Section]:

@@ -1,12 +1,12 @@
 """The measures that a walk-forward test can put side by side, by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from crossmargin.margin.brakes import Brakes, braked
-from crossmargin.scenarios.range_forecast import range_variance_paths
+from crossmargin.scenarios.range_forecast import RangeForecastSettings, range_variance_paths
 from crossmargin.units import FloatArray
 from crossmargin.validation.books import LinearBooks
 from crossmargin.validation.daily_bars import DailyBars
@@ -58,11 +58,17 @@ def filtered(books: LinearBooks, bars: DailyBars, horizon: int = 1) -> WalkedMar
 
 def filtered_braked(books: LinearBooks, bars: DailyBars, horizon: int = 1) -> WalkedMargins:
     """The core measure with floor, buffer and speed limit."""
+    return core_with_tools(books, bars, TailSettings(horizon=horizon), RangeForecastSettings(), Brakes())
+
+
+def core_with_tools(
+    books: LinearBooks, bars: DailyBars, tail: TailSettings, forecast: RangeForecastSettings, brakes: Brakes
+) -> WalkedMargins:
+    """Return `filtered_braked` under other settings."""
     returns = bars.returns
-    paths = range_variance_paths(returns, bars.variances)
-    core = filtered_forecasts(books, returns, paths, TailSettings(horizon=horizon))
-    floor = historical_margins(books, returns, TailSettings(count=ALL_HISTORY, horizon=horizon))[:, :-1]
-    found = braked(core.shortfall[:, :-1], Brakes(), floor=floor)
+    core = filtered_forecasts(books, returns, range_variance_paths(returns, bars.variances, forecast), tail)
+    floor = historical_margins(books, returns, replace(tail, count=ALL_HISTORY))[:, :-1]
+    found = braked(core.shortfall[:, :-1], brakes, floor=floor)
     return WalkedMargins(
         name="filtered_braked",
         margins=found.requirement,

@@ -101,6 +101,50 @@ def test_explain_gives_parts_that_sum_to_the_requirement(run: Run) -> None:
     assert "isolated of 2026-01-15" in out
 
 
+def test_many_changes_are_answered_as_each_would_be_alone(run: Run, tmp_path: Path) -> None:
+    rows = [
+        {"account": "straddle-seller", "close": ["all"]},
+        {"name": "half", "account": "straddle-seller", "scale": {"all": 0.5}, "price": {"all": -0.1}},
+        {"account": "near-liquidation", "method": "binance_futures", "withdraw": {"USDT": 1000.0}},
+    ]
+    (tmp_path / "changes.json").write_text(json.dumps(rows))
+    code, out, _ = run("what-if", "--changes", tmp_path / "changes.json", "--json")
+    assert code == 0
+    answers = json.loads(out)
+    assert [answer["change"] for answer in answers] == ["close all", "half", "withdraw USDT 1000"]
+    alone = (
+        ["straddle-seller", "--close", "all"],
+        ["straddle-seller", "--scale", "all", 0.5, "--price", "all", -0.1],
+        ["near-liquidation", "--method", "binance_futures", "--withdraw", "USDT", 1000],
+    )
+    for answer, arguments in zip(answers, alone, strict=True):
+        answer.pop("change")
+        assert answer == json.loads(run("what-if", *arguments, "--json")[1])
+    assert "half" in run("what-if", "--changes", tmp_path / "changes.json")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[{"account": "hedger", "ad": {}}]', "unknown field"),
+        ('[{"account": "hedger", "deposit": {"BTC": -1}}]', "> 0.0"),
+        ('[{"close": ["all"]}]', "none was named"),
+        ("[", "must hold a list of changes"),
+    ],
+)
+def test_a_file_of_changes_is_refused_in_one_line(run: Run, tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "changes.json").write_text(text)
+    code, _, err = run("what-if", "--changes", tmp_path / "changes.json")
+    assert (code, says in err, err.count("\n")) == (2, True, 1)
+
+
+@pytest.mark.parametrize("method", ["bybit_portfolio", "okx_multi_currency"])
+def test_a_withdrawal_comes_out_of_what_is_held(run: Run, method: str) -> None:
+    answer = json.loads(run("what-if", "cash-only", "--method", method, "--withdraw", "USDC", 10, "--json")[1])
+    # at most the dollar that leaves; a tier of a discount may count it for less
+    assert -10.0 - 1e-9 <= answer["after"]["equity"] - answer["before"]["equity"] < -8.0
+
+
 def test_what_if_adds_closes_scales_moves_and_deposits(run: Run) -> None:
     assert run("what-if", "straddle-seller", "--close", "all")[0] == 0
     closed = json.loads(run("what-if", "straddle-seller", "--close", "all", "--json")[1])

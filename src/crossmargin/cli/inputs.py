@@ -74,5 +74,6 @@ def account_of(book: Path | None, account: str | None, market: MarketSnapshot | 
     found = next((portfolio for portfolio in held if portfolio.account == account), None)
     if found is None:
         names = ", ".join(portfolio.account for portfolio in held[:12]) + (", ..." if len(held) > 12 else "")
-        raise InputError(f"an account must be one of {names}, was {account!r}")
+        given = "none was named" if account is None else f"was {account!r}"
+        raise InputError(f"an account must be one of {names}, {given}")
     return found

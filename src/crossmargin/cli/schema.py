@@ -8,13 +8,20 @@ from rich.table import Table
 
 from crossmargin.cli.app import app, console
 from crossmargin.files.book_tables import BookTables
+from crossmargin.files.changes import ChangeRow
 from crossmargin.files.market_tables import MarketTables
+from crossmargin.files.routes import RouteRow
 from crossmargin.margin.methods import DEFAULT_METHOD, method_named
 
 
 @app.command
-def schema(what: Literal["book", "market", "parameters"], *, method: str = DEFAULT_METHOD, json: bool = False) -> None:
-    """Print the schema of a book, a market snapshot, or a method's parameters.
+def schema(
+    what: Literal["book", "market", "parameters", "changes", "costs"],
+    *,
+    method: str = DEFAULT_METHOD,
+    json: bool = False,
+) -> None:
+    """Print the schema of a book, a market snapshot, a method's parameters, or a row of changes or transfer costs.
 
     Parameters
     ----------
@@ -25,7 +32,7 @@ def schema(what: Literal["book", "market", "parameters"], *, method: str = DEFAU
     json
         Print JSON Schema instead of tables.
     """
-    types: dict[str, Any] = {"book": BookTables, "market": MarketTables}
+    types: dict[str, Any] = {"book": BookTables, "market": MarketTables, "changes": ChangeRow, "costs": RouteRow}
     found = msgspec.json.schema(types[what] if what in types else method_named(method).parameters)
     if json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")

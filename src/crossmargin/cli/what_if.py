@@ -1,21 +1,17 @@
 """What a change would do to an account's margin."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from crossmargin.cli.app import app, console, write_json
 from crossmargin.cli.inputs import Given, Observed, account_of
 from crossmargin.errors import InputError
+from crossmargin.files.changes import ChangeRow, change_of, read_changes
 from crossmargin.files.parameters import read_parameters
-from crossmargin.instruments.contracts import DOLLAR_COINS
-from crossmargin.instruments.native_names import parse_instrument_name
 from crossmargin.margin.methods import DEFAULT_METHOD, method_named
-from crossmargin.margin.what_if import Change, legs
+from crossmargin.margin.what_if import WhatIf
 from crossmargin.margin.what_if import what_if as margin_what_if
 from crossmargin.market.snapshot import MarketSnapshot
-from crossmargin.portfolio import Portfolio
-from crossmargin.report.table import requirement_record, what_if_table
-from crossmargin.units import Currency, InstrumentId
+from crossmargin.report.table import requirement_record, what_if_table, what_ifs_table
 
 DEFAULT = Observed()
 Pairs = list[tuple[str, float]]
@@ -23,7 +19,7 @@ Pairs = list[tuple[str, float]]
 
 @app.command
 def what_if(
-    account: str,
+    account: str | None = None,
     *,
     add: Pairs | None = None,
     close: list[str] | None = None,
@@ -32,6 +28,7 @@ def what_if(
     vol: Pairs | None = None,
     deposit: Pairs | None = None,
     withdraw: Pairs | None = None,
+    changes: Path | None = None,
     book: Path | None = None,
     method: str = DEFAULT_METHOD,
     given: Given = DEFAULT,
@@ -44,7 +41,7 @@ def what_if(
     Parameters
     ----------
     account
-        Name of the account.
+        Name of the account; may be left out where the book has one, or --changes names it.
     add
         Instrument and contracts to trade; negative sells.
     close
@@ -57,6 +54,8 @@ def what_if(
         Coin (or "all") and the relative move of its vols: 0.5 is half as much again.
     deposit, withdraw
         Currency and amount.
+    changes
+        JSON list of many such changes instead; each may name its account and method (`schema changes`).
     book
         Its book; the embedded sample where not given.
     method
@@ -64,45 +63,60 @@ def what_if(
     json
         Print a record instead of a table.
     """
-    portfolio, market, chosen = account_of(book, account), given.snapshot(), method_named(method)
-    change = Change(
-        trades=legs(
-            portfolio,
-            add=[(parse_instrument_name(name), quantity) for name, quantity in add or ()],
-            close=[each for name in close or () for each in _positions(portfolio, name)],
-            scale={each: factor for name, factor in scale or () for each in _positions(portfolio, name)},
-        ),
-        deposits=_flows(deposit or (), withdraw or ()),
-        prices=_moves(market, price or ()),
-        vols=_moves(market, vol or ()),
+    market = given.snapshot()
+    asked = ChangeRow(
+        close=tuple(close or ()),
+        add=_summed(add),
+        scale=_once("scale", scale),
+        price=_once("price", price),
+        vol=_once("vol", vol),
+        deposit=_summed(deposit),
+        withdraw=_summed(withdraw),
     )
-    result = margin_what_if(portfolio, market, change, chosen, read_parameters(chosen, given.as_of))
+    if changes is None:
+        result = _answer(asked, account, method, book, market, given.as_of)
+        if json:
+            write_json({"before": requirement_record(result.before), "after": requirement_record(result.after)})
+        else:
+            console.print(what_if_table(result, console.width))
+        return
+    if asked != ChangeRow():
+        raise InputError("a what-if takes its changes from options or from --changes, was given both")
+    rows = read_changes(changes)
+    results = [_answer(row, row.account or account, row.method or method, book, market, given.as_of) for row in rows]
     if json:
-        write_json({"before": requirement_record(result.before), "after": requirement_record(result.after)})
+        write_json(
+            [
+                {
+                    "change": row.words,
+                    "before": requirement_record(result.before),
+                    "after": requirement_record(result.after),
+                }
+                for row, result in zip(rows, results, strict=True)
+            ]
+        )
     else:
-        console.print(what_if_table(result, console.width))
+        console.print(what_ifs_table([row.words for row in rows], results, console.width))
 
 
-def _positions(portfolio: Portfolio, name: str) -> list[InstrumentId]:
-    held = dict.fromkeys(position.instrument.id for position in portfolio.positions)
-    return list(held) if name == "all" else [parse_instrument_name(name).id]
+def _answer(
+    row: ChangeRow, account: str | None, method: str, book: Path | None, market: MarketSnapshot, as_of: str | None
+) -> WhatIf:
+    portfolio, chosen = account_of(book, account, market), method_named(method)
+    return margin_what_if(portfolio, market, change_of(row, portfolio, market), chosen, read_parameters(chosen, as_of))
 
 
-def _moves(market: MarketSnapshot, pairs: Iterable[tuple[str, float]]) -> dict[Currency, float]:
-    coins = [coin for coin in market.index if coin not in DOLLAR_COINS]
-    found: dict[Currency, float] = {}
-    for name, move in pairs:
-        if name != "all" and name not in market.index:
-            raise InputError(f"a coin must be all or one of {', '.join(coins)}, was {name}")
-        found |= dict.fromkeys(coins if name == "all" else [Currency(name)], move)
+def _summed(pairs: Pairs | None) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, value in pairs or ():
+        found[name] = found.get(name, 0.0) + value
     return found
 
 
-def _flows(deposits: Iterable[tuple[str, float]], withdrawals: Iterable[tuple[str, float]]) -> dict[Currency, float]:
-    found: dict[Currency, float] = {}
-    for sign, pairs in ((1.0, deposits), (-1.0, withdrawals)):
-        for name, amount in pairs:
-            if not amount > 0.0:
-                raise InputError(f"a deposit or withdrawal must be positive, was {amount} {name}")
-            found[Currency(name)] = found.get(Currency(name), 0.0) + sign * amount
-    return found
+def _once(what: str, pairs: Pairs | None) -> dict[str, float]:
+    """A factor or a move of one name cannot be added up."""
+    names = [name for name, _ in pairs or ()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"a {what} may be given once, {twice[0]} was given twice")
+    return dict(pairs or ())

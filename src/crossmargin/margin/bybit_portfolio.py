@@ -18,7 +18,7 @@ from crossmargin.margin.open_orders import subset_charge
 from crossmargin.margin.perpetual_units import PerpetualLeg, check_perpetuals, hedged_dollars, perpetual_legs
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
-from crossmargin.pricing.valuation import cash_by_currency
+from crossmargin.pricing.valuation import balances_by_currency, cash_by_currency
 from crossmargin.risk.risk_array import RiskArray
 
 LIQUIDATED_AT, LIQUIDATED_UNTIL, REPAID_AT = 1.0, 0.9, 0.85
@@ -81,9 +81,9 @@ def requirement(
         coins=parameters.units,
         collateral=parameters.haircuts.tiers,
     )
-    for balance in portfolio.balances:
-        if balance.amount < 0.0:
-            raise InputError(f"bybit_portfolio needs the rates of what is borrowed, was given {balance.currency} owed")
+    for currency, amount in balances_by_currency(portfolio).items():
+        if amount < 0.0:
+            raise InputError(f"bybit_portfolio needs the rates of what is borrowed, was given {currency} owed")
     maintenance, label = _needed(portfolio, market, parameters, initial=False)
     initial, _ = _needed(portfolio, market, parameters, initial=True)
 

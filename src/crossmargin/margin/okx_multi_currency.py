@@ -18,7 +18,7 @@ from crossmargin.margin.method import Component, Method, Parameters, Requirement
 from crossmargin.margin.perpetual_units import check_perpetuals, held_contracts, worse_side
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
-from crossmargin.pricing.valuation import cash_by_currency
+from crossmargin.pricing.valuation import balances_by_currency, cash_by_currency
 from crossmargin.risk.risk_array import RiskArray
 
 
@@ -100,9 +100,9 @@ def requirement(
         coins=parameters.perpetuals,
         collateral=parameters.haircuts.tiers,
     )
-    for balance in portfolio.balances:
-        if balance.amount < 0.0:
-            raise InputError(f"okx_multi_currency needs the tiers of loans, was given {balance.currency} owed")
+    for currency, amount in balances_by_currency(portfolio).items():
+        if amount < 0.0:
+            raise InputError(f"okx_multi_currency needs the tiers of loans, was given {currency} owed")
     initial: list[Component] = []
     maintenance: list[Component] = []
     held = net_quantities(portfolio.positions)

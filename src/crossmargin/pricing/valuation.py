@@ -68,15 +68,21 @@ def unrealised_profit(position: Position, market: MarketSnapshot) -> float:
 
 def cash_by_currency(portfolio: Portfolio, market: MarketSnapshot) -> dict[Currency, float]:
     """Return balances plus unrealised profit per currency, in coins; negative is owed."""
-    cash: dict[Currency, float] = {}
-    for balance in portfolio.balances:
-        cash[balance.currency] = cash.get(balance.currency, 0.0) + balance.amount
+    cash = balances_by_currency(portfolio)
     for position in portfolio.positions:
         currency = position.instrument.settle
         profit = unrealised_profit(position, market)
         if profit != 0.0:
             cash[currency] = cash.get(currency, 0.0) + profit
     return cash
+
+
+def balances_by_currency(portfolio: Portfolio) -> dict[Currency, float]:
+    """Return the sum of the balances of each currency, in coins; negative is owed."""
+    held: dict[Currency, float] = {}
+    for balance in portfolio.balances:
+        held[balance.currency] = held.get(balance.currency, 0.0) + balance.amount
+    return held
 
 
 def position_value(positions: tuple[Position, ...], market: MarketSnapshot) -> float:

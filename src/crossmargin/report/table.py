@@ -115,6 +115,21 @@ def what_if_table(result: WhatIf, width: int) -> Table:
     return table(columns, width, title=f"{result.before.account} · {result.before.method}")
 
 
+def what_ifs_table(changes: Sequence[str], results: Sequence[WhatIf], width: int) -> Table:
+    """Return one row per change: initial requirement and excess after it, and what it adds to each."""
+    columns = (
+        Column(heading="account", cells=[result.before.account for result in results], words=True, importance=1),
+        Column(heading="method", cells=[result.before.method for result in results], words=True, importance=3),
+        Column(heading="change", cells=list(changes), words=True, fills=True),
+        Column(heading="initial", cells=[_usd(result.after.initial) for result in results]),
+        Column(heading="added", cells=[f"{result.initial:+,.0f}" for result in results]),
+        Column(heading="excess", cells=[_usd(result.after.excess) for result in results]),
+        Column(heading="added", cells=[f"{result.excess:+,.0f}" for result in results], importance=2),
+    )
+    styles = ["bold red" if result.after.excess < 0.0 else "" for result in results]
+    return table(columns, width, title=f"{len(results)} changes, USD", styles=styles)
+
+
 def requirement_record(result: Requirement) -> dict[str, Any]:
     """Return `result` as plain values that JSON can hold; an infinite ratio is null."""
     return {

@@ -166,14 +166,18 @@ def margin(account: Pmrm2Account, market: Pmrm2Market) -> Pmrm2Margin:
     model = _columns(market)
     collateral = [item.amount * item.price / account.stable_price for item in account.collateral]
     moving = sum(value for item, value in zip(account.collateral, collateral, strict=True) if item.terms.cancels_risk)
-    pnl = (account.perpetuals * account.perpetual_price + moving) * (model.spots - 1.0)
+    pnl = (account.perpetuals * account.perpetual_price + moving) * model.spot_changes
     told = _expiries(account.expiries, model, pnl)
     pnl *= model.damping
-    options_value, basis = math.fsum(told[:, 0]), math.fsum(told[:, 1])
-    worst_index = int(np.argmin(pnl)) if len(pnl) and pnl.min() < basis else -1
-    worst = float(pnl[worst_index]) if worst_index >= 0 else basis
+    # a few numbers: as floats of Python they are read faster than from an array
+    values, bases, shorts, gross = told.T.tolist()
+    options_value, basis = math.fsum(values), math.fsum(bases)
+    worst_index = int(pnl.argmin()) if pnl.size else -1
+    worst = pnl.item(worst_index) if pnl.size else basis
+    if worst >= basis:
+        worst_index, worst = -1, basis
     value = account.cash + account.perpetual_profit + options_value + math.fsum(collateral)
-    maintenance, initial = _contingencies(account, collateral, market, told)
+    maintenance, initial = _contingencies(account, collateral, market, math.fsum(shorts), gross)
     factor = market.initial_factor + max(0.0, market.peg_threshold - account.stable_price) * market.peg_factor
     held = math.fsum(part.amount for part in maintenance)
     return Pmrm2Margin(
@@ -197,6 +201,7 @@ class _Columns:
     model: FloatArray
     skew: FloatArray
     spots: FloatArray
+    spot_changes: FloatArray
     damping: FloatArray
     kinds: IntArray
 
@@ -224,6 +229,7 @@ def _cached_columns(scenarios: tuple[Move, ...], skew: Skew, model: tuple[float,
         model=np.array(model, dtype=np.float64),
         skew=np.array([getattr(skew, name) for name in derive_scenarios.SKEW], dtype=np.float64),
         spots=np.array([move.spot for move in scenarios], dtype=np.float64),
+        spot_changes=np.array([move.spot for move in scenarios], dtype=np.float64) - 1.0,
         damping=np.array([move.damping for move in scenarios], dtype=np.float64),
         kinds=np.array([_KINDS[move.vol] for move in scenarios], dtype=np.int64),
     )
@@ -251,9 +257,12 @@ def _expiries(expiries: Sequence[Expiry], model: _Columns, pnl: FloatArray) -> F
 
 
 def _contingencies(
-    account: Pmrm2Account, collateral: Sequence[float], market: Pmrm2Market, told: FloatArray
+    account: Pmrm2Account, collateral: Sequence[float], market: Pmrm2Market, shorts: float, gross: Sequence[float]
 ) -> tuple[tuple[Component, ...], tuple[Component, ...]]:
-    """Return the contingencies of maintenance, and those that initial margin adds."""
+    """Return the contingencies of maintenance, and those that initial margin adds.
+
+    `shorts` are options that are short and uncovered, `gross` each expiry's options without their sign.
+    """
 
     def doubt(confidence: float, notional: float) -> float:
         return confidence_charge(
@@ -264,12 +273,12 @@ def _contingencies(
     if account.perpetuals:
         trusted = min(trusted, account.perpetual_confidence)
     perpetual = abs(account.perpetuals) * account.spot
-    naked = math.fsum(told[:, 2]) * account.spot
+    naked = shorts * account.spot
     # the perpetual's confidence does not enter that of collateral
     oracle = doubt(trusted, perpetual)
     oracle += sum(
-        doubt(min(trusted, expiry.confidence), gross * account.spot)
-        for expiry, gross in zip(account.expiries, told[:, 3].tolist(), strict=True)
+        doubt(min(trusted, expiry.confidence), size * account.spot)
+        for expiry, size in zip(account.expiries, gross, strict=True)
     )
     pairs = list(zip(account.collateral, collateral, strict=True))
     oracle += sum(doubt(min(item.confidence, account.spot_confidence), value) for item, value in pairs)

@@ -121,6 +121,9 @@ def test_pro_rata_goes_by_lots_and_the_queue_by_profit_times_leverage() -> None:
     # 1.1 m of c before 1 m of the others, of whom a stands first in the alphabet
     assert [(c.name, c.lots) for c in deleverage("queue", winners, 75, 0)] == [("b", 5), ("a", 10), ("c", 60)]
     assert deleverage("integer", [], 5, 10) == ()
+    # two lots over three equal profits: the first two in the alphabet give one each, and have none left to give
+    equal = [Winner(name="a", lots=1, profit=1), Winner(name="b", lots=1, profit=1), Winner(name="c", lots=5, profit=1)]
+    assert [(c.name, c.lots) for c in deleverage("integer", equal, 2, 0)] == [("a", 1), ("b", 1)]
 
 
 def test_a_program_without_an_optimum_is_our_mistake() -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from crossmargin.engine import commands as ask
+from crossmargin.engine import liquidation
 from crossmargin.engine.events import LiquidationOrdered, Refused
 from crossmargin.files.parameters import read_parameters
 from crossmargin.files.story import Story, play
@@ -48,10 +49,11 @@ def market(price: float, option: float) -> MarketSnapshot:
     )
 
 
-def short_call(collateral: int = 30_000) -> Story:
+def short_call(collateral: int = 30_000, **listing: object) -> Story:
     story = play(f"seller deposits {collateral}\nbuyer deposits 500_000\n")
     story.do(ask.AdvanceTime, time_ns=START_NS)
-    story.do(ask.ListInstrument, instrument=PERPETUAL, lot_size=Decimal("0.001"), hedges_underlying=True)
+    terms = {"lot_size": Decimal("0.001"), "hedges_underlying": True, **listing}
+    story.do(ask.ListInstrument, instrument=PERPETUAL, **terms)
     story.do(ask.ListInstrument, instrument=CALL, lot_size=Decimal("0.1"))
     update(story, 60_000, 4_000)
     trade = {"buyer": "buyer", "seller": "seller", "quantity": Decimal(2)}
@@ -121,3 +123,53 @@ def test_an_option_expires_at_the_average_of_its_samples() -> None:
     assert ledger.balance("seller", "USDC") == (60_000 + 8_000 - 10_000) * 10**6
     assert ledger.balance("buyer", "USDC") == (500_000 - 8_000 + 10_000) * 10**6
     assert ledger.holders(CALL) == []
+
+
+def hedges(story: Story) -> list[tuple[str, int, bool]]:
+    house = story.engine._house
+    return liquidation._hedges(house, "seller", house.exposures.book("seller"))
+
+
+def delta(story: Story, instrument: str) -> float:
+    """Return coins per contract."""
+    return story.engine._house.exposures.delta("seller", instrument) / 60_000
+
+
+def test_a_hedge_is_the_delta_in_whole_lots() -> None:
+    story = short_call(60_000)
+    # a short call of delta -d takes 2 d coins; at the money with 60 % for 30 days d is N(0.086) = 0.534
+    found = 2 * delta(story, CALL)
+    assert found / 2 == pytest.approx(0.5342, abs=1e-4)
+    assert delta(story, PERPETUAL) == pytest.approx(1.0)
+    assert hedges(story) == [(PERPETUAL, int(found * 1000), True)]
+
+
+def test_no_hedge_is_larger_than_the_book_or_turns_a_position() -> None:
+    story = short_call(60_000, depth=Decimal("0.1"))
+    assert hedges(story) == [(PERPETUAL, 100, True)]
+    story = short_call(60_000)
+    trade = {"instrument": PERPETUAL, "price": Decimal(60_000)}
+    # too much of a hedge: it sells the difference
+    story.do(ask.RecordTrade, buyer="seller", seller="buyer", quantity=Decimal("1.5"), **trade)
+    ((_, lots, _),) = hedges(story)
+    assert lots == -int((1.5 - 2 * delta(story, CALL)) * 1000)
+    # a short perpetual beside the short call needs more than it holds: it is bought back, and no more
+    story.do(ask.RecordTrade, buyer="buyer", seller="seller", quantity=Decimal("1.7"), **trade)
+    assert hedges(story) == [(PERPETUAL, 200, True)]
+
+
+def test_nothing_hedges_without_a_good_price_a_delta_or_a_contract_for_it() -> None:
+    assert hedges(short_call(60_000, hedges_underlying=False)) == []
+    assert hedges(short_call(60_000, lot_size=Decimal(5))) == []  # less than one lot
+    story = short_call(60_000)
+    story.do(ask.ListInstrument, instrument="x:ETH/USDC:USDC", lot_size=Decimal("0.1"), hedges_underlying=True)
+    story.do(ask.ListInstrument, instrument="x:BTC/USDC", lot_size=Decimal("0.1"), hedges_underlying=True)
+    story.do(ask.ListInstrument, instrument="x:BTC/USDT:USDT", lot_size=Decimal("0.001"), hedges_underlying=True)
+    story.do(ask.ListAsset, asset="EUR", quantum=Decimal("0.01"))
+    story.do(ask.UpdateMarket, index={"USDT": tuple(ask.Quote(source=name, price=Decimal(1)) for name in "ab")})
+    story.do(ask.ListInstrument, instrument="x:BTC/EUR:EUR", lot_size=Decimal("0.001"), hedges_underlying=True)
+    # not another coin's, not the coin itself, not what cannot be priced
+    assert [name for name, _, _ in hedges(story)] == [PERPETUAL, "x:BTC/USDT:USDT"]
+    story.engine.state.market.marks[PERPETUAL].quality = "BOUND"
+    story.engine._house.exposures.quality_changed()
+    assert [name for name, _, _ in hedges(story)] == ["x:BTC/USDT:USDT"]

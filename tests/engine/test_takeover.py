@@ -19,6 +19,7 @@ from crossmargin.engine.events import (
 from crossmargin.engine.parameters import EngineParameters
 from crossmargin.errors import InputError
 from crossmargin.files.story import Story, _play_line, play
+from crossmargin.instruments.symbols import parse_contract
 
 BTC, ETH = "crossmargin:BTC/USDC:USDC", "crossmargin:ETH/USDC:USDC"
 # one BTC bought at 50,000 with 10,000: at 42,000 equity is 2,000, less than half of maintenance
@@ -294,12 +295,78 @@ def test_the_largest_market_answers_for_a_shortfall() -> None:
     assert [(event.layer, event.amount) for event in events(story, Drawn)] == [("insurance", 5000)]
 
 
+DATED = "crossmargin:BTC/USDC:USDC-261225"
+
+
+def test_a_winner_whom_closing_would_put_under_water_is_not_asked_to_pay() -> None:
+    # bob is hedged: his short has gained 25,000, his long has lost as much, and without either he needs 3,210
+    story = play(f"""
+        alice    deposits 40_000
+        zed      deposits 90_000
+        bob      deposits 20_000
+        BTC-PERP marks 50_000, {DATED} marks 50_000
+        alice    buys 2 BTC-PERP at 50_000 from zed
+        bob      sells 1 BTC-PERP at 50_000 to zed
+        bob      buys 1 {DATED} at 50_000 from zed
+        bob      withdraws 17_000
+        BTC-PERP marks 25_000, {DATED} marks 25_000
+        # zed pays all of the 10,000 that are missing; bob's short is torn up, as nobody else stands opposite
+        expect   bob balance 28_000
+        expect   zed balance 105_000
+    """)
+    assert [(event.winner, event.quantity, event.haircut) for event in events(story, Deleveraged)] == [
+        ("bob", 1, 0),
+        ("zed", 1, 10_000),
+    ]
+    assert story.engine.state.accounts["bob"].state == "LIQUIDATING"
+    # selling the naked long is the one slice there is: it is offered, its hedge is gone
+    assert events(story, LiquidationOrdered)[-1].instrument == DATED
+
+
+def test_half_of_a_hedge_is_not_sold() -> None:
+    # long 1, short 0.9 of another contract: closing the short raises the requirement, so only the long is offered
+    story = play(f"""
+        set      slice_share 1.0
+        alice    deposits 20_000
+        bob      deposits 900_000
+        BTC-PERP marks 50_000, {DATED} marks 50_000
+        alice    buys 1 BTC-PERP at 50_000 from bob
+        alice    sells 0.9 {DATED} at 50_000 to bob
+        alice    withdraws 18_000
+        BTC-PERP marks 49_000, {DATED} marks 50_000
+    """)
+    assert [event.instrument for event in events(story, LiquidationOrdered)] == [BTC]
+
+
+def test_what_has_no_price_pays_no_debt() -> None:
+    story = play("alice deposits 1" + DEEP.replace("10_000", "9_999").replace("42_000", "49_000"))
+    story.do(ask.ListAsset, asset="DOGE", quantum=Decimal(1))
+    story.do(ask.Deposit, account="alice", asset="DOGE", amount=Decimal(10**9))
+    go_on(story, "fund deposits 50_000", "BTC-PERP marks 30_000", "expect fund balance 40_000")
+    assert story.engine.state.ledger.balance("alice", "DOGE") == 10**9
+
+
+def test_a_backstop_is_not_measured_on_what_has_expired() -> None:
+    story = play("hlp deposits 90_000\nhlp backstops 100_000 losing at most 1_000" + DEEP.replace("BTC-PERP", DATED))
+    backstop = story.engine.state.accounts["hlp"].backstop
+    assert backstop is not None
+    assert set(backstop.taken) == {DATED}
+    story.do(ask.AdvanceTime, time_ns=parse_contract(DATED).expiry_ns)
+    story.do(ask.UpdateMarket, index={"BTC": (ask.Quote(source="a", price=Decimal(42_000)),)})
+    go_on(story, f"{DATED} expires at 41_500")
+    # a loss on the way out is his own: no position is left to close
+    story.do(ask.UpdateMarket, index={"BTC": (ask.Quote(source="a", price=Decimal(20_000)),)})
+    assert events(story, BackstopCapReached) == []
+    assert story.unexpected_refusal == ""
+
+
 def test_settings_that_no_default_could_be_paid_with_are_refused() -> None:
     story = play("alice deposits 1")
     for setting, reason in (("money XYZ", "UNKNOWN_ASSET"), ('house_cap "0.0000001"', "MALFORMED")):
         go_on(story, f"set {setting}")
         assert [event.reason for event in story.last if isinstance(event, Refused)] == [reason]
         story.settings.pop(setting.split()[0])
+        story.unexpected_refusal = ""
     for name in ("house_cap", "insurance_cap_per_market", "withdrawal_limit", "max_credit_line"):
         assert getattr(EngineParameters(**{name: Decimal(0)}), name) == 0
         for amount in ("NaN", "-1"):

@@ -107,6 +107,7 @@ def test_variation_moves_the_loss_to_the_profit_and_frees_it() -> None:
     ledger = Ledger()
     trade(ledger, PERPETUAL, "alice", "bob", 1000, Decimal(50_000))
     assert unrealised(PERPETUAL, ledger.holding("bob", PERPETUAL.contract.id), Decimal(51_000)) == -1_000_00
+    trade(ledger, INVERSE, "carol", "dan", 1, Decimal(50_000))  # holders of another contract are left alone
     paid = settle_variation(ledger, PERPETUAL, Decimal(51_000))
     assert paid == {"alice": 1_000_00, "bob": -1_000_00}
     assert ledger.holding("alice", PERPETUAL.contract.id) == Holding(1000, 51_000_00, 50_000_00, 0)

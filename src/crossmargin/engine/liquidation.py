@@ -299,9 +299,8 @@ def _fee(house: House, name: str, instrument_id: str, lots: int, price: Decimal)
     numerator, denominator = house.parameters.liquidation_fee.as_integer_ratio()
     fee = abs(terms.value(lots, reference)) * numerator // denominator
     index = house.exposures.index(terms.settle)
+    assert index is not None  # noqa: S101  (what is margined has a price)
     worth = Decimal(repr(max(house.health(name).worth, 0.0)))
-    if index is None:
-        return 0
     return min(fee, int(worth / index / terms.settle_quantum))
 
 

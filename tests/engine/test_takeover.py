@@ -323,8 +323,8 @@ def test_a_winner_whom_closing_would_put_under_water_is_not_asked_to_pay() -> No
     assert events(story, LiquidationOrdered)[-1].instrument == DATED
 
 
-def test_half_of_a_hedge_is_not_sold() -> None:
-    # long 1, short 0.9 of another contract: closing the short raises the requirement, so only the long is offered
+def test_of_a_hedged_leg_only_what_is_naked_is_sold() -> None:
+    # long 1, short 0.9 of another contract: all of the long would leave a naked short, all of the short a naked long
     story = play(f"""
         set      slice_share 1.0
         alice    deposits 20_000
@@ -333,9 +333,13 @@ def test_half_of_a_hedge_is_not_sold() -> None:
         alice    buys 1 BTC-PERP at 50_000 from bob
         alice    sells 0.9 {DATED} at 50_000 to bob
         alice    withdraws 18_000
-        BTC-PERP marks 49_000, {DATED} marks 50_000
+        BTC-PERP marks 49_000
     """)
-    assert [event.instrument for event in events(story, LiquidationOrdered)] == [BTC]
+    (event,) = events(story, LiquidationOrdered)
+    assert (event.instrument, event.side) == (BTC, "sell")
+    assert 0 < event.quantity <= Decimal("0.2")
+    go_on(story, f"bob fills alice {event.quantity} at 49_000")
+    assert story.engine.state.liquidations == {}
 
 
 def test_what_has_no_price_pays_no_debt() -> None:

@@ -198,11 +198,24 @@ def _best_slice(house: House, name: str) -> _Slice | None:
     book, health = house.exposures.book(name), house.health(name)
     candidates = []
     for instrument_id, lots, is_hedge in [*_closings(house, name), *_hedges(house, name, book)]:
-        size = _smallest_that_cures(house, name, book, instrument_id, lots)
-        found = _judge(house, name, book, health, instrument_id, size, is_hedge=is_hedge)
+        found = _largest_that_helps(house, name, book, health, (instrument_id, lots), is_hedge=is_hedge)
         if found is not None:
             candidates.append(found)
     return max(candidates, key=lambda item: (item.is_hedge, item.released_per_cost), default=None)
+
+
+def _largest_that_helps(
+    house: House, name: str, book: Book, health: Health, most: tuple[str, int], *, is_hedge: bool
+) -> _Slice | None:
+    """Return the slice of at most `most` that helps: a hedged leg may release margin in part and need more in full."""
+    instrument_id, lots = most
+    while lots:
+        size = _smallest_that_cures(house, name, book, instrument_id, lots)
+        found = _judge(house, name, book, health, instrument_id, size, is_hedge=is_hedge)
+        if found is not None:
+            return found
+        lots = int(math.copysign(abs(lots) // 2, lots))
+    return None
 
 
 def _closings(house: House, name: str) -> list[tuple[str, int, bool]]:

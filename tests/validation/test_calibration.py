@@ -1,6 +1,8 @@
 """A coin's calibration finds the volatility and the tail that its moves were drawn from."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from tests.cli.conftest import run as run
 
 from crossmargin.units import NANOSECONDS_PER_DAY, Currency
 from crossmargin.validation.calibration import calibrations
+from crossmargin.validation.collateral_calibration import dependence, pair_offsets
 from crossmargin.validation.daily_bars import DailyBars
 
 
@@ -31,10 +34,44 @@ def test_drawn_coins_are_found_again_and_a_young_one_is_left_out() -> None:
         assert each.tail_xi_losses == pytest.approx(1.0 / 3.0, abs=0.2)
 
 
-def test_calibrate_as_typed(run: Run, shared: object) -> None:
-    code, out, _ = run("calibrate", "--data", f"{shared}/data", "--to", "2024-06-30", "--json")
+def test_calibrate_as_typed(
+    run: Run, shared: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    page = tmp_path / "page.html"
+    arguments = ["calibrate", "--data", shared / "data", "--to", "2024-06-30"]
+    code, out, _ = run(*arguments, "--report", page, "--json")
     assert code == 0
-    records = {record["currency"]: record for record in json.loads(out)}
+    found = json.loads(out)
+    records = {record["currency"]: record for record in found["coins"]}
     assert 0.2 < records["BTC"]["vol_forecast"] < 1.0
     assert "SUI" in records
-    assert run("calibrate", "--data", f"{shared}/data", "--to", "yesterday")[0] == 2
+    assert "Correlation" in page.read_text(encoding="utf-8")
+    cuts = {(cut["currency"], cut["amount"]): cut["haircut"] for cut in found["haircuts"]}
+    assert cuts["BTC", 1e6] < cuts["LTC", 1e6] < cuts["LTC", 1e7] < cuts["LTC", 1e8] <= 1.0
+    for pair in ("BTC-ETH", "SOL-ETH"):
+        shares = [offset["share"] for offset in found["offsets"] if offset["pair"] == pair]
+        # as it is, towards one, towards none, towards against one another
+        assert shares[1] > shares[0] > shares[2] > shares[3] > 0.0
+    matrix = np.array(found["correlation"]["matrix"])
+    assert np.linalg.eigvalsh(matrix)[0] > 0.0
+    record_property("outside_cases", len(records))
+    assert "haircuts by amount" in run(*arguments)[1]
+    assert run("calibrate", "--data", shared / "data", "--to", "yesterday")[0] == 2
+
+
+def test_an_offset_of_normal_moves_has_the_closed_form() -> None:
+    # two coins of one vol and correlation 0.8: the pair's standard deviation is sqrt(2 - 1.6) of a leg's
+    dice = np.random.default_rng(2)
+    moves = 0.01 * dice.multivariate_normal([0.0, 0.0], [[1.0, 0.8], [0.8, 1.0]], 1_500).T
+    closes = 100.0 * np.exp(np.cumsum(moves, axis=1))
+    bars = DailyBars(
+        days_ns=np.arange(1, 1_501) * NANOSECONDS_PER_DAY,
+        currencies=(Currency("BTC"), Currency("ETH")),
+        closes=closes,
+        variances=np.full(closes.shape, 1e-4),
+    )
+    found = dependence(bars)
+    assert found.correlation[0, 1] == pytest.approx(0.8, abs=0.08)
+    pair = pair_offsets(bars, found)[0]
+    # a t copula of four degrees is a little tighter in its tail than the normal law: 1 - sqrt(0.4) / 2 = 68 %
+    assert pair.laws[0].share == pytest.approx(1.0 - np.sqrt(2.0 - 2.0 * found.correlation[0, 1]) / 2.0, abs=0.05)

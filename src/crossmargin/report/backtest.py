@@ -23,7 +23,6 @@ from crossmargin.report.disclosure import (
 from crossmargin.report.figures import BLUE, GREY
 from crossmargin.report.sections import DataTable, Section
 from crossmargin.units import FloatArray
-from crossmargin.validation.calibration import Calibration
 from crossmargin.validation.correct_model import PassRates
 from crossmargin.validation.disclosure import CrisisWindow, Disclosure, ShortfallTest
 from crossmargin.validation.judgement import Comparison, Judgement
@@ -122,19 +121,6 @@ def backtest_record(test: Backtest) -> dict[str, Any]:
             for book in judged.books
         ],
     }
-
-
-def calibration_table(found: Sequence[Calibration], width: int) -> Table:
-    """Return one row per coin."""
-    columns = (
-        Column(heading="coin", cells=[each.currency for each in found], words=True),
-        Column(heading="days", cells=[str(each.days) for each in found], importance=3),
-        Column(heading="vol forecast", cells=[_percent(each.vol_forecast) for each in found]),
-        Column(heading="EWMA vol", cells=[_percent(each.vol_ewma) for each in found], importance=2),
-        Column(heading="tail index, losses", cells=[f"{each.tail_xi_losses:.2f}" for each in found], importance=1),
-        Column(heading="tail index, gains", cells=[f"{each.tail_xi_gains:.2f}" for each in found], importance=1),
-    )
-    return table(columns, width, title="annual volatility, and shape of the tails of standardised moves")
 
 
 def sensitivity_table(found: Sequence[Sensitivity], method: str, share: float, width: int) -> Table:

@@ -1,0 +1,146 @@
+"""What the history says of each coin and pair: tables, records and a page."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from crossmargin.report.columns import Column, table
+from crossmargin.report.sections import DataTable, Section
+from crossmargin.validation.calibration import Calibration
+from crossmargin.validation.collateral_calibration import CoinHaircuts, Dependence, PairOffsets
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+def calibration_table(found: Sequence[Calibration], width: int) -> Table:
+    """Return one row per coin: volatility and tails."""
+    columns = (
+        Column(heading="coin", cells=[each.currency for each in found], words=True),
+        Column(heading="days", cells=[str(each.days) for each in found], importance=3),
+        Column(heading="vol forecast", cells=[f"{each.vol_forecast:.0%}" for each in found]),
+        Column(heading="EWMA vol", cells=[f"{each.vol_ewma:.0%}" for each in found], importance=2),
+        Column(heading="tail index, losses", cells=[f"{each.tail_xi_losses:.2f}" for each in found], importance=1),
+        Column(heading="tail index, gains", cells=[f"{each.tail_xi_gains:.2f}" for each in found], importance=1),
+    )
+    return table(columns, width, title="annual volatility, and shape of the tails of standardised moves")
+
+
+def haircut_table(found: Sequence[CoinHaircuts], width: int) -> Table:
+    """Return one row per coin: the haircut by size, and its parts at the smallest."""
+    sizes = [cut.amount for cut in found[0].by_size] if found else []
+    columns = (
+        Column(heading="coin", cells=[each.currency for each in found], words=True),
+        *(
+            Column(heading=_dollars(size), cells=[f"{each.by_size[place].total:.1%}" for each in found])
+            for place, size in enumerate(sizes)
+        ),
+        Column(heading="own", cells=[f"{each.by_size[0].own:.1%}" for each in found], importance=1),
+        Column(heading="wrong way", cells=[f"{each.by_size[0].wrong_way:.1%}" for each in found], importance=2),
+        Column(heading="depth", cells=[f"{each.by_size[0].depth:.2%}" for each in found], importance=3),
+    )
+    return table(columns, width, title="haircuts by amount, securing a book that is long BTC; parts of the smallest")
+
+
+def offset_table(found: Sequence[PairOffsets], width: int) -> Table:
+    """Return one row per pair: the share that netting saves, as it is and under broken correlations."""
+    laws = [law.law for law in found[0].laws] if found else []
+    columns = (
+        Column(heading="pair", cells=[each.pair for each in found], words=True),
+        *(
+            Column(heading=law.split(",")[0], cells=[f"{each.laws[place].share:.0%}" for each in found])
+            for place, law in enumerate(laws)
+        ),
+    )
+    return table(columns, width, title="share of the two legs that netting saves; correlations half way to the named")
+
+
+def calibration_record(
+    coins: Sequence[Calibration], haircuts: Sequence[CoinHaircuts], offsets: Sequence[PairOffsets], found: Dependence
+) -> dict[str, Any]:
+    """Return plain values of all."""
+    return {
+        "coins": [
+            {
+                "currency": each.currency,
+                "days": each.days,
+                "vol_forecast": each.vol_forecast,
+                "vol_ewma": each.vol_ewma,
+                "tail_xi_losses": each.tail_xi_losses,
+                "tail_xi_gains": each.tail_xi_gains,
+            }
+            for each in coins
+        ],
+        "haircuts": [
+            {
+                "currency": each.currency,
+                "amount": cut.amount,
+                "days": cut.days,
+                "own": cut.own,
+                "wrong_way": cut.wrong_way,
+                "depth": cut.depth,
+                "haircut": cut.total,
+            }
+            for each in haircuts
+            for cut in each.by_size
+        ],
+        "offsets": [
+            {"pair": each.pair, "law": law.law, "alone": law.total, "together": law.together, "share": law.share}
+            for each in offsets
+            for law in each.laws
+        ],
+        "correlation": {
+            "currencies": list(found.currencies),
+            "matrix": [[float(value) for value in row] for row in found.correlation],
+        },
+    }
+
+
+def calibration_sections(
+    coins: Sequence[Calibration], haircuts: Sequence[CoinHaircuts], offsets: Sequence[PairOffsets], found: Dependence
+) -> list[Section]:
+    """Return the page's sections: coins, correlations, haircuts, offsets."""
+    heads = ("coin", "days", "vol forecast", "EWMA vol", "tail index, losses", "tail index, gains")
+    rows = tuple(
+        (each.currency, str(each.days), f"{each.vol_forecast:.0%}", f"{each.vol_ewma:.0%}",
+         f"{each.tail_xi_losses:.2f}", f"{each.tail_xi_gains:.2f}")
+        for each in coins
+    )  # fmt: skip
+    cuts = tuple((each.currency, *(f"{cut.total:.1%}" for cut in each.by_size)) for each in haircuts)
+    cut_heads = ("coin", *(_dollars(cut.amount) for cut in (haircuts[0].by_size if haircuts else ())))
+    nets = tuple((each.pair, *(f"{law.share:.0%}" for law in each.laws)) for each in offsets)
+    net_heads = ("pair", *(law.law for law in (offsets[0].laws if offsets else ())))
+    return [
+        Section(heading="Volatility and tails", tables=(DataTable(heads=heads, rows=rows),)),
+        Section(
+            heading="Correlation",
+            words=("Of standardised daily moves, the last 250 days, shrunk (Ledoit & Wolf).",),
+            figures=(_heatmap(found),),
+        ),
+        Section(
+            heading="Haircuts",
+            words=("By amount of collateral, securing a book that is long BTC.",),
+            tables=(DataTable(heads=cut_heads, rows=cuts),),
+        ),
+        Section(
+            heading="Offsets",
+            words=("What netting a dollar long against a dollar short saves of the two legs.",),
+            tables=(DataTable(heads=net_heads, rows=nets),),
+        ),
+    ]
+
+
+def _heatmap(found: Dependence) -> "go.Figure":
+    import plotly.graph_objects as go  # slow to load, and seldom needed
+
+    figure = go.Figure(layout={"title": {"text": "correlation"}, "template": "plotly_white"})
+    names = list(found.currencies)
+    figure.add_heatmap(
+        x=names, y=names, z=found.correlation.tolist(), zmin=-1.0, zmax=1.0, colorscale="RdBu", reversescale=True
+    )
+    return figure.update_layout(yaxis={"autorange": "reversed"}, height=620)
+
+
+def _dollars(amount: float) -> str:
+    return f"{amount / 1e6:g} M USD"

@@ -1,0 +1,138 @@
+"""Haircuts and offsets that the history asks for, as they stand at the end of a record."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from crossmargin.errors import InputError
+from crossmargin.instruments.symbols import parse_contract
+from crossmargin.margin.add_ons import Liquidity
+from crossmargin.margin.haircuts import Haircut, HaircutRules, haircut
+from crossmargin.margin.offsets import Offset, stressed_offsets
+from crossmargin.market.snapshot import MarketSnapshot, Price
+from crossmargin.portfolio import Portfolio, Position
+from crossmargin.scenarios.correlation import correlation_of, ledoit_wolf
+from crossmargin.scenarios.filtered import filtered_scenarios
+from crossmargin.scenarios.range_forecast import range_variance_paths
+from crossmargin.units import AccountId, Currency, FloatArray
+from crossmargin.validation.books import PAIRS
+from crossmargin.validation.daily_bars import DailyBars
+
+SIZES = (1e6, 1e7, 1e8)
+"""USD of collateral to state haircuts for."""
+CORRELATION_DAYS = 250
+_BTC, _USDT = Currency("BTC"), Currency("USDT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoinHaircuts:
+    """Haircuts of a coin by size, for a book that is long BTC."""
+
+    currency: Currency
+    by_size: tuple[Haircut, ...]
+
+
+def coin_haircuts(
+    bars: DailyBars,
+    liquidity: Mapping[str, Liquidity],
+    sizes: Sequence[float] = SIZES,
+    rules: HaircutRules | None = None,
+) -> tuple[CoinHaircuts, ...]:
+    """Return the haircuts of every coin of `liquidity` that has 250 dates to scale and trades at the end.
+
+    Scenarios are whole dates of the coin and BTC at today's volatility. The book that the collateral secures is long BTC: a
+    coin that falls when BTC does is charged for it.
+
+    Raises
+    ------
+    InputError
+        If the bars lack BTC.
+    """
+    if _BTC not in bars.currencies:
+        raise InputError(f"haircuts need BTC in the daily bars, found {', '.join(bars.currencies)}")
+    returns = bars.returns
+    paths = range_variance_paths(returns, bars.variances)
+    found = []
+    for currency, row in zip(bars.currencies, range(len(bars.currencies)), strict=True):
+        known = np.isfinite(returns[row] / np.sqrt(paths[row, :-1])).sum() >= CORRELATION_DAYS
+        if currency not in liquidity or not known or not np.isfinite(returns[row, -1]):
+            continue
+        pair = [row] if currency == _BTC else [row, bars.currencies.index(_BTC)]
+        coins = tuple(bars.currencies[at] for at in pair)
+        days = tuple(map(str, range(returns.shape[1])))
+        scenarios = filtered_scenarios(coins, returns[pair], paths[pair], dates=days)
+        book = scenarios.price_factors(_BTC) - 1.0
+        market, chosen = liquidity[currency], rules or HaircutRules()
+        by_size = tuple(haircut(currency, size, scenarios, market, chosen, book) for size in sizes)
+        found.append(CoinHaircuts(currency=currency, by_size=by_size))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependence:
+    """How coins that trade at the end move together: correlation of shape (n_coins, n_coins), shrunk; daily vols."""
+
+    currencies: tuple[Currency, ...]
+    correlation: FloatArray
+    vols: FloatArray
+
+
+def dependence(bars: DailyBars) -> Dependence:
+    """Return the Ledoit-Wolf correlation of the last 250 standardised moves of every coin that has them all.
+
+    Raises
+    ------
+    InputError
+        If fewer than two coins do.
+    """
+    returns = bars.returns
+    paths = range_variance_paths(returns, bars.variances)
+    shapes = (returns / np.sqrt(paths[:, :-1]))[:, -CORRELATION_DAYS:]
+    rows = np.flatnonzero(np.isfinite(shapes).all(axis=1))
+    if rows.size < 2 or shapes.shape[1] < CORRELATION_DAYS:
+        raise InputError(f"a correlation needs two coins with {CORRELATION_DAYS} days of moves, found {rows.size}")
+    return Dependence(
+        currencies=tuple(bars.currencies[row] for row in rows),
+        correlation=correlation_of(ledoit_wolf(shapes[rows]).covariance),
+        vols=np.sqrt(paths[rows, -1]),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairOffsets:
+    """What netting saves a dollar of one coin against a dollar of another, as it is and with correlations broken."""
+
+    pair: str
+    laws: tuple[Offset, ...]
+
+
+def pair_offsets(bars: DailyBars, found: Dependence, weight: float = 0.5) -> tuple[PairOffsets, ...]:
+    """Return the offsets of the pairs of the backtest's books, in perpetuals revalued in full over a day.
+
+    Correlations move by `weight` towards one, zero and minus one.
+    """
+    places = {coin: place for place, coin in enumerate(found.currencies)}
+    closes = {coin: float(bars.closes[bars.currencies.index(coin), -1]) for coin in found.currencies}
+    index = {_USDT: Price(1.0)} | {coin: Price(close) for coin, close in closes.items()}
+    market = MarketSnapshot(time_ns=int(bars.days_ns[-1]), index=index)
+    answers = []
+    for long, short in ((Currency(first), Currency(second)) for first, second in PAIRS):
+        if long not in places or short not in places:
+            continue
+        at = [places[long], places[short]]
+        portfolio = Portfolio(
+            account=AccountId(f"{long}-{short}"),
+            balances=(),
+            positions=(_position(long, 1.0 / closes[long]), _position(short, -1.0 / closes[short])),
+        )
+        laws = stressed_offsets(
+            portfolio, market, (long, short), found.vols[at], found.correlation[np.ix_(at, at)], weight=weight
+        )
+        answers.append(PairOffsets(pair=f"{long}-{short}", laws=laws))
+    return tuple(answers)
+
+
+def _position(coin: Currency, coins: float) -> Position:
+    contract = parse_contract(f"binance:{coin}/USDT:USDT")
+    return Position(instrument=contract, quantity=1e6 * coins / contract.contract_size_float)

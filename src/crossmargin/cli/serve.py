@@ -34,10 +34,7 @@ def serve(*, host: str = "127.0.0.1", port: int = 8000, database: Path = Path("c
     from crossmargin.files.sample import sample_book, sample_market
     from crossmargin.service.writer import Writer
 
-    writer = Writer(database)
-    if writer.is_empty:
-        for command in opening_commands(sample_book(), sample_market()):
-            writer.submit(command)
+    writer = Writer(database, opening=lambda: tuple(opening_commands(sample_book(), sample_market())), background=True)
     # a Host header carries the port, unless it is the usual one
     names = ["127.0.0.1", "localhost", "[::1]", host]
     hosts = [*names, *(f"{name}:{port}" for name in names)]

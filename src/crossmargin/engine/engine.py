@@ -91,6 +91,10 @@ class Engine:
         """Return the SHA-256 of the state, in hexadecimal."""
         return hashlib.sha256(encode_state(self.state)).hexdigest()
 
+    def has_applied(self, command_id: str) -> bool:
+        """Whether a command of this id was applied."""
+        return command_id in self._applied
+
     def health(self, account: str) -> Health:
         """Return where an account stands."""
         return self._house.health(account)

@@ -24,7 +24,8 @@ from crossmargin.service.deribit_routes import deribit_routes
 from crossmargin.service.deribit_rpc import open_desk
 from crossmargin.service.deribit_socket import deribit_socket
 from crossmargin.service.views import Record
-from crossmargin.service.writer import Busy, Writer
+from crossmargin.service.writer import Busy, Starting, Writer
+from crossmargin.store.journal import UnwrittenError
 
 T = TypeVar("T")
 LISTS: dict[str, frozenset[str]] = {
@@ -54,6 +55,8 @@ def application(writer: Writer, *, hosts: list[str] | None = None) -> Litestar:
         exception_handlers={
             CrossMarginError: _refused,
             Busy: _busy,
+            Starting: _starting,
+            UnwrittenError: _unwritten,
             msgspec.ValidationError: _malformed,
             HTTPException: _http,
         },
@@ -63,12 +66,15 @@ def application(writer: Writer, *, hosts: list[str] | None = None) -> Litestar:
     )
 
 
-@get("/health", sync_to_thread=True)
-def health(state: State) -> Record:
-    """Say that the engine answers, and where it stands."""
-    return _read(state, lambda engine, sequence: {
-        "status": "ok", "sequence": sequence, "time": views.wire_time(engine.state.time_ns)
-    })  # fmt: skip
+@get("/health", sync_to_thread=False)
+def health(state: State) -> Response[Record]:
+    """Say whether the engine answers, and where it stands; waits for nothing."""
+    writer: Writer = state.writer
+    if writer.failure is not None:
+        return Response({"status": "failed", "finding": str(writer.failure)}, status_code=503)
+    if not writer.is_ready:
+        return Response({"status": "starting", "sequence": writer.sequence, "time": None})
+    return Response({"status": "ok", "sequence": writer.sequence, "time": views.wire_time(writer.engine.state.time_ns)})
 
 
 @get("/overview", sync_to_thread=True)
@@ -245,6 +251,17 @@ def _refused(_: Request[Any, Any, State], error: CrossMarginError) -> Response[R
 
 def _busy(_: Request[Any, Any, State], error: Busy) -> Response[Record]:
     return _error(503, "the queue of commands must have room", str(error))
+
+
+def _starting(_: Request[Any, Any, State], error: Starting) -> Response[Record]:
+    answer = _error(503, "the engine must be open", str(error))
+    answer.headers["Retry-After"] = "1"
+    return answer
+
+
+def _unwritten(_: Request[Any, Any, State], error: UnwrittenError) -> Response[Record]:
+    rule, _comma, finding = str(error).partition(", ")
+    return _error(503, rule, finding)
 
 
 def _malformed(_: Request[Any, Any, State], error: msgspec.ValidationError) -> Response[Record]:

@@ -1,14 +1,18 @@
 """The one writer: commands wait in a queue, are written and synced together, applied in order, and published.
 
-Readers hold `lock` while they look at the engine, which caches as it is read.
+Its thread first opens the engine: from the newest snapshot and the records after it, or with opening commands where
+the folder is new. Until then, looking and asking raise `Starting`. Readers hold `lock` while they look at the engine,
+which caches as it is read.
 """
 
+import contextlib
 import fcntl
+import logging
 import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +20,26 @@ from pathlib import Path
 from crossmargin.engine.commands import Command
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Event, Refused, Repeated
-from crossmargin.errors import InputError
-from crossmargin.store.journal import open_journal
+from crossmargin.errors import CrossMarginError, InputError
+from crossmargin.store.journal import Journal, UnwrittenError, open_journal
 from crossmargin.store.runner import Runner
+
+_LOG = logging.getLogger(__name__)
 
 LARGEST_BATCH = 512
 LONGEST_QUEUE = 20_000
+SNAPSHOT_EVERY = 10_000
+"""Commands after which a snapshot is written, at least; a tenth of all commands where that is more."""
 EVENTS_KEPT = 100_000
 """Events that are still told to a stream that resumes, and in lists; the journal has all."""
 
 
 class Busy(Exception):  # noqa: N818  (a state, not a fault)
     """More commands wait than may wait; ask again later."""
+
+
+class Starting(Exception):  # noqa: N818  (a state, not a fault)
+    """The engine is not open yet; ask again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +56,67 @@ Answer = tuple[Event, ...]
 
 
 class Writer:
-    """An engine behind its journal, in a folder that no other process may write."""
+    """An engine behind its journal, in a folder that no other process may write.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder
+        Holds the journal and its snapshots.
+    opening
+        Gives the commands that a new folder begins with. One that was stopped among them goes on with the rest.
+    background
+        Return at once, and open the engine meanwhile.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        opening: Callable[[], Sequence[Command]] | None = None,
+        background: bool = False,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lease = _lease(folder / "writer.lease")
+        self.folder = folder
         self.lock = threading.RLock()
         self.published: deque[Published] = deque(maxlen=EVENTS_KEPT)
+        self.sequence = 0
+        self._failure: Exception | None = None
+        self._opened = threading.Event()
+        self._journal: Journal | None = None
+        self._runner: Runner | None = None
         self._listeners: list[Callable[[], None]] = []
-        self._journal = open_journal(folder / "journal", write=True)
-        self._runner = Runner(self._journal, folder / "snapshots")
-        # numbers of a later run are above those of an earlier one: no record has so many events
-        self.sequence = self._journal.head()[0] << 16
+        self._since_snapshot = 0
         self._queue: queue.Queue[tuple[Command, Future[Answer]] | None] = queue.Queue(LONGEST_QUEUE)
-        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(opening,), name="writer", daemon=True)
         self._thread.start()
+        if not background:
+            self._opened.wait()
+            if self.failure is not None:
+                self.close()
+                raise self.failure
+
+    @property
+    def failure(self) -> Exception | None:
+        """What stopped the writer; no command is taken from then on."""
+        return self._failure
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the engine is open."""
+        return self._runner is not None and self._opened.is_set()
 
     @property
     def engine(self) -> Engine:
-        """The engine as it is now; to be read under `lock`."""
+        """The engine as it is now; to be read under `lock`.
+
+        Raises
+        ------
+        Starting
+            Until it is open.
+        """
+        if self._runner is None or not self._opened.is_set():
+            raise Starting("the engine is being opened" if self.failure is None else str(self.failure))
         return self._runner.engine
 
     @property
@@ -76,11 +130,15 @@ class Writer:
         Raises
         ------
         Busy
-            If the queue is full.
+            If the queue is full, or the writer has stopped.
+        Starting
+            Until the engine is open.
         """
         answer: Future[Answer] = Future()
-        if not self._thread.is_alive():
-            raise Busy("the writer has stopped")
+        if self.failure is not None or not self._thread.is_alive():
+            raise Busy(f"the writer has stopped, {self.failure}" if self.failure else "the writer has stopped")
+        if not self._opened.is_set():
+            raise Starting("the engine is being opened")
         try:
             self._queue.put_nowait((command, answer))
         except queue.Full as error:
@@ -97,10 +155,50 @@ class Writer:
 
     def close(self) -> None:
         """Finish what waits, write a snapshot, and let go of the folder."""
-        self._queue.put(None)
-        self._thread.join()
-        self._journal.close()
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+        if self._runner is not None and self.failure is None and self._since_snapshot:
+            self._save_snapshot()
+        if self._journal is not None:
+            self._journal.close()
         os.close(self._lease)
+
+    def _work(self, opening: Callable[[], Sequence[Command]] | None) -> None:
+        try:
+            self._open(opening)
+        except Exception as error:
+            # whoever waits for the engine must hear of it, whatever it is
+            self._fail(error)
+            return
+        finally:
+            self._opened.set()
+        self._run()
+
+    def _open(self, opening: Callable[[], Sequence[Command]] | None) -> None:
+        self._journal = open_journal(self.folder / "journal", write=True)
+        runner = Runner(self._journal, self.folder / "snapshots")
+        # numbers of a later run are above those of an earlier one: no record has so many events
+        self.sequence = self._journal.head()[0] << 16
+        commands = () if opening is None else opening()
+        # ids tell a folder whose opening was cut short from one that was begun in another way
+        if commands and (runner.engine.state.sequence == 0 or runner.engine.has_applied(commands[0].id)):
+            rest = [each for each in commands if not runner.engine.has_applied(each.id)]
+            for command, events in zip(rest, runner.submit(rest), strict=True):
+                self._publish(command, runner.engine.state.time_ns, events)
+            self._since_snapshot += len(rest)
+        with contextlib.suppress(CrossMarginError):  # an account without a price has no figures yet
+            for name in runner.engine.state.accounts:
+                runner.engine.health(name)
+        self._runner = runner
+        if self._since_snapshot:
+            self._save_snapshot()
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        _LOG.critical("the writer stopped: %s", error)
+        for listener in tuple(self._listeners):
+            listener()
 
     def _run(self) -> None:
         going = True
@@ -115,15 +213,30 @@ class Writer:
             going = len(asked) == len(batch)
             if asked:
                 self._write(asked)
+            if self.failure is not None:
+                going = False
+                self._turn_away()
+
+    def _turn_away(self) -> None:
+        """Answer what still waits after a failure: none of it was written."""
+        while True:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            if item is not None:
+                item[1].set_exception(Busy(f"the writer has stopped, {self.failure}"))
 
     def _write(self, asked: list[tuple[Command, "Future[Answer]"]]) -> None:
         try:
             with self.lock:
-                answers = self._runner.submit([command for command, _ in asked])
+                answers = self._submitted([command for command, _ in asked])
                 for (command, _), events in zip(asked, answers, strict=True):
                     self._publish(command, self.engine.state.time_ns, events)
         except Exception as error:
             # whoever waits must hear of it, whatever it is
+            if not (isinstance(error, UnwrittenError) and error.is_whole):
+                self._fail(error)
             for _, waiting in asked:
                 waiting.set_exception(error)
             return
@@ -131,6 +244,24 @@ class Writer:
             waiting.set_result(events)
         for listener in tuple(self._listeners):
             listener()
+        self._since_snapshot += len(asked)
+        if self._since_snapshot >= max(SNAPSHOT_EVERY, self.engine.state.sequence // 10):
+            self._save_snapshot()
+
+    def _submitted(self, commands: list[Command]) -> list[Answer]:
+        if self._runner is None:
+            raise Starting("the engine is being opened")
+        return self._runner.submit(commands)
+
+    def _save_snapshot(self) -> None:
+        if self._runner is None:
+            return
+        self._since_snapshot = 0
+        try:
+            self._runner.save_snapshot(self.lock)
+        except OSError as error:
+            # the journal has everything; only the next start takes longer
+            _LOG.warning("a snapshot could not be written: %s", error)
 
     def _publish(self, command: Command, time_ns: int, events: tuple[Event, ...]) -> None:
         for event in events:

@@ -12,11 +12,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from crossmargin.errors import InputError
+from crossmargin.errors import CrossMarginError, InputError
 from crossmargin.store.records import FORMAT, GENESIS, Payload, RecordError, SegmentStart, chained, decode, encode
 
 SEGMENT_RECORDS = 100_000
 """Records in a segment before the next begins."""
+
+
+class UnwrittenError(CrossMarginError):
+    """Records did not reach the disk; where the journal `is_whole`, it is as it was before and can be asked again.
+
+    Where it is not, whether they are on disk is known only after a restart, and nothing more may be appended.
+    """
+
+    def __init__(self, cause: Exception, *, is_whole: bool) -> None:
+        super().__init__(f"a command must be on disk before it is applied, {cause}")
+        self.is_whole = is_whole
 
 
 class Journal(Protocol):
@@ -26,7 +37,13 @@ class Journal(Protocol):
         """Yield every record with its number from 1, checked; `RecordError` at the first that cannot be believed."""
 
     def append(self, payloads: Iterable[Payload]) -> int:
-        """Write records and sync them; return the number of the last."""
+        """Write records and sync them; return the number of the last.
+
+        Raises
+        ------
+        UnwrittenError
+            If the disk did not take them, as when it is full.
+        """
 
     def begin_segment(self) -> None:
         """Start a new segment, as after an upgrade."""
@@ -99,26 +116,59 @@ class FileJournal:
 
     def append(self, payloads: Iterable[Payload]) -> int:
         """Write records and sync them."""
-        lines = []
-        for payload in payloads:
-            body = encode(payload)
-            self._number += 1
-            self._in_segment += 1
-            self._hash = chained(self._hash, self._number, body)
-            lines.append(self._hash.encode() + b" " + body + b"\n")
-        _write_all(self._writable(), b"".join(lines))
         if self._in_segment >= SEGMENT_RECORDS:
             self.begin_segment()
-        return self._number
+        number, last, lines = self._number, self._hash, []
+        for payload in payloads:
+            body = encode(payload)
+            number += 1
+            last = chained(last, number, body)
+            lines.append(last.encode() + b" " + body + b"\n")
+        self._write(self._writable(), b"".join(lines))
+        self._number, self._hash = number, last
+        self._in_segment += len(lines)
+        return number
+
+    def _write(self, file: int, data: bytes) -> None:
+        end = os.fstat(file).st_size
+        try:
+            _write_all(file, data)
+        except OSError as error:
+            # what was written of it must not stand before the next record
+            try:
+                os.ftruncate(file, end)
+                os.fsync(file)
+            except OSError as again:
+                self.close()
+                raise UnwrittenError(again, is_whole=False) from error
+            raise UnwrittenError(error, is_whole=True) from error
+        try:
+            os.fsync(file)
+        except OSError as error:
+            # the system may have dropped the pages, so that a second sync would succeed without them
+            self.close()
+            raise UnwrittenError(error, is_whole=False) from error
 
     def begin_segment(self) -> None:
         """Start a new segment."""
-        self.close()
         place = len(self._segments()) + 1
         path = self._folder / f"{place:06d}.journal"
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        previous, held = self._file, self._in_segment
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            raise UnwrittenError(error, is_whole=True) from error
         self._in_segment = 0
-        self.append([_start(place)])
+        try:
+            self.append([_start(place)])
+        except UnwrittenError as error:
+            if error.is_whole:
+                self.close()
+                path.unlink()
+                self._file, self._in_segment = previous, held
+            raise
+        if previous is not None:
+            os.close(previous)
         folder = os.open(self._folder, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
@@ -135,7 +185,7 @@ class FileJournal:
 
     def _writable(self) -> int:
         if self._file is None:
-            raise InputError("a journal opened for reading cannot be appended to")
+            raise InputError("a journal must be open for writing to be appended to")
         return self._file
 
     def _open_last(self) -> None:
@@ -167,7 +217,6 @@ def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
-    os.fsync(file)
 
 
 class SqliteJournal:
@@ -207,16 +256,22 @@ class SqliteJournal:
 
     def append(self, payloads: Iterable[Payload]) -> int:
         """Write records in one transaction."""
-        rows = []
+        number, last, rows = self._number, self._hash, []
         for payload in payloads:
             body = encode(payload)
-            self._number += 1
-            self._hash = chained(self._hash, self._number, body)
-            rows.append((self._number, self._hash, body.decode()))
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany("INSERT INTO records VALUES (?, ?, ?)", rows)
-        self._connection.execute("COMMIT")
-        return self._number
+            number += 1
+            last = chained(last, number, body)
+            rows.append((number, last, body.decode()))
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany("INSERT INTO records VALUES (?, ?, ?)", rows)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            raise UnwrittenError(error, is_whole=True) from error
+        self._number, self._hash = number, last
+        return number
 
     def begin_segment(self) -> None:
         """Start a new segment: in a database, a header between records."""

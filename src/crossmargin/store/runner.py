@@ -5,7 +5,9 @@ until an operator resumes; so it is after every later start, until the operator'
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from crossmargin.errors import InputError
 from crossmargin.store.journal import Journal
 from crossmargin.store.records import Asked, Payload, Poisoned, RecordError
 
+SNAPSHOTS_KEPT = 3
 Watch = Callable[[int, tuple[Event, ...]], None]
 
 
@@ -108,24 +111,35 @@ class Runner:
                 results.append(self._poison(number, command, error))
         return results
 
-    def save_snapshot(self) -> Path:
-        """Write the engine's snapshot beside the journal, under the number of the last record."""
+    def save_snapshot(self, lock: AbstractContextManager[object] | None = None) -> Path:
+        """Write the engine's snapshot beside the journal, under the number of the last record; keep the newest few.
+
+        `lock` is held while the engine is looked at, not while the file is written.
+        """
         if self._snapshots is None:
             raise InputError("a runner needs a folder to save snapshots in")
-        number, record_hash = self._journal.head()
-        body = self.engine.snapshot().decode()
+        with lock or nullcontext():
+            number, record_hash = self._journal.head()
+            body = self.engine.snapshot().decode()
+            state_hash = self.engine.state_hash()
         saved = SavedSnapshot(
             record=number,
             record_hash=record_hash,
-            state_hash=self.engine.state_hash(),
+            state_hash=state_hash,
             digest=hashlib.sha256(body.encode()).hexdigest(),
             body=body,
         )
         self._snapshots.mkdir(parents=True, exist_ok=True)
         path = self._snapshots / f"{number:012d}.snapshot"
         part = path.with_suffix(".part")
-        part.write_bytes(msgspec.json.encode(saved))
+        try:
+            _write_synced(part, msgspec.json.encode(saved))
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
         part.replace(path)
+        for older in sorted(self._snapshots.glob("*.snapshot"))[:-SNAPSHOTS_KEPT]:
+            older.unlink()
         return path
 
     def _poison(self, number: int, command: Command, error: Exception) -> tuple[Event, ...]:
@@ -154,10 +168,20 @@ class Runner:
         """Return the newest snapshot that is not later than record `last`, or an empty engine."""
         paths = [] if self._snapshots is None else sorted(self._snapshots.glob("*.snapshot"), reverse=True)
         for path in paths:
-            saved = msgspec.json.decode(path.read_bytes(), type=SavedSnapshot)
+            try:
+                saved = msgspec.json.decode(path.read_bytes(), type=SavedSnapshot)
+            except msgspec.DecodeError:
+                continue  # a crash of the machine cut it off
             if saved.record > last or hashlib.sha256(saved.body.encode()).hexdigest() != saved.digest:
                 continue
             engine = Engine.restore(saved.body.encode())
             if engine.state_hash() == saved.state_hash:
                 return engine, saved.record
         return Engine(), 0
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

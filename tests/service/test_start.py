@@ -1,0 +1,175 @@
+"""Start and restart of the service: answers while the engine opens, snapshots, an opening that was cut short, a full disk."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from decimal import Decimal
+
+import pytest
+from litestar.testing import TestClient
+
+from crossmargin.engine.commands import Deposit
+from crossmargin.errors import InputError
+from crossmargin.files.sample import sample_book, sample_market
+from crossmargin.service import writer as writing
+from crossmargin.service.application import application
+from crossmargin.service.opening import opening_commands
+from crossmargin.service.writer import Busy, Starting, Writer
+from crossmargin.store.journal import open_journal
+from crossmargin.store.runner import replay
+
+
+def cash_only():
+    return tuple(opening_commands([book for book in sample_book() if book.account == "cash-only"], sample_market()))
+
+
+def deposit(number):
+    return Deposit(id=f"d-{number}", account="cash-only", asset="USDC", amount=Decimal(1))
+
+
+def test_health_answers_while_the_engine_opens_and_other_routes_ask_to_come_again(tmp_path):
+    go = threading.Event()
+
+    def opening():
+        assert go.wait(60)
+        return cash_only()
+
+    writer = Writer(tmp_path, opening=opening, background=True)
+    with TestClient(application(writer)) as client:
+        assert client.get("/health").json() == {"status": "starting", "sequence": 1 << 16, "time": None}
+        refused = client.get("/api/v1/overview")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert refused.json()["error"]["rule"] == "the engine must be open"
+        with pytest.raises(Starting):
+            writer.submit(deposit(1))
+        go.set()
+        deadline = time.monotonic() + 60
+        while client.get("/health").json()["status"] != "ok":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert client.get("/api/v1/overview").status_code == 200
+    writer.close()
+
+
+def test_a_writer_that_cannot_open_says_why(tmp_path):
+    (tmp_path / "journal").write_text("not a folder")
+    with pytest.raises(InputError, match="a journal is a folder"):
+        Writer(tmp_path)
+    writer = Writer(tmp_path, background=True)
+    with TestClient(application(writer)) as client:
+        writer._thread.join()
+        assert client.get("/health").status_code == 503
+        assert client.get("/health").json()["status"] == "failed"
+    writer.close()
+
+
+def test_an_opening_that_was_cut_short_goes_on_with_the_rest(tmp_path):
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    first = Writer(whole, opening=cash_only)
+    first.close()
+    begun = Writer(parted, opening=lambda: cash_only()[:9])
+    begun.close()
+    rest = Writer(parted, opening=cash_only)
+    rest.close()
+    assert rest.engine.state_hash() == first.engine.state_hash()
+    again = Writer(parted, opening=cash_only)
+    again.close()
+    assert again.engine.state_hash() == first.engine.state_hash()
+
+
+def test_a_folder_begun_otherwise_is_not_opened_with_the_sample(tmp_path):
+    own = Writer(tmp_path, opening=lambda: (cash_only()[0].__class__(id="mine", time_ns=1),))
+    own.close()
+    second = Writer(tmp_path, opening=cash_only)
+    second.close()
+    assert second.engine.state.sequence == 1
+
+
+def test_snapshots_are_written_at_the_end_and_every_so_many_commands(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "SNAPSHOT_EVERY", 20)
+    writer = Writer(tmp_path, opening=cash_only)
+    taken = []
+    for number in range(70):
+        writer.submit(deposit(number)).result(timeout=60)
+        taken = sorted(path.stem for path in (tmp_path / "snapshots").glob("*.snapshot"))
+    assert len(taken) == 3
+    writer.close()
+    head = open_journal(tmp_path / "journal")
+    *_, (last, _) = head.read()
+    assert (tmp_path / "snapshots" / f"{last:012d}.snapshot").exists()
+    restarted = Writer(tmp_path)
+    assert restarted.engine.state_hash() == writer.engine.state_hash() == replay(head).engine.state_hash()
+    restarted.close()
+
+
+def test_a_torn_snapshot_is_passed_over(tmp_path):
+    writer = Writer(tmp_path, opening=cash_only)
+    writer.submit(deposit(1)).result(timeout=60)
+    writer.close()
+    newest = max((tmp_path / "snapshots").glob("*.snapshot"))
+    newest.write_bytes(newest.read_bytes()[:-7])
+    restarted = Writer(tmp_path)
+    assert restarted.engine.state_hash() == writer.engine.state_hash()
+    restarted.close()
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from decimal import Decimal
+from crossmargin.engine.commands import Deposit
+from crossmargin.service.writer import Writer
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+writer = Writer(Path(sys.argv[1]))
+size = sum(path.stat().st_size for path in Path(sys.argv[1], "journal").iterdir())
+def ask(number):
+    command = Deposit(id=f"full-{number}", account="cash-only", asset="USDC", amount=Decimal(1))
+    try:
+        writer.submit(command).result(timeout=60)
+        print("done", number)
+    except Exception as error:
+        print("refused", number, error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, resource.RLIM_INFINITY))
+for number in range(10):
+    ask(number)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+for number in range(10, 13):
+    ask(number)
+writer.close()
+print("hash", writer.engine.state_hash())
+"""
+
+
+def test_a_full_disk_refuses_and_does_not_corrupt(tmp_path):
+    """A limit on the size of files stands for the full disk: a write is cut short, and the next one fails."""
+    Writer(tmp_path, opening=cash_only).close()
+    ran = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, timeout=120)
+    lines = ran.stdout.splitlines()
+    done = {int(line.split()[1]) for line in lines if line.startswith("done")}
+    refused = {int(line.split()[1]) for line in lines if line.startswith("refused")}
+    assert done >= {0, 10, 11, 12}, ran.stderr
+    assert refused >= {8, 9}
+    assert "a command must be on disk before it is applied" in ran.stdout
+    restarted = Writer(tmp_path)
+    assert lines[-1] == f"hash {restarted.engine.state_hash()}"
+    assert {number for number in range(13) if restarted.engine.has_applied(f"full-{number}")} == done
+    restarted.close()
+
+
+def test_a_disk_that_fails_to_sync_stops_the_writer(tmp_path, monkeypatch):
+    writer = Writer(tmp_path, opening=cash_only)
+
+    def failing(_):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing)
+        with pytest.raises(Exception, match="Input/output error"):
+            writer.submit(deposit(1)).result(timeout=60)
+    with pytest.raises(Busy, match="the writer has stopped"):
+        writer.submit(deposit(2))
+    with TestClient(application(writer)) as client:
+        assert client.get("/health").json()["status"] == "failed"
+    writer.close()

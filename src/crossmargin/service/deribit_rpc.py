@@ -46,8 +46,7 @@ class Desk:
 def open_desk(writer: Writer) -> Desk:
     """Return a desk that knows the orders that are open."""
     desk = Desk(writer=writer)
-    with writer.lock:
-        desk.history.begin(writer.engine)
+    writer.when_open(desk.history.begin)
     return desk
 
 

@@ -86,6 +86,7 @@ class Writer:
         self._journal: Journal | None = None
         self._runner: Runner | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._waiting: list[Callable[[Engine], None]] = []
         self._since_snapshot = 0
         self._queue: queue.Queue[tuple[Command, Future[Answer]] | None] = queue.Queue(LONGEST_QUEUE)
         self._thread = threading.Thread(target=self._work, args=(opening,), name="writer", daemon=True)
@@ -145,6 +146,14 @@ class Writer:
             raise Busy(f"{LONGEST_QUEUE} commands wait already") from error
         return answer
 
+    def when_open(self, look: Callable[[Engine], None]) -> None:
+        """Call `look` with the engine, under `lock`: now where it is open, else as soon as it is and before any command."""
+        with self.lock:
+            if self.is_ready:
+                look(self.engine)
+            else:
+                self._waiting.append(look)
+
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` from the writer's thread after every batch."""
         self._listeners.append(listener)
@@ -170,9 +179,8 @@ class Writer:
         except Exception as error:
             # whoever waits for the engine must hear of it, whatever it is
             self._fail(error)
-            return
-        finally:
             self._opened.set()
+            return
         self._run()
 
     def _open(self, opening: Callable[[], Sequence[Command]] | None) -> None:
@@ -190,7 +198,11 @@ class Writer:
         with contextlib.suppress(CrossMarginError):  # an account without a price has no figures yet
             for name in runner.engine.state.accounts:
                 runner.engine.health(name)
-        self._runner = runner
+        with self.lock:
+            self._runner = runner
+            for look in self._waiting:
+                look(runner.engine)
+            self._opened.set()
         if self._since_snapshot:
             self._save_snapshot()
 

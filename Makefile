@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 SHARED ?= $(or $(CROSSMARGIN_SHARED),$(shell scripts/shared-folder))
 
-.PHONY: demo test check verify bench soak lock clean
+.PHONY: demo test check verify bench soak mutation lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.runtime
@@ -23,6 +23,9 @@ verify: $(VENV)/.runtime
 
 soak: $(VENV)/.dev
 	HYPOTHESIS_PROFILE=soak CROSSMARGIN_SHARED="$(SHARED)" $(BIN)/python -m pytest -n 2 -m soak
+
+mutation: $(VENV)/.dev
+	CROSSMARGIN_SHARED="$(SHARED)" $(BIN)/python scripts/mutation.py --survivors
 
 check: $(VENV)/.dev
 	CROSSMARGIN_SHARED="$(SHARED)" scripts/check

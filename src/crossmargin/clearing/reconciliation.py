@@ -35,6 +35,18 @@ class Line:
     fee_asset: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What somebody says he holds for us, and what moved: at a time, per asset, per contract, line by line."""
+
+    balances: Mapping[str, Decimal] | None = None
+    """None where the statement does not say."""
+    positions: Mapping[str, Decimal] | None = None
+    lines: tuple[Line, ...] | None = None
+    time_ns: int | None = None
+    """Until when it lists what moved."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A difference: what kind, which line, and by how much."""
@@ -45,10 +57,38 @@ class Finding:
     amount: Decimal = Decimal(0)
 
 
+def compare_statements(
+    ours: Statement, theirs: Statement, *, tolerance: Decimal = Decimal(0), timing_ns: int = 0
+) -> tuple[Finding, ...]:
+    """Return every break between our record and a statement, in whatever both of them state.
+
+    Examples
+    --------
+    >>> ours = Statement(balances={"BTC": Decimal(2)}, positions={})
+    >>> [found.detail for found in compare_statements(ours, Statement(balances={"BTC": Decimal(1)}))]
+    ['we say 2, they say 1 BTC']
+    """
+    found: list[Finding] = []
+    if ours.balances is not None and theirs.balances is not None:
+        found += compare_balances(ours.balances, theirs.balances, tolerance=tolerance)
+    if ours.positions is not None and theirs.positions is not None:
+        found += compare_balances(ours.positions, theirs.positions)
+    if ours.lines is not None and theirs.lines is not None:
+        found += compare_lines(ours.lines, theirs.lines, tolerance=tolerance, timing_ns=timing_ns, until=theirs.time_ns)
+    return tuple(found)
+
+
 def compare_lines(
-    ours: Iterable[Line], theirs: Iterable[Line], *, tolerance: Decimal = Decimal(0), timing_ns: int = 0
+    ours: Iterable[Line],
+    theirs: Iterable[Line],
+    *,
+    tolerance: Decimal = Decimal(0),
+    timing_ns: int = 0,
+    until: int | None = None,
 ) -> tuple[Finding, ...]:
     """Return every break between two statements, in the order of ids.
+
+    What only we have, from later than `until` less `timing_ns`, is on its way rather than unknown to them.
 
     Examples
     --------
@@ -67,9 +107,9 @@ def compare_lines(
         if not a:
             found.append(Finding(Break.MISSING, key, f"{b[0].account}: {b[0].amount} {b[0].asset}", b[0].amount))
         elif not b:
-            found.append(
-                Finding(Break.UNKNOWN_TO_THEM, key, f"{a[0].account}: {a[0].amount} {a[0].asset}", a[0].amount)
-            )
+            is_late = until is not None and a[0].time_ns > until - timing_ns
+            kind = Break.TIMING if is_late else Break.UNKNOWN_TO_THEM
+            found.append(Finding(kind, key, f"{a[0].account}: {a[0].amount} {a[0].asset}", a[0].amount))
         else:
             found += _differences(a[0], b[0], tolerance, timing_ns)
     return tuple(found)
@@ -78,7 +118,7 @@ def compare_lines(
 def compare_balances(
     ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal], *, tolerance: Decimal = Decimal(0)
 ) -> tuple[Finding, ...]:
-    """Return the assets whose balances differ by more than the tolerance.
+    """Return the assets (or contracts) whose amounts differ by more than the tolerance.
 
     Examples
     --------
@@ -89,8 +129,11 @@ def compare_balances(
     for asset in sorted({*ours, *theirs}):
         difference = theirs.get(asset, Decimal(0)) - ours.get(asset, Decimal(0))
         if abs(difference) > tolerance:
+            kind = (
+                Break.MISSING if asset not in ours else Break.UNKNOWN_TO_THEM if asset not in theirs else Break.AMOUNT
+            )
             detail = f"we say {ours.get(asset, Decimal(0))}, they say {theirs.get(asset, Decimal(0))} {asset}"
-            found.append(Finding(Break.AMOUNT, asset, detail, difference))
+            found.append(Finding(kind, asset, detail, difference))
     return tuple(found)
 
 

@@ -14,8 +14,23 @@ from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.pricing.black76 import black76
 from crossmargin.units import NANOSECONDS_PER_DAY, Currency
 from crossmargin.validation.account_books import linear_account_books, option_account_books
-from crossmargin.validation.option_books import ChainDay, Moves, option_books, option_margin, option_profit
+from crossmargin.validation.option_books import (
+    ChainDay,
+    Moves,
+    OptionBook,
+    marked_profits,
+    option_books,
+    option_margins,
+)
 from crossmargin.validation.option_walk import DailyMoves, option_walk
+
+
+def option_margin(day: ChainDay, book: OptionBook, moves: Moves) -> float:
+    return float(option_margins(day, [book], moves)[0])
+
+
+def option_profit(day: ChainDay, after: ChainDay, book: OptionBook) -> float:
+    return float(marked_profits(day, after, [book])[0])
 
 
 def chain(day: int, spot: float, vol: float = 0.6) -> ChainDay:

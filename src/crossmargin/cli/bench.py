@@ -6,6 +6,7 @@ import msgspec
 from rich.progress import Progress
 from rich.table import Table
 
+from crossmargin.bench.backtest_workloads import backtest_linear, backtest_options
 from crossmargin.bench.engine_workloads import engine_commands
 from crossmargin.bench.margin_workloads import remargin, tick
 from crossmargin.bench.rulebook_workloads import RULEBOOKS
@@ -14,7 +15,11 @@ from crossmargin.bench.workloads import WORKLOADS as KERNELS
 from crossmargin.cli.app import app, console
 from crossmargin.errors import InputError
 
-WORKLOADS = KERNELS | RULEBOOKS | {work.__name__: work for work in (engine_commands, tick, remargin)}
+WORKLOADS = (
+    KERNELS
+    | RULEBOOKS
+    | {work.__name__: work for work in (engine_commands, tick, remargin, backtest_linear, backtest_options)}
+)
 
 
 @app.command

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossmargin.errors import InputError
-from crossmargin.pricing.black76 import black76
+from crossmargin.pricing.kernels import ExpiryScenarios, OptionTerms, option_profits
 from crossmargin.risk.measures import expected_shortfall
 from crossmargin.units import DAYS_PER_YEAR, NANOSECONDS_PER_DAY, BoolArray, FloatArray, IntArray
 
@@ -126,50 +126,76 @@ def option_books(
     )
 
 
-def option_pnl(day: ChainDay, book: OptionBook, moves: Moves) -> FloatArray:
-    """Return the profit of `book` in every scenario, USD, shape (n_scenarios,).
+def option_margins(day: ChainDay, books: Sequence[OptionBook], moves: Moves, confidence: float = 0.975) -> FloatArray:
+    """Return the expected shortfall over a day of every book, in USD per USD of one coin, shape (n_books,).
 
     Options keep their vol by strike and are revalued a day later; vol and basis of 30 days move as given, those of other
-    expiries by the root of 30 days over theirs, at most twice as much.
+    expiries by the root of 30 days over theirs, at most twice as much. An option that several books hold is revalued
+    once.
     """
-    linear: FloatArray = np.multiply(book.hedge * day.spot, np.expm1(moves.spot))
+    pnl = np.array([_linear_pnl(day, book, moves) for book in books])
+    places = sorted({place for book in books for place in book.places}, key=lambda at: (day.expiries_ns[at], at))
+    if places:
+        columns = {place: column for column, place in enumerate(places)}
+        held = np.zeros((len(books), len(places)))
+        for row, book in enumerate(books):
+            for place, quantity in zip(book.places, book.quantities, strict=True):
+                held[row, columns[place]] += quantity
+        pnl += held @ _revalued(day, np.array(places), moves)
+    return np.asarray(expected_shortfall(pnl, confidence)) / day.spot
+
+
+def _linear_pnl(day: ChainDay, book: OptionBook, moves: Moves) -> FloatArray:
+    pnl: FloatArray = np.multiply(book.hedge * day.spot, np.expm1(moves.spot))
     for expiry, quantity in book.futures:
-        years = (expiry - day.time_ns) / NANOSECONDS_PER_DAY / DAYS_PER_YEAR
-        moved = np.expm1(moves.spot + years * _scale(np.array(DAYS_PER_YEAR * years)) * moves.basis)
-        linear = linear + np.multiply(quantity * day.forward(expiry), moved)
-    if not book.places:
-        return linear
-    at = np.array(book.places)
-    left = np.maximum(day.days_left[at] / DAYS_PER_YEAR, 0.0)
-    scale = _scale(day.days_left[at])
-    strikes, calls, forwards = day.strikes[at], day.calls[at], day.forwards[at]
-    before = black76(forwards, strikes, left, day.vols[at], calls)
-    after = black76(
-        forwards[:, None] * np.exp(moves.spot + (left * scale)[:, None] * moves.basis),
-        strikes[:, None],
-        np.maximum(left - 1.0 / DAYS_PER_YEAR, 0.0)[:, None],
-        day.vols[at][:, None] * np.exp(scale[:, None] * moves.vol),
-        calls[:, None],
+        days = (expiry - day.time_ns) / NANOSECONDS_PER_DAY
+        moved = moves.spot + days / DAYS_PER_YEAR * _scale(np.array(days)) * moves.basis
+        pnl = pnl + np.multiply(quantity * day.forward(expiry), np.expm1(moved))
+    return pnl
+
+
+def _revalued(day: ChainDay, at: IntArray, moves: Moves) -> FloatArray:
+    """Profit of a coin's worth of each option, USD, shape (n_options, n_scenarios)."""
+    expiries, row = np.unique(day.expiries_ns[at], return_inverse=True)
+    days = (expiries - day.time_ns) / NANOSECONDS_PER_DAY
+    years, scale = np.maximum(days, 0.0) / DAYS_PER_YEAR, _scale(days)
+    ones = np.ones((expiries.size, moves.spot.size))
+    scenarios = ExpiryScenarios(
+        years_now=years,
+        years_later=np.maximum(years - 1.0 / DAYS_PER_YEAR, 0.0),
+        moves=np.exp(moves.spot + (years * scale)[:, None] * moves.basis),
+        vol_factors=np.exp(scale[:, None] * moves.vol),
+        vol_floors=0.0 * ones,
+        conversion=ones,
+        damping=ones,
     )
-    return np.asarray(linear + np.array(book.quantities) @ (after - before[:, None]))
+    terms = OptionTerms(
+        expiry=row.astype(np.int64),
+        forward=day.forwards[at],
+        strike=day.strikes[at],
+        vol=day.vols[at],
+        is_call=day.calls[at],
+        scale=np.ones(at.size),
+    )
+    return option_profits(terms, scenarios)
 
 
-def option_margin(day: ChainDay, book: OptionBook, moves: Moves, confidence: float = 0.975) -> float:
-    """Return the expected shortfall of `book` over a day, in USD per USD of one coin."""
-    return float(expected_shortfall(option_pnl(day, book, moves), confidence)) / day.spot
+def marked_profits(day: ChainDay, after: ChainDay, books: Sequence[OptionBook]) -> FloatArray:
+    """Return what every book made from the marks of `day` to those of `after`, per USD of one coin, shape (n_books,).
 
-
-def option_profit(day: ChainDay, after: ChainDay, book: OptionBook) -> float:
-    """Return what `book` made from the marks of `day` to those of `after`, per USD of one coin; NaN without a mark."""
+    NaN where something has no mark.
+    """
     places = {name: place for place, name in enumerate(after.names)}
-    total = book.hedge * (after.spot - day.spot)
-    for expiry, quantity in book.futures:
-        total += quantity * (after.forward(expiry) - day.forward(expiry))
-    for place, quantity in zip(book.places, book.quantities, strict=True):
-        if day.names[place] not in places:
-            return float("nan")
-        total += quantity * (after.marks[places[day.names[place]]] - day.marks[place])
-    return float(total / day.spot)
+    made = np.empty(len(books))
+    for row, book in enumerate(books):
+        total = book.hedge * (after.spot - day.spot)
+        for expiry, quantity in book.futures:
+            total += quantity * (after.forward(expiry) - day.forward(expiry))
+        for place, quantity in zip(book.places, book.quantities, strict=True):
+            at = places.get(day.names[place])
+            total += np.nan if at is None else quantity * (after.marks[at] - day.marks[place])
+        made[row] = total / day.spot
+    return made
 
 
 def restated(day: ChainDay, name: str, options: Sequence[tuple[float, float, bool, float]], hedge: float) -> OptionBook:

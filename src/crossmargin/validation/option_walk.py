@@ -9,7 +9,14 @@ import numpy as np
 from crossmargin.errors import InputError
 from crossmargin.scenarios.joint import joint_filtered_scenarios
 from crossmargin.units import NANOSECONDS_PER_DAY, Currency, FloatArray, IntArray
-from crossmargin.validation.option_books import ChainDay, Moves, OptionBook, option_books, option_margin, option_profit
+from crossmargin.validation.option_books import (
+    ChainDay,
+    Moves,
+    OptionBook,
+    marked_profits,
+    option_books,
+    option_margins,
+)
 
 COUNT = 1_000
 FEWEST_BASIS_MOVES = 10
@@ -84,10 +91,11 @@ def option_walk(
         moves = day_moves(past, own, day.time_ns)
         if not _a_day(day, after):
             continue
-        for book in books(day):
+        held = books(day)
+        margins, profits = option_margins(day, held, moves), marked_profits(day, after, held)
+        for book, margin, profit in zip(held, margins.tolist(), profits.tolist(), strict=True):
             known = len(own) >= FEWEST_BASIS_MOVES or not book.futures
-            margin = option_margin(day, book, moves) if known else np.nan
-            found.setdefault(book.name, []).append((day.time_ns, margin, option_profit(day, after, book)))
+            found.setdefault(book.name, []).append((day.time_ns, margin if known else np.nan, profit))
     return tuple(
         OptionOutcomes(
             name=name,

@@ -1,5 +1,6 @@
 """Import of what a venue states."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import msgspec
 from crossmargin.cli.app import app, console, write_json
 from crossmargin.cli.inputs import Given, Observed
 from crossmargin.errors import CrossMarginError, InputError
+from crossmargin.feeds.credentials import credentials_of
+from crossmargin.feeds.live_account import LIVE_VENUES, live_answers
 from crossmargin.files.book import book_tables, write_book
 from crossmargin.files.parameters import read_parameters
 from crossmargin.files.venue_records import Imported, VenueMargin, import_answers
@@ -22,14 +25,16 @@ DEFAULT = Observed()
 @app.command(name="import")
 def import_records(
     *files: Path,
-    venue: str,
+    venue: str | None = None,
+    live: str | None = None,
+    endpoint: str | None = None,
     ccxt: bool = False,
     account: str = "imported",
     out: Path | None = None,
     given: Given = DEFAULT,
     json: bool = False,
 ) -> None:
-    """Read FILES, answers of one account at a venue, into a book; name every field that is not read.
+    """Read FILES, answers of one account at a venue, or its live answers, into a book; name what is not read.
 
     With --market, the venue's own margin stands beside ours where the venue states it and has a rulebook here.
 
@@ -38,7 +43,13 @@ def import_records(
     files
         Answers of the venue in JSON, or records of ccxt.
     venue
-        Whose answers they are.
+        Whose answers the files are.
+    live
+        Venue that is asked instead of files: binance, bybit, deribit, hyperliquid or okx. Key, secret and passphrase,
+        or the wallet, come from CROSSMARGIN_<VENUE>_KEY, _SECRET, _PASSPHRASE, _WALLET in the environment. A key that
+        may do more than read is refused.
+    endpoint
+        Scheme and host to ask instead of the venue's own, such as its test network.
     ccxt
         The files hold records of ccxt.
     account
@@ -48,19 +59,35 @@ def import_records(
     json
         Print a record instead of text.
     """
-    if not files:
-        raise InputError("an import must have a file, had none")
-    found = import_answers({path.name: _decoded(path) for path in files}, venue, account=account, ccxt=ccxt)
+    answers, asked = _answers(files, venue, live, endpoint, ccxt=ccxt)
+    found = import_answers(answers, asked, account=account, ccxt=ccxt)
     if out is not None:
         write_book([found.portfolio], out)
     market = None if given.market is None else given.snapshot()
-    beside = [] if market is None else _beside(found, venue, market, given.as_of)
+    beside = [] if market is None else _beside(found, asked, market, given.as_of)
     if json:
         book = book_tables([found.portfolio])
         margin = list(found.venue_margin)
         write_json({"book": book, "unmapped": found.unmapped, "venue_margin": margin, "compared": beside})
     else:
         _print(found, beside)
+
+
+def _answers(
+    files: Sequence[Path], venue: str | None, live: str | None, endpoint: str | None, *, ccxt: bool
+) -> tuple[dict[str, object], str]:
+    """Return the answers by name, and the venue that they are of."""
+    if live is None:
+        if venue is None or endpoint is not None:
+            raise InputError("an import of files needs --venue, and takes no --endpoint")
+        if not files:
+            raise InputError("an import must have a file, had none")
+        return {path.name: _decoded(path) for path in files}, venue
+    if files or venue is not None or ccxt:
+        raise InputError("a live import takes no files, no --venue and no --ccxt")
+    if live not in LIVE_VENUES:
+        raise InputError(f"a venue of a live import must be one of {', '.join(LIVE_VENUES)}, was {live!r}")
+    return live_answers(live, credentials_of(live, LIVE_VENUES[live].credentials, os.environ), endpoint), live
 
 
 def _decoded(path: Path) -> object:

@@ -3,11 +3,17 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+from crossmargin.engine import commands as ask
+from crossmargin.engine.engine import Engine
+from crossmargin.engine.parameters import EngineParameters
 
 Reply = Callable[[str], Any]
 
@@ -55,3 +61,42 @@ def venue() -> Iterator[PlayedVenue]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+class _Desk:
+    """An engine that answers at once, and remembers what it was told."""
+
+    def __init__(self, time_ns=0, **parameters):
+        self.engine = Engine()
+        self.told = []
+        self.submit(ask.AdvanceTime(id="begin", time_ns=time_ns))
+        self.submit(ask.SetParameters(id="parameters", parameters=EngineParameters(**parameters)))
+
+    def submit(self, command):
+        self.told.append(command)
+        answer = Future()
+        answer.set_result(self.engine.apply(command))
+        return answer
+
+    def list(self, *instruments):
+        coins = {
+            coin
+            for name in instruments
+            for coin in name.partition(":")[2].partition("-")[0].replace(":", "/").split("/")
+        }
+        for coin in sorted(coins - {"USD"}):
+            self.submit(ask.ListAsset(id=f"list {coin}", asset=coin, quantum=Decimal("0.00000001")))
+        for name in instruments:
+            assert "Refused" not in str(
+                self.submit(ask.ListInstrument(id=f"list {name}", instrument=name, lot_size=Decimal("0.1"))).result()
+            )
+
+    def is_listed(self, instrument):
+        found = self.engine.state.listings.get(instrument)
+        return found is not None and not found.expired
+
+
+@pytest.fixture
+def desk_at():
+    """Begin an engine at a time, with parameters."""
+    return _Desk

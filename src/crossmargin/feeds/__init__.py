@@ -1,1 +1,1 @@
-"""What venues say over the network; every client is imported only when it is asked for."""
+"""What venues say over the network, and markets live or recorded as commands; clients are imported only when asked for."""

@@ -64,10 +64,20 @@ def tables_at(path: Path, at: str | dt.datetime | None) -> MarketTables:
             return _from_json(path, asked)
         case ".csv" | ".parquet":
             frame = read_frame(path)
-            if set(CHAIN_COLUMNS) <= set(frame.columns):
-                return msgspec.convert(chain_tables(frame, asked, path.name), MarketTables)
-            return _from_rows(frame, asked, path.name)
+            return frame_tables(frame, asked, path.name)
     raise InputError(f"a market snapshot must be .json, .csv, .parquet or a folder, was {path.name}")
+
+
+def frame_tables(frame: pl.DataFrame, asked: dt.datetime | None, file: str) -> MarketTables:
+    """Return the newest snapshot at or before `asked` in a table of quotes or in an option chain."""
+    if is_chain(frame):
+        return msgspec.convert(chain_tables(frame, asked, file), MarketTables)
+    return _from_rows(frame, asked, file)
+
+
+def is_chain(frame: pl.DataFrame) -> bool:
+    """Whether a table is an option chain as venues publish it."""
+    return set(CHAIN_COLUMNS) <= set(frame.columns)
 
 
 def nanoseconds(time: dt.datetime) -> int:

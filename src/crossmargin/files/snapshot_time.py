@@ -32,6 +32,22 @@ def asked_time(at: str | dt.datetime | None) -> dt.datetime | None:
     return at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)
 
 
+def numbered(frame: pl.DataFrame, column: str, file: str) -> pl.DataFrame:
+    """Return the rows by time, with the number of the snapshot that each belongs to in a column `_snapshot`.
+
+    Raises
+    ------
+    InputError
+        If a row has no time.
+    """
+    if frame.is_empty() or not frame[column].dtype.is_temporal() or frame[column].null_count():
+        raise InputError(f"a snapshot's {column} must be a time in every row, was {frame[column].dtype} in {file}")
+    frame = frame.with_columns(pl.col(column).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")).sort(
+        column, maintain_order=True
+    )
+    return frame.with_columns(_snapshot=(pl.col(column).diff() > _SAME_SNAPSHOT).fill_null(value=False).cum_sum())
+
+
 def choose(
     frame: pl.DataFrame, column: str, asked: dt.datetime | None, file: str
 ) -> tuple[pl.DataFrame, dt.datetime, tuple[Finding, ...]]:
@@ -42,12 +58,7 @@ def choose(
     InputError
         If there is none; the message lists what there is.
     """
-    if frame.is_empty() or not frame[column].dtype.is_temporal() or frame[column].null_count():
-        raise InputError(f"a snapshot's {column} must be a time in every row, was {frame[column].dtype} in {file}")
-    frame = frame.with_columns(pl.col(column).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")).sort(
-        column, maintain_order=True
-    )
-    frame = frame.with_columns(_snapshot=(pl.col(column).diff() > _SAME_SNAPSHOT).fill_null(value=False).cum_sum())
+    frame = numbered(frame, column, file)
     ends = frame.group_by("_snapshot", maintain_order=True).agg(pl.col(column).max())[column].to_list()
     places = [place for place, end in enumerate(ends) if asked is None or end <= asked]
     if not places:

@@ -1,4 +1,4 @@
-"""A venue on the loopback that plays answers and remembers what it was asked."""
+"""A venue on the loopback that plays answers, and an engine without a journal that answers a pump at once."""
 
 import json
 import threading

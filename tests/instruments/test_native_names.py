@@ -177,3 +177,43 @@ def test_a_drawn_contract_comes_back_from_its_native_name(data: st.DataObject) -
     # sizes are given: not every drawn coin has one on record
     contract = parse_contract(f"{venue}:{pair}{ending}", Terms())
     assert parse_native(venue, native_name(contract), DERIVATIVE, Terms()) == contract
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "size"),
+    [
+        # Kraken Futures: PI_ and FI_ pay in the coin and count dollars, PF_ and FF_ pay in dollars and count coins.
+        ("kraken:PI_XBTUSD", "kraken:BTC/USD:BTC", "1"),
+        ("kraken:PF_ETHUSD", "kraken:ETH/USD:USD", "1"),
+        ("kraken:FI_XBTUSD_240628", "kraken:BTC/USD:BTC-240628", "1"),
+        ("kraken:FF_XBTUSD_240628", "kraken:BTC/USD:USD-240628", "1"),
+        ("bitmex:XBTUSD", "bitmex:BTC/USD:BTC", "1"),
+        ("bitmex:ETHUSD", "bitmex:ETH/USD:BTC", "0.000001"),
+        ("bitmex:XBTM26", "bitmex:BTC/USD:BTC-260626", "1"),
+        ("dydx:BTC-USD", "dydx:BTC/USDC:USDC", "1"),
+        ("lighter:ETH", "lighter:ETH/USDC:USDC", "1"),
+    ],
+)
+def test_names_of_smaller_venues(name: str, wanted: str, size: str) -> None:
+    contract = parse_instrument_name(name)
+    assert (contract.id, str(contract.contract_size)) == (wanted, size)
+    assert f"{contract.venue}:{native_name(contract)}" == name
+
+
+@pytest.mark.parametrize("name", ["bitmex:XBTUSDT", "bitmex:NEWUSD", "kraken:PF_USD", "kraken:PI_XBTUSD_240628"])
+def test_names_of_smaller_venues_that_say_too_little(name: str) -> None:
+    with pytest.raises(InputError, match=name.partition(":")[2]):
+        parse_instrument_name(name)
+
+
+def test_recorded_contract_sizes_of_smaller_venues(shared: Path) -> None:
+    answers = shared / "data/recorded/venue_answers"
+    kraken = json.loads((answers / "kraken/http_futures_instruments.json").read_text())["instruments"]
+    for row in kraken:
+        if row["symbol"].removeprefix("PF_").isupper():  # tokenised shares have a small x in their names
+            assert float(parse_instrument_name(f"kraken:{row['symbol']}").contract_size) == row["contractSize"]
+    bitmex = json.loads((answers / "bitmex/http_get_instrument_xbtusd.json").read_text())
+    satoshi_per_dollar = abs(bitmex["multiplier"]) / 10**8
+    assert float(parse_instrument_name("bitmex:XBTUSD").contract_size) == satoshi_per_dollar
+    for market in json.loads((answers / "dydx/http_get_perpetual_markets.json").read_text())["result"]["markets"]:
+        assert native_name(parse_instrument_name(f"dydx:{market}")) == market

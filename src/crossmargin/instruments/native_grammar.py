@@ -152,6 +152,42 @@ def hyperliquid(name: str) -> str | None:
     return f"{base}/USDC:USDC" if re.fullmatch(_COIN, base) else None
 
 
+def bitmex(name: str) -> str | None:
+    """``XBTUSD``, ``ETHUSD`` (quanto, in bitcoin), ``XBTM26``; not the contracts in USDT, whose sizes differ one by one."""
+    dated = re.fullmatch(rf"(?P<base>{_COIN})(?P<code>[{MONTH_CODES}])(?P<year>\d\d)", name)
+    if dated is not None and dated["base"] == "XBT":
+        day = _last_friday(2000 + int(dated["year"]), MONTH_CODES.index(dated["code"]) + 1)
+        return f"BTC/USD:BTC-{day:%y%m%d}"
+    pair = _split(name, ("USD",))
+    return None if pair is None else f"{_BITCOIN.get(pair[0], pair[0])}/USD:BTC"
+
+
+def kraken(name: str) -> str | None:
+    """Futures: ``PI_XBTUSD`` and ``FI_XBTUSD_240628`` pay in the coin, ``PF_ETHUSD`` and ``FF_XBTUSD_240628`` in dollars."""
+    match = re.fullmatch(rf"(?P<kind>P|F)(?P<payoff>I|F)_(?P<base>{_COIN})USD(?:_(?P<date>\d{{6}}))?", name)
+    if match is None or (match["kind"] == "F") is not (match["date"] is not None):
+        return None
+    base = _BITCOIN.get(match["base"], match["base"])
+    settle = base if match["payoff"] == "I" else "USD"
+    return f"{base}/USD:{settle}" + (f"-{match['date']}" if match["date"] else "")
+
+
+def dydx(name: str) -> str | None:
+    """``BTC-USD``: a perpetual in USDC."""
+    base, _, quote = name.rpartition("-")
+    return f"{base}/USDC:USDC" if quote == "USD" and re.fullmatch(_COIN, base) else None
+
+
+def lighter(name: str) -> str | None:
+    """``ETH`` the perpetual, ``ETH/USDC`` the pair."""
+    if re.fullmatch(rf"{_COIN}/{_COIN}", name):
+        return name
+    return f"{name}/USDC:USDC" if re.fullmatch(_COIN, name) else None
+
+
+_BITCOIN = {"XBT": "BTC"}
+
+
 def expiry_day(expiry_ns: int) -> dt.date:
     """Return the UTC day of an expiry."""
     return dt.datetime.fromtimestamp(expiry_ns // NANOSECONDS_PER_SECOND, tz=dt.UTC).date()

@@ -27,7 +27,8 @@ def parse_native(venue: str, name: str, kind: MarketKind | None = None, terms: T
     Parameters
     ----------
     venue : str
-        ``deribit``, ``okx``, ``binance``, ``bybit``, ``derive`` or ``hyperliquid``.
+        One with native names: ``deribit``, ``okx``, ``binance``, ``bybit``, ``derive``, ``hyperliquid``, ``bitmex``,
+        ``kraken`` (futures), ``dydx`` or ``lighter``.
     name : str
         The venue's name, to the letter.
     kind : MarketKind, optional
@@ -192,6 +193,44 @@ def _hyperliquid(contract: Contract) -> str | None:
             return None
 
 
+def _bitmex(contract: Contract) -> str | None:
+    base = "XBT" if contract.base == "BTC" else contract.base
+    match contract:
+        case Perpetual() if contract.quote == "USD" and contract.settle == "BTC":
+            return f"{base}USD"
+        case Future() if contract.id.startswith("bitmex:BTC/USD:BTC-"):
+            day = grammar.expiry_day(contract.expiry_ns)
+            return f"{base}{grammar.MONTH_CODES[day.month - 1]}{day:%y}"
+        case _:
+            return None
+
+
+def _kraken(contract: Contract) -> str | None:
+    base = "XBT" if contract.base == "BTC" else contract.base
+    payoff = "I" if contract.payoff is Payoff.INVERSE else "F"
+    match contract:
+        case Perpetual():
+            return f"P{payoff}_{base}USD"
+        case Future():
+            return f"F{payoff}_{base}USD_{_yymmdd(contract)}"
+        case Spot() | Option():
+            return None
+
+
+def _dydx(contract: Contract) -> str | None:
+    return f"{contract.base}-USD" if isinstance(contract, Perpetual) else None
+
+
+def _lighter(contract: Contract) -> str | None:
+    match contract:
+        case Spot():
+            return f"{contract.base}/{contract.quote}"
+        case Perpetual():
+            return str(contract.base)
+        case Future() | Option():
+            return None
+
+
 def _yymmdd(contract: Future | Option) -> str:
     return f"{grammar.expiry_day(contract.expiry_ns):%y%m%d}"
 
@@ -208,6 +247,10 @@ _PARSERS: dict[str, Callable[[str, MarketKind | None], str | None]] = {
     "bybit": lambda name, kind: grammar.bybit(name, None if kind is None else kind is MarketKind.SPOT),
     "derive": lambda name, _: grammar.derive(name),
     "hyperliquid": lambda name, _: grammar.hyperliquid(name),
+    "bitmex": lambda name, _: grammar.bitmex(name),
+    "kraken": lambda name, _: grammar.kraken(name),
+    "dydx": lambda name, _: grammar.dydx(name),
+    "lighter": lambda name, _: grammar.lighter(name),
 }
 _NAMERS: dict[str, Callable[[Contract], str | None]] = {
     "deribit": _deribit,
@@ -216,4 +259,8 @@ _NAMERS: dict[str, Callable[[Contract], str | None]] = {
     "bybit": _bybit,
     "derive": _derive,
     "hyperliquid": _hyperliquid,
+    "bitmex": _bitmex,
+    "kraken": _kraken,
+    "dydx": _dydx,
+    "lighter": _lighter,
 }

@@ -154,5 +154,9 @@ _TERMS: dict[tuple[str, str, Payoff, str], Terms] = {
     # Derive counts coins: `amount_step` and `tick_size` of public/get_instruments.
     ("derive", "perpetual", Payoff.LINEAR, "ETH"): Terms(tick_size=_D("0.01"), lot_size=_D("0.001")),
     ("derive", "option", Payoff.LINEAR, "ETH"): Terms(lot_size=_D("0.01")),
+    # BitMEX /instrument: `multiplier` -1e8 satoshi, which is 1 USD. Kraken /derivatives/api/v3/instruments: PI_ and FI_ are
+    # 1 USD (`contractSize`), PF_ and FF_ count coins.
+    **_inverse("bitmex", "BTC", "1"),
+    **_inverse("kraken", "*", "1"),
     **_by_coin(_BITMEX_QUANTO_BTC, "bitmex", _DATED, Payoff.QUANTO, _D(1)),
 }

@@ -130,3 +130,22 @@ def test_a_program_without_an_optimum_is_our_mistake() -> None:
     # nobody can give fewer than no lots
     with pytest.raises(InvariantError, match="must have an optimum"):
         largest_burden_by_milp([-1], [Winner(name="a", lots=1, profit=1)], -5)
+
+
+def test_budgets_without_lots_and_lots_of_unequal_profit() -> None:
+    assert deleverage("integer", [Winner(name="a", lots=5, profit=9)], 0, 9) == ()
+    assert percentiles([2, 1], [0, 10]) == [0, 100]
+    # 7 lots over profits of 5, 3 and 1: whole shares 3, 2 and 0; of the two that are left one burdens a least (4/5), and
+    # the other all alike (5/5 = 3/3 = 1/1), of whom a stands first
+    winners = [Winner(name=name, lots=9, profit=profit) for name, profit in (("a", 5), ("b", 3), ("c", 1))]
+    assert [(c.name, c.lots) for c in deleverage("integer", winners, 7, 0)] == [("a", 5), ("b", 2)]
+    # no profit weighs as little as one quantum
+    winners = [Winner(name="a", lots=9, profit=0), Winner(name="b", lots=9, profit=1)]
+    assert [(c.name, c.lots) for c in deleverage("integer", winners, 4, 0)] == [("a", 2), ("b", 2)]
+    # whoever reaches his limit leaves the others a larger share: 10 over 1, 1 and 1, of whom a has two lots only
+    winners = [
+        Winner(name="a", lots=2, profit=1),
+        Winner(name="b", lots=9, profit=1),
+        Winner(name="c", lots=9, profit=1),
+    ]
+    assert [c.lots for c in deleverage("integer", winners, 10, 0)] == [2, 4, 4]

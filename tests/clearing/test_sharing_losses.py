@@ -46,6 +46,7 @@ def test_insurance_helps_losers_in_their_order_until_it_is_spent() -> None:
     # 40 for a, nothing for b, the last 20 for c, none for d
     assert collect(losers, 60) == ((100, 50, 20, 10), 0)
     assert collect(losers, 1000) == ((100, 50, 30, 40), 900)
+    assert collect([Loser("a", 0, 0)], 5) == ((0,), 5)
 
 
 @pytest.mark.parametrize("loser", [Loser("a", -1, 0), Loser("a", 0, -1)])
@@ -58,6 +59,7 @@ def test_floors_leave_the_remainder_to_the_last() -> None:
     assert floor_shares(10, [1, 1, 1]) == (3, 3, 4)
     assert floor_shares(10, [0, 0]) == (0, 0)
     assert floor_shares(0, [3, 4]) == (0, 0)
+    assert floor_shares(5, [0, 4]) == (0, 5)
     for collected, gains in ((-1, [1]), (1, [2, -1])):
         with pytest.raises(InputError, match="gains and what was collected"):
             floor_shares(collected, gains)

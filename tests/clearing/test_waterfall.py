@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossmargin.clearing.waterfall import Layer, Payer, capped_shares, draws
-from crossmargin.errors import InputError
+from crossmargin.clearing import waterfall
+from crossmargin.clearing.waterfall import Draw, Layer, Payer, capped_shares, draws
+from crossmargin.errors import InputError, InvariantError
 
 amounts = st.integers(0, 10**12)
 layers = st.lists(
@@ -59,3 +60,36 @@ def test_nonsense_is_refused() -> None:
         draws(-1, [])
     with pytest.raises(InputError, match="payer"):
         Payer("x", -1)
+
+
+def test_shares_at_the_edges() -> None:
+    # a unit that is left is shared too; whoever has no weight gives nothing, whatever he has
+    assert capped_shares(1, [1, 1], [5, 5]) == [1, 0]
+    assert capped_shares(10, [0, 1], [100, 4]) == [0, 4]
+    assert capped_shares(3, [1, 1, 1], [1, 1, 1]) == [1, 1, 1]
+    assert capped_shares(2, [1, 5], [1, 1]) == [1, 1]
+    assert capped_shares(0, [1], [1]) == [0]
+    for weights, caps in (([1, 1], [1]), ([1], [1, 1])):
+        with pytest.raises(ValueError, match="zip"):
+            capped_shares(1, weights, caps)
+
+
+def test_a_payer_may_weigh_nothing_but_not_less() -> None:
+    assert Payer("a", 0, 0) == Payer("a", 0, weight=0)
+    for available, weight in ((-1, None), (0, -1)):
+        with pytest.raises(InputError, match="what a payer has must not be negative"):
+            Payer("a", available, weight)
+
+
+def test_a_cap_below_nothing_is_nothing() -> None:
+    capped, open_ = Layer("capped", (Payer("a", 9),), cap=-5), Layer("open", (Payer("b", 9),))
+    assert draws(3, [capped, open_]) == ((Draw("open", "b", 3),), 0)
+    assert draws(3, [Layer("one", (Payer("a", 9),), cap=1), open_]) == ((Draw("one", "a", 1), Draw("open", "b", 2)), 0)
+    assert draws(20, [open_]) == ((Draw("open", "b", 9),), 11)
+
+
+def test_draws_that_do_not_add_up_are_our_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a layer whose shares add up to a unit less than it says
+    monkeypatch.setattr(waterfall, "sum", lambda amounts: sum(amounts) + isinstance(amounts, list), raising=False)
+    with pytest.raises(InvariantError, match="draws and remainder must be the shortfall"):
+        draws(5, [Layer("a", (Payer("a", 9),))])

@@ -357,3 +357,67 @@ def test_the_mean_of_prices_is_exact_before_it_is_rounded() -> None:
     # half of the last place goes to even
     assert average_price([Decimal("1e-12"), Decimal("2e-12")]) == Decimal("2e-12")
     assert average_price([Decimal("2e-12"), Decimal("3e-12")]) == Decimal("2e-12")
+
+
+@pytest.mark.parametrize(("right", "settlement", "payoff"), [("C", "0.7675", 267_50), ("P", "0.3325", 167_50)])
+def test_fractions_of_strikes_and_prices(right: str, settlement: str, payoff: int) -> None:
+    # a thousand coins, struck at 0.5 dollars
+    option = terms(f"x:XRP/USDC:USDC-260327-0.5-{right}")
+    ledger = Ledger()
+    trade(ledger, option, "alice", "bob", 1000, Decimal(0))
+    entry = expiry_entry(ledger, option, Decimal(settlement))
+    assert [(item.account, item.amount) for item in entry.postings] == [("alice", payoff), ("bob", -payoff)]
+    assert entry.reason == f"exercise of {option.contract.id}"
+    # settled in coin: the same over the price, rounded against both
+    coin = terms("x:XRP/USD:XRP-260327-0.5-P", quantum="0.001")
+    ledger = Ledger()
+    trade(ledger, coin, "alice", "bob", 1000, Decimal(0))
+    exact = Fraction(1000 * 1000) * (Fraction(1, 2) - Fraction("0.3325")) / Fraction("0.3325")
+    entry = expiry_entry(ledger, coin, Decimal("0.3325"))
+    assert [item.amount for item in entry.postings] == [math.floor(exact), -math.ceil(exact), 1]
+
+
+def test_a_quantum_need_not_be_a_power_of_ten() -> None:
+    odd = terms("binance:BTC/USDT:USDT", lot="0.002", quantum="2.5")
+    # 0.002 x 3 x 50,000 = 300 dollars are 120 quanta
+    assert odd.value(3, Decimal(50_000)) == 120
+
+
+def test_entries_say_what_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    booked: list[Entry] = []
+    monkeypatch.setattr(Ledger, "book", lambda _, entry: booked.append(entry))
+    trade(Ledger(), CALL, "alice", "bob", 1, Decimal(100))
+    assert booked[-1].reason == "premium"
+    assert trade(Ledger(), PERPETUAL, "alice", "bob", 1, Decimal(100)) == 10
+    ledger = Ledger()
+    trade(ledger, PERPETUAL, "zoe", "adam", 1, Decimal(100))
+    assert ledger.holders(PERPETUAL.contract.id) == ["adam", "zoe"]
+    trade(ledger, PERPETUAL, "adam", "zoe", 1, Decimal(200))
+    # one entry for each who closes, the buyer first
+    assert [(entry.reason, entry.postings[1].account) for entry in booked[-2:]] == [
+        ("realised profit", clearing_account(PERPETUAL.contract.id)),
+        ("realised profit", "zoe"),
+    ]
+    assert funding_entry(ledger, PERPETUAL, Decimal(1), Decimal(1)).reason == "funding"
+
+
+def test_settlement_goes_by_the_alphabet_and_past_who_holds_nothing() -> None:
+    ledger = Ledger()
+    trade(ledger, INVERSE, "b", "c", 1, Decimal(50_000))
+    trade(ledger, PERPETUAL, "zoe", "adam", 1000, Decimal(50_000))
+    assert list(settle_variation(ledger, PERPETUAL, Decimal(51_000)).items()) == [
+        ("adam", -1_000_00),
+        ("zoe", 1_000_00),
+    ]
+
+
+def test_a_name_may_have_64_characters() -> None:
+    check_user_name("x" * 64)
+
+
+def test_lots_of_all_holders_sum_to_nothing() -> None:
+    ledger = Ledger()
+    for seller in ("bob", "carol"):
+        trade(ledger, PERPETUAL, "alice", seller, 7, Decimal(50_000))
+    ledger.holdings["alice"][PERPETUAL.contract.id].lots += 1
+    assert ledger.lot_sums() == {PERPETUAL.contract.id: 1}

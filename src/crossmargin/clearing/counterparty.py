@@ -1,11 +1,16 @@
 """Who could hurt us, and how much: exposure per counterparty, and the size of a default fund against stress."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from crossmargin.errors import InputError
+from crossmargin.instruments.contracts import DOLLAR_COINS
+from crossmargin.margin.stress_test import StressResult
+from crossmargin.market.snapshot import MarketSnapshot
+from crossmargin.portfolio import Portfolio
+from crossmargin.pricing.valuation import usd_value
 from crossmargin.units import FloatArray
 
 
@@ -44,6 +49,80 @@ def concentration(amounts: Mapping[str, float]) -> tuple[tuple[Exposure, ...], f
         for name in sorted(amounts, key=lambda key: (-amounts[key], key))
     )
     return rows, sum(row.share**2 for row in rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counterparty:
+    """One account as the house sees it, in USD.
+
+    Attributes
+    ----------
+    posted
+        Equity that pays before anybody else does.
+    stress, loss
+        The one that is worst for the house, and what is lost in it, the cost of closing included.
+    loss_given_default
+        What `posted` does not pay of it.
+    """
+
+    name: str
+    exposure: float
+    initial: float
+    posted: float
+    stress: str
+    loss: float
+    loss_given_default: float
+
+
+def without_excess(portfolio: Portfolio, market: MarketSnapshot, excess: float) -> Portfolio:
+    """Return the account after it has withdrawn `excess` USD, as far as its balances of dollars and dollar coins go.
+
+    Coins stay: they may be what hedges its positions.
+    """
+    balances, left = [], max(excess, 0.0)
+    for balance in portfolio.balances:
+        taken = 0.0
+        if balance.currency in DOLLAR_COINS and balance.amount > 0.0:
+            price = usd_value({balance.currency: 1.0}, market)
+            taken = min(left / price, balance.amount)
+            left -= taken * price
+        balances.append(replace(balance, amount=balance.amount - taken))
+    return replace(portfolio, balances=tuple(balances))
+
+
+def counterparties(
+    results: Sequence[Sequence[StressResult]], initial: Sequence[float], exposure: Sequence[float]
+) -> tuple[tuple[Counterparty, ...], FloatArray]:
+    """Return each account in its worst stress, and what all would owe beyond what they posted in every stress.
+
+    Parameters
+    ----------
+    results
+        Per account, its result in each stress, in the same order for all.
+    initial, exposure
+        Per account: requirement, and what it stands for (USD of underlying).
+
+    Returns
+    -------
+    counterparties, array of shape (n_accounts, n_stresses)
+    """
+    pnl = np.array([[each.pnl - each.closing_cost for each in account] for account in results])
+    posted = np.array([account[0].equity for account in results])
+    beyond = losses_beyond_margin(pnl, posted)
+    rows = []
+    for place, account in enumerate(results):
+        worst = int(np.argmin(pnl[place]))
+        row = Counterparty(
+            name=account[0].account,
+            exposure=exposure[place],
+            initial=initial[place],
+            posted=float(posted[place]),
+            stress=account[worst].stress,
+            loss=float(max(-pnl[place, worst], 0.0)),
+            loss_given_default=float(beyond[place, worst]),
+        )
+        rows.append(row)
+    return tuple(rows), beyond
 
 
 def losses_beyond_margin(pnl: FloatArray, margin: FloatArray) -> FloatArray:

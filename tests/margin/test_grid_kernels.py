@@ -11,7 +11,8 @@ from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import Asset
 from crossmargin.instruments.symbols import parse_contract
 from crossmargin.margin.grid_columns import GridColumns, grid_columns, opened, packed
-from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH, margin_book, margin_books
+from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH, margin_book
+from crossmargin.margin.grid_slices import coin_slices, margin_books, margin_slices, remargin_coins
 from crossmargin.margin.methods import method_named
 from crossmargin.margin.open_orders import worst_subset
 from crossmargin.margin.order_kernels import deficit_bound, fill, worst_subset_deficit
@@ -133,6 +134,34 @@ def test_figures_have_the_bits_of_the_definition() -> None:
         assert alone.tolist() == figures.tolist()
         offsets += any("offset" in part.name for part in expected.initial_components)
     assert offsets > 20
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_after_one_coin_moved_the_other_slices_stand(threads: int) -> None:
+    _, _, risk, before = world()
+    rng = np.random.default_rng(20260116)
+    books = [columns_of(random_book(rng), risk) for _ in range(300)]
+    indptr = np.cumsum([0, *(rows.size for rows, _, _ in books)])
+    rows, sizes = np.concatenate([each[0] for each in books]), np.concatenate([each[1] for each in books])
+    cash, found = np.array([each[2] for each in books]), np.empty((len(books), 4))
+    slices = coin_slices(before.coin, len(CURRENCIES), indptr, rows, sizes)
+    parts = margin_slices(before, slices, cash, found)
+    ether = CURRENCIES.index("ETH")
+    moved = (before.coin == ether) | (np.arange(before.coin.size) == before.asset_row[ether])
+    scale = np.where(moved, 1.07, 1.0)
+    index = np.where(np.arange(len(CURRENCIES)) == ether, 1.07, 1.0) * before.index_price
+    after = before._replace(
+        pnl=before.pnl * scale[:, np.newaxis],
+        delta=before.delta * scale,
+        unit_value=before.unit_value * scale,
+        index_price=index,
+        add_on=rng.uniform(0.0, 1.0, scale.size),
+    )
+    remargin_coins(after, slices, cash, np.array([ether]), parts, found, threads=threads)
+    alone = np.empty(4)
+    for (own_rows, quantities, coins), figures in zip(books, found, strict=True):
+        margin_book(after, own_rows, quantities, coins, alone)
+        assert alone.tolist() == figures.tolist()
 
 
 def test_an_add_on_raises_initial_margin_alone() -> None:

@@ -1,5 +1,6 @@
 """The workloads of margin after prices move, on the columns and kernels that the engine uses."""
 
+import itertools
 from collections.abc import Callable
 
 import msgspec
@@ -12,60 +13,84 @@ from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import Asset
 from crossmargin.instruments.symbols import parse_contract
 from crossmargin.margin.grid_columns import GridColumns, grid_columns
-from crossmargin.margin.grid_kernels import margin_books
+from crossmargin.margin.grid_slices import CoinSlices, coin_slices, empty_parts, margin_slices, remargin_coins
 from crossmargin.margin.methods import method_named
 from crossmargin.margin.scenario_grid import METHOD, ScenarioGridParameters
 from crossmargin.market.forward_curve import ForwardCurve
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.market.vol_surface import Smile, VolSurface
 from crossmargin.risk.risk_array import risk_array
-from crossmargin.units import NANOSECONDS_PER_DAY, USD, Currency, FloatArray, IntArray
+from crossmargin.units import NANOSECONDS_PER_DAY, USD, Currency, FloatArray
 
 CURRENCIES = tuple(sorted({*COINS, "USDC", USD}))
+MOVING = np.array([CURRENCIES.index(name) for name in COINS])
 CELLS = {105: (10, 5), 1_005: (100, 5)}
 """Steps up or down in price, and vols, of a grid of so many scenarios."""
 
 
 def tick() -> Workload:
-    """Margin 2,000 accounts anew after prices moved: risk array, columns, figures."""
-    return _measured("tick", 2_000, 2.0, 12.0, revalues=True)
+    """Margin 2,000 accounts anew after all prices moved: risk array, columns, figures."""
+    return _measured("tick", 2_000, 2.0, 12.0, _tick)
 
 
 def remargin() -> Workload:
-    """Margin 100,000 accounts anew on a risk array that is there."""
-    return _measured("remargin", 100_000, 150.0, 300.0, revalues=False)
+    """Margin 100,000 accounts anew on a risk array of which one coin's part moved."""
+    return _measured("remargin", 100_000, 150.0, 300.0, _remargin)
 
 
-def _measured(name: str, n_accounts: int, grid_ms: float, large_ms: float, *, revalues: bool) -> Workload:
+def _measured(
+    name: str,
+    n_accounts: int,
+    grid_ms: float,
+    large_ms: float,
+    prepared: Callable[[ScenarioGridParameters, int, int], Callable[[], None]],
+) -> Workload:
     took = {}
-    for scenarios in CELLS:
-        run = _run(n_accounts, scenarios, revalues=revalues)
-        (took[scenarios],) = seconds(run, rounds=5 if revalues else 2)
+    for scenarios, threads in itertools.product(CELLS, (1, 2)):
+        run = prepared(_parameters(scenarios), n_accounts, threads)
+        (took[scenarios, threads],) = seconds(run, rounds=5, wall=threads > 1)
     return Workload(
         name=name,
-        title=f"{n_accounts:,} accounts of 50 positions in 98 contracts, 105 scenarios, one core",
+        title=f"{n_accounts:,} accounts of 50 positions in 98 contracts, 105 scenarios, one thread",
         unit="ms",
-        ours=1e3 * took[105],
+        ours=1e3 * took[105, 1],
         peers={},
         floor={"ours": grid_ms},
         higher_is_better=False,
-        notes={"ms on 1,005 scenarios": 1e3 * took[1_005], "to reach there, ms": large_ms},
+        notes={
+            "ms on the wall in two threads": 1e3 * took[105, 2],
+            "ms on 1,005 scenarios": 1e3 * took[1_005, 1],
+            "ms on the wall on 1,005 scenarios in two threads": 1e3 * took[1_005, 2],
+            "to reach there, ms": large_ms,
+        },
     )
 
 
-def _run(n_accounts: int, n_scenarios: int, *, revalues: bool) -> Callable[[], None]:
+def _parameters(n_scenarios: int) -> ScenarioGridParameters:
     steps, vols = CELLS[n_scenarios]
     fields = msgspec.to_builtins(read_parameters(METHOD))
     fields |= {"price_steps": steps, "vol_moves": np.linspace(-0.5, 0.5, vols).tolist(), "tails": []}
-    parameters = msgspec.convert(fields, type=ScenarioGridParameters)
-    indptr, rows, quantities, cash = _books(n_accounts)
-    figures = np.empty((n_accounts, 4))
-    grids = [_grid(parameters, 1.0)]
+    return msgspec.convert(fields, type=ScenarioGridParameters)
+
+
+def _tick(parameters: ScenarioGridParameters, n_accounts: int, threads: int) -> Callable[[], None]:
+    slices, cash = _books(n_accounts, _grid(parameters, 1.0))
+    parts, figures = empty_parts(slices), np.empty((n_accounts, 4))
 
     def run() -> None:
-        if revalues:
-            grids[0] = _grid(parameters, 1.001)
-        margin_books(grids[0], indptr, rows, quantities, cash, figures)
+        remargin_coins(_grid(parameters, 1.001), slices, cash, MOVING, parts, figures, threads=threads)
+
+    return run
+
+
+def _remargin(parameters: ScenarioGridParameters, n_accounts: int, threads: int) -> Callable[[], None]:
+    grid = _grid(parameters, 1.0)
+    slices, cash = _books(n_accounts, grid)
+    figures = np.empty((n_accounts, 4))
+    parts = margin_slices(grid, slices, cash, figures)
+
+    def run() -> None:
+        remargin_coins(grid, slices, cash, MOVING[:1], parts, figures, threads=threads)
 
     return run
 
@@ -103,12 +128,13 @@ def _market(move: float) -> MarketSnapshot:
     )
 
 
-def _books(n_accounts: int) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
-    """Return positions in compressed sparse rows and cash; contracts follow the four assets in the order of ids."""
+def _books(n_accounts: int, grid: GridColumns) -> tuple[CoinSlices, FloatArray]:
+    """Return positions and cash; contracts follow the four assets in the order of ids."""
     rng = np.random.default_rng(SEED + 14)
     held = np.argsort(rng.random((n_accounts, len(CONTRACTS))), axis=1)[:, :POSITIONS]
     rows = np.sort(held, axis=1).ravel() + len(CURRENCIES)
     indptr = np.arange(n_accounts + 1) * POSITIONS
     cash = np.zeros((n_accounts, len(CURRENCIES)))
     cash[:, CURRENCIES.index("USDC")] = 1e7
-    return indptr, rows, rng.integers(-500, 500, rows.size) / 100.0 + 0.005, cash
+    quantities = rng.integers(-500, 500, rows.size) / 100.0 + 0.005
+    return coin_slices(grid.coin, grid.index_price.size, indptr, rows, quantities), cash

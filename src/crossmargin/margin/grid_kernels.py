@@ -1,4 +1,4 @@
-"""Kernels of `scenario_grid` on columns: one book, many books, and what open orders could make of a book.
+"""Kernels of `scenario_grid` on columns: one book, and what its margin is made of; `grid_slices` margins many.
 
 The figures of a book have the bits of `margin.scenario_grid`. The bound over open orders follows its `_deficit_bound`;
 it is only ever used to accept, with room for its own rounding.
@@ -16,7 +16,7 @@ from crossmargin.units import FloatArray, IntArray
 
 EQUITY, INITIAL, MAINTENANCE, WORTH = 0, 1, 2, 3
 """Columns of the figures."""
-_DUST = 1e-9
+DUST = 1e-9
 
 
 @literal_kernel
@@ -86,24 +86,24 @@ def _margin(
         if not grid.is_dollar[c] and cash[c] != 0.0:
             hedging[c] = cash[c]
             if cash[c] > 0.0:
-                exposed = _delta(rows, quantities, coin, delta, c, 0.0, asset, terms, partials)
+                exposed = exposure(rows, quantities, coin, delta, c, 0.0, asset, terms, partials)
                 hedging[c] = min(cash[c], max(-exposed, 0.0) / index_price[c])
         if present[c] == 0 and hedging[c] == 0.0:
             continue
         present[c] = 1
-        held = _own(rows, quantities, coin, c, hedging[c], asset, own_rows, own)
-        _add_rows(own_rows, own, held, pnl, vector)
-        short = _short_coins(own_rows, own, held, kind, contract_size, terms, partials)
-        scan = _worst_loss(own_rows, own, held, pnl, terms, partials, vector)
+        held = with_coins(rows, quantities, coin, c, hedging[c], asset, own_rows, own)
+        add_rows(own_rows, own, held, pnl, vector)
+        short = short_coins(own_rows, own, held, kind, contract_size, terms, partials)
+        scan = worst_loss(own_rows, own, held, pnl, terms, partials, vector)
         scans[c] = scan
         parts[count] = scan
         parts[count + 1] = max(scan, rates[1] * index_price[c] * short) - scan
         net, gross = _net_and_gross(rows, quantities, coin, delta, expiry, c, expiries, partials)
         parts[count + 2] = rates[2] * (gross - abs(net))
-        parts[count + 3], parts[count + 4] = _liquidity(grid.liquidity[c], rates, abs(net))
+        parts[count + 3], parts[count + 4] = liquidity_add_ons(grid.liquidity[c], rates, abs(net))
         count += 5
         if grid.offset_credits.size:
-            deltas[c] = _delta(rows, quantities, coin, delta, c, hedging[c], asset, terms, partials)
+            deltas[c] = exposure(rows, quantities, coin, delta, c, hedging[c], asset, terms, partials)
     for o in range(grid.offset_credits.size):
         first, second = grid.offset_pairs[o, 0], grid.offset_pairs[o, 1]
         if present[first] == 1 and present[second] == 1 and deltas[first] * deltas[second] < 0.0:
@@ -115,45 +115,17 @@ def _margin(
     total = sum_exactly(parts[:count], partials)
     out[INITIAL] = total + extra
     out[MAINTENANCE] = rates[0] * total
-    value = _position_value(rows, quantities, unit_value, terms, partials)
+    value = position_value(rows, quantities, unit_value, terms, partials)
     for c in range(n_currencies):
         terms[c] = cash[c] * index_price[c]
     out[WORTH] = sum_exactly(terms[:n_currencies], partials) + value
-    _collateral(cash, hedging, index_price, grid.numeraire, grid.tier_first, grid.haircut, grid.up_to, terms)
+    collateral(cash, hedging, index_price, grid.numeraire, grid.tier_first, grid.haircut, grid.up_to, terms)
     terms[2 * n_currencies] = value
     out[EQUITY] = sum_exactly(terms[: 2 * n_currencies + 1], partials)
 
 
 @literal_kernel
-def margin_books(
-    grid: GridColumns, indptr: IntArray, rows: IntArray, quantities: FloatArray, cash: FloatArray, out: FloatArray
-) -> None:
-    """Write the figures of many books, in compressed sparse rows, to `out` of shape (n_accounts, 4)."""
-    _margin_some(grid, indptr, rows, quantities, cash, out, 0, indptr.size - 1)
-
-
-@literal_kernel
-def _margin_some(
-    grid: GridColumns,
-    indptr: IntArray,
-    rows: IntArray,
-    quantities: FloatArray,
-    cash: FloatArray,
-    out: FloatArray,
-    first: int,
-    last: int,
-) -> None:
-    most = 0
-    for a in range(first, last):
-        most = max(most, indptr[a + 1] - indptr[a])
-    floats, integers = _room(grid, most)
-    for a in range(first, last):
-        own = slice(indptr[a], indptr[a + 1])
-        _margin(grid, rows[own], quantities[own], cash[a], out[a], floats, integers)
-
-
-@literal_kernel
-def _delta(
+def exposure(
     rows: IntArray,
     quantities: FloatArray,
     coin: IntArray,
@@ -177,7 +149,7 @@ def _delta(
 
 
 @literal_kernel
-def _own(
+def with_coins(
     rows: IntArray,
     quantities: FloatArray,
     coin: IntArray,
@@ -205,7 +177,7 @@ def _own(
 
 
 @literal_kernel
-def _add_rows(rows: IntArray, quantities: FloatArray, count: int, pnl: FloatArray, vector: FloatArray) -> None:
+def add_rows(rows: IntArray, quantities: FloatArray, count: int, pnl: FloatArray, vector: FloatArray) -> None:
     """Write the profit of `count` positions per scenario, added one after the other, to `vector`."""
     vector[:] = 0.0
     k = 0
@@ -226,7 +198,7 @@ def _add_rows(rows: IntArray, quantities: FloatArray, count: int, pnl: FloatArra
 
 
 @literal_kernel
-def _short_coins(
+def short_coins(
     rows: IntArray,
     quantities: FloatArray,
     count: int,
@@ -245,7 +217,7 @@ def _short_coins(
 
 
 @literal_kernel
-def _worst_loss(
+def worst_loss(
     rows: IntArray,
     quantities: FloatArray,
     count: int,
@@ -266,7 +238,7 @@ def _worst_loss(
         terms[k] = abs(quantities[k] * pnl[rows[k], worst])
         gross += terms[k]
     # only near the edge does the rounding of the gross decide
-    if loss > 2.0 * _DUST * gross or loss > _DUST * sum_exactly(terms[:count], partials):
+    if loss > 2.0 * DUST * gross or loss > DUST * sum_exactly(terms[:count], partials):
         return loss
     return 0.0
 
@@ -295,7 +267,7 @@ def _net_and_gross(
 
 
 @literal_kernel
-def _liquidity(rule: FloatArray, rates: FloatArray, size: float) -> tuple[float, float]:
+def liquidity_add_ons(rule: FloatArray, rates: FloatArray, size: float) -> tuple[float, float]:
     """Return the add-ons of liquidity and concentration."""
     volume = rule[0]
     if volume == 0.0:
@@ -305,7 +277,7 @@ def _liquidity(rule: FloatArray, rates: FloatArray, size: float) -> tuple[float,
 
 
 @literal_kernel
-def _position_value(
+def position_value(
     rows: IntArray, quantities: FloatArray, unit_value: FloatArray, terms: FloatArray, partials: FloatArray
 ) -> float:
     """Return the USD value of what was paid for."""
@@ -318,7 +290,7 @@ def _position_value(
 
 
 @literal_kernel
-def _collateral(
+def collateral(
     cash: FloatArray,
     hedging: FloatArray,
     index_price: FloatArray,

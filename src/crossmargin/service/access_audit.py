@@ -1,0 +1,115 @@
+"""The log of who did what: each entry holds the hash of the one before, so that none can be changed unseen.
+
+Whoever can write the file can cut off its end, or write all of it anew: `verified` returns the head, to be kept
+somewhere else and compared.
+"""
+
+import hashlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from crossmargin.errors import InputError
+
+GENESIS = "0" * 64
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asked for what, from where, and what was decided; never a secret, nor a body but by its hash."""
+
+    sequence: int
+    time_ns: int
+    who: str
+    via: str
+    address: str
+    action: str
+    detail: str
+    decision: str
+    before: str
+
+
+class BrokenChainError(InputError):
+    """The log is not as it was written."""
+
+
+def entry_hash(entry: Entry) -> str:
+    """Return the SHA-256 of the entry in canonical JSON: its fields in order, without white space."""
+    return hashlib.sha256(msgspec.json.encode(entry)).hexdigest()
+
+
+class AuditLog:
+    """Entries in an SQLite database, appended only."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        # the journal of commands is what must outlive a loss of power; this must outlive a death of the process
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.execute("PRAGMA busy_timeout = 5000")
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS audit (sequence INTEGER PRIMARY KEY, entry BLOB NOT NULL, hash TEXT NOT NULL)"
+        )
+        for change in ("UPDATE", "DELETE"):
+            self._database.execute(
+                f"CREATE TRIGGER IF NOT EXISTS audit_{change} BEFORE {change} ON audit"
+                " BEGIN SELECT RAISE(ABORT, 'the audit log is appended only'); END"
+            )
+
+    def append(
+        self, *, time_ns: int, who: str, via: str, address: str, action: str, detail: str = "", decision: str
+    ) -> None:
+        """Write an entry; other processes may write too."""
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                row = self._database.execute(
+                    "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1"
+                ).fetchone()
+                last, before = row or (0, GENESIS)
+                entry = Entry(sequence=last + 1, time_ns=time_ns, who=who, via=via, address=address, action=action,
+                              detail=detail, decision=decision, before=before)  # fmt: skip
+                self._database.execute(
+                    "INSERT INTO audit VALUES (?, ?, ?)", (last + 1, msgspec.json.encode(entry), entry_hash(entry))
+                )
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every entry, checked.
+
+        Raises
+        ------
+        BrokenChainError
+            At the first that cannot be believed.
+        """
+        before, expected = GENESIS, 1
+        for sequence, held, stated in self._database.execute(
+            "SELECT sequence, entry, hash FROM audit ORDER BY sequence"
+        ):
+            try:
+                entry = msgspec.json.decode(held, type=Entry)
+            except msgspec.MsgspecError as error:
+                raise BrokenChainError(f"an entry must be readable, {sequence} is not") from error
+            # the bytes, not only what is read of them: nothing may be hidden in a field that is not ours
+            whole = held == msgspec.json.encode(entry) and stated == entry_hash(entry)
+            if not whole or entry.before != before or not sequence == entry.sequence == expected:
+                raise BrokenChainError(f"an entry must hold the hash of the one before, {sequence} does not")
+            before, expected = stated, expected + 1
+            yield entry
+
+    def verified(self) -> tuple[int, str]:
+        """Return the count of entries and the hash of the last, every one checked."""
+        count, head = 0, GENESIS
+        for entry in self.entries():
+            count, head = entry.sequence, entry_hash(entry)
+        return count, head
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()

@@ -15,6 +15,7 @@ from crossmargin.margin.brakes import Brakes, braked
 from crossmargin.risk.measures import expected_shortfall, value_at_risk
 from crossmargin.scenarios.range_forecast import RangeForecastSettings, range_variance_paths
 from crossmargin.units import Currency, FloatArray
+from crossmargin.validation.anchored import SHARES, anchored, anchored_as_chosen, chosen_anchors
 from crossmargin.validation.books import LinearBooks, named_books, standard_books
 from crossmargin.validation.judgement import compared, judged, largest_rise, scaled_to_coverage
 from crossmargin.validation.study import historical_floored
@@ -120,6 +121,24 @@ def test_poisoning_the_future_changes_nothing() -> None:
     assert (clean[:, 201:] != dirty[:, 201:]).any()
 
 
+def test_the_choice_of_an_anchor_knows_no_future() -> None:
+    dice = np.random.default_rng(4)
+    profits = dice.standard_t(4, (6, 900))
+    margins = np.exp(0.5 * dice.normal(size=(6, 900)))  # follows nothing real: the most anchored is best
+    chosen = chosen_anchors(margins, profits, horizon=2)
+    assert chosen[0] == 0.0
+    assert chosen[-1] == max(SHARES)
+    spoiled = profits.copy()
+    spoiled[:, 629:] = -50.0 * margins[:, 629:]
+    again = chosen_anchors(margins, spoiled, horizon=2)
+    # what begins on day 629 is over after day 630, on which a choice is made: it knows nothing of it
+    np.testing.assert_array_equal(chosen[:720], again[:720])
+    np.testing.assert_array_equal(
+        anchored_as_chosen(margins, profits, 2)[:, :720], anchored_as_chosen(margins, spoiled, 2)[:, :720]
+    )
+    np.testing.assert_allclose(anchored(margins, 1.0)[:, 99], np.exp(np.log(margins[:, :100]).mean(axis=1)))
+
+
 def test_a_speed_limit_holds_and_says_what_it_left_uncovered() -> None:
     core = np.array([[1.0, 1.0, 1.0, 1.0, 1.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0]])
     off = braked(core, Brakes(floor_share=0.0, buffer=0.0, speed_limit=np.inf), floor=core)
@@ -187,6 +206,11 @@ def test_the_core_measure_on_the_real_history(shared: Path, record_property: Cal
     assert against.mean_change <= -0.05
     assert against.score_change <= -0.08
     assert against.diebold_mariano.p_value < 0.05
+    # drawn to its own level by the past's choice, it costs less at exactly equal coverage
+    cheaper = compared(anchored_as_chosen(core, profits), historical_floored(held, bars).margins, profits)
+    assert cheaper is not None
+    assert cheaper.hindsight_change <= -0.05
+    assert cheaper.score_change <= -0.08
     # with its tools
     floor = historical_margins(held, returns, TailSettings(count=100_000))[:, :-1]
     tools = braked(core, Brakes(), floor=floor)

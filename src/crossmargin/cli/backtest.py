@@ -34,6 +34,7 @@ NOTES = (
     "Books hold dollars of each coin and are rebalanced daily; margin and loss are per dollar of size.",
     "filtered: expected shortfall 97.5 % of 1,000 whole dates, scaled to a volatility forecast from daily ranges; "
     "filtered_braked adds the long-lookback floor, a 25 % buffer and a limit of 50 % on the rise over five days; "
+    "filtered_anchored draws it towards its own past level, by a share chosen every 90 days from the days before; "
     "historical: expected shortfall 97.5 % of the last 500 dates; historical_floored: not below that of all dates.",
     "Methods and rulebooks are asked for a book of 100,000 dollars of perpetuals of their venue on the close before, "
     "with the parameters of today on every day: their authors knew this past. They state what is to be held, whatever "
@@ -64,8 +65,8 @@ def backtest(
     data
         Folder with perp_1d.parquet, and perp_1h.parquet for better variances.
     method
-        filtered, filtered_braked, historical, historical_floored or any margin method; may be given several times. The
-        last one is what the others are compared with.
+        filtered, filtered_braked, filtered_anchored, historical, historical_floored or any margin method; may be given
+        several times. The last one is what the others are compared with.
     books
         Kinds of books: long, short, pairs, baskets, random, sample (accounts of the sample book); the first five where
         not given. options and sample-options are walked through option_chains_daily.parquet, by themselves: straddles,

@@ -199,6 +199,7 @@ def _against(compared: Sequence[Backtest], other: str) -> Section:
         (
             test.judgement.margin,
             f"{found.mean_change:+.1%}",
+            f"{found.hindsight_change:+.1%}",
             f"{found.score_change:+.1%}",
             f"{found.raw_mean_change:+.1%}",
             f"{found.diebold_mariano.statistic:.2f} (p {found.diebold_mariano.p_value:.2g})",
@@ -207,11 +208,20 @@ def _against(compared: Sequence[Backtest], other: str) -> Section:
         for test in compared
         if (found := test.against) is not None
     ]
-    heads = ("margin", "mean, scaled", "quantile score", "mean, raw", "Diebold-Mariano", "coverage reached, each")
+    heads = (
+        "margin",
+        "mean, scaled",
+        "mean, scaled with hindsight",
+        "quantile score",
+        "mean, raw",
+        "Diebold-Mariano",
+        "coverage reached, each",
+    )
     return Section(
         heading=f"Against {other}, at equal coverage",
         words=(
-            "Each margin is scaled, book by book, to the coverage level on the days before; never on what follows.",
+            "Each margin is scaled, book by book, to the coverage level on the days before; never on what follows. With "
+            "hindsight, over the whole record, coverage is equal exactly.",
         ),
         tables=(DataTable(heads=heads, rows=tuple(rows)),),
     )
@@ -286,6 +296,7 @@ def _path(tests: Sequence[Backtest], row: int, dates: Sequence[dt.date], profits
 def _comparison(found: Comparison) -> dict[str, Any]:
     return {
         "mean_change": found.mean_change,
+        "hindsight_change": found.hindsight_change,
         "score_change": found.score_change,
         "raw_mean_change": found.raw_mean_change,
         "diebold_mariano": found.diebold_mariano.statistic,

@@ -201,9 +201,14 @@ def scaled_to_coverage(margins: FloatArray, profits: FloatArray, level: float, l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Our margin against another at equal coverage; negative changes favour ours."""
+    """Our margin against another at equal coverage; negative changes favour ours.
+
+    `hindsight_change` is that of mean margins scaled to exactly the level in every book over the whole record: no forecast,
+    but free of a difference in coverage.
+    """
 
     mean_change: float
+    hindsight_change: float
     score_change: float
     raw_mean_change: float
     diebold_mariano: TestResult
@@ -233,12 +238,23 @@ def compared(ours: FloatArray, theirs: FloatArray, profits: FloatArray, level: f
     raw = np.array([ours[b][both[b]].mean() / theirs[b][both[b]].mean() for b in range(len(ours)) if both[b].any()])
     return Comparison(
         mean_change=float(np.mean(np.nanmean(mine[kept], axis=1) / size) - 1.0),
+        hindsight_change=_hindsight_change(ours, theirs, profits, level),
         score_change=float(np.mean(np.nanmean(scores[0][kept], axis=1) / np.nanmean(scores[1][kept], axis=1)) - 1.0),
         raw_mean_change=float(raw.mean() - 1.0),
         diebold_mariano=diebold_mariano(*daily),
         our_coverage=1.0 - float((-profits > mine)[known].mean()),
         their_coverage=1.0 - float((-profits > other)[known].mean()),
     )
+
+
+def _hindsight_change(ours: FloatArray, theirs: FloatArray, profits: FloatArray, level: float) -> float:
+    changes = []
+    for mine, other, made in zip(ours, theirs, profits, strict=True):
+        known = np.isfinite(mine) & np.isfinite(other) & np.isfinite(made)
+        if known.sum() >= WINDOW:
+            means = [np.quantile(-made[known] / each[known], level) * each[known].mean() for each in (mine, other)]
+            changes.append(means[0] / means[1] - 1.0)
+    return float(np.mean(changes))
 
 
 def pooled_z2(margins: FloatArray, profits: FloatArray, quantiles: FloatArray, p: float) -> float:

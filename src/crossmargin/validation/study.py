@@ -8,12 +8,14 @@ import numpy as np
 from crossmargin.margin.brakes import Brakes, braked
 from crossmargin.scenarios.range_forecast import RangeForecastSettings, range_variance_paths
 from crossmargin.units import FloatArray
+from crossmargin.validation.anchored import anchored_as_chosen
 from crossmargin.validation.books import LinearBooks
 from crossmargin.validation.daily_bars import DailyBars
 from crossmargin.validation.walk_forward import (
     TailSettings,
     filtered_forecasts,
     historical_margins,
+    summed_returns,
 )
 
 ALL_HISTORY = 100_000
@@ -78,6 +80,13 @@ def core_with_tools(
     )
 
 
+def filtered_anchored(books: LinearBooks, bars: DailyBars, horizon: int = 1) -> WalkedMargins:
+    """The core measure drawn towards its own past level, as far as the past alone recommends."""
+    core = filtered(books, bars, horizon).margins
+    margins = anchored_as_chosen(core, books.profits(summed_returns(bars.returns, horizon)), horizon)
+    return WalkedMargins(name="filtered_anchored", margins=margins, uncovered=np.zeros(margins.shape))
+
+
 def historical(books: LinearBooks, bars: DailyBars, horizon: int = 1) -> WalkedMargins:
     """Historical ES 97.5 % of the last 500 dates."""
     return _plain("historical", historical_margins(books, bars.returns, TailSettings(count=500, horizon=horizon)))
@@ -93,6 +102,7 @@ def historical_floored(books: LinearBooks, bars: DailyBars, horizon: int = 1) ->
 MEASURES: dict[str, Callable[[LinearBooks, DailyBars, int], WalkedMargins]] = {
     "filtered": filtered,
     "filtered_braked": filtered_braked,
+    "filtered_anchored": filtered_anchored,
     "historical": historical,
     "historical_floored": historical_floored,
 }

@@ -25,6 +25,15 @@ POSITIONS = [
     ("bybit/ws_account_position_short.json", {"bybit:ETH/USDT:USDT": -0.01}),
     ("derive/perps__http_position_eth.json", {"derive:ETH/USD:USDC": -2.0}),
     ("derive/perps__http_positions_result_eth.json", {"derive:ETH/USD:USDC": 1.0}),
+    # BitMEX counts dollars of XBTUSD, signed
+    ("bitmex/http_get_positions.json", {"bitmex:BTC/USD:BTC": 100.0}),
+    ("bitmex/ws_position.json", {"bitmex:BTC/USD:BTC": 1000.0}),
+]
+# Kraken, dYdX and Lighter state the side or sign beside a size without one, and no mark price.
+UNMARKED = [
+    ("kraken/http_futures_open_positions.json", {"kraken:BTC/USD:BTC": -8000.0, "kraken:ETH/USD:ETH": 12000.0}),
+    ("dydx/ws_subaccounts_subscribed.json", {"dydx:BTC/USDC:USDC": 0.5}),
+    ("lighter/ws_account_all_positions_update.json", {"lighter:ETH/USDC:USDC": 1.5}),
 ]
 BALANCES = [
     ("deribit/http_get_account_summaries.json", {"BTC": 302.60065765, "ETH": 100.0}),
@@ -35,6 +44,12 @@ BALANCES = [
     ("bybit/http_get_wallet_balance_spot_short.json", {"ETH": -0.06142, "USDT": 2500.0}),
     ("bybit/http_get_wallet_balance_with_spot_borrow.json", {"USDT": 1000.0}),
     ("derive/common__http_subaccount_usdc.json", {"USDC": 1000.0}),
+    # BitMEX states satoshi
+    ("bitmex/http_get_wallet.json", {"BTC": 10.00123456}),
+    ("bitmex/ws_margin.json", {"BTC": 1.0000518}),
+    ("kraken/http_spot_balance.json", {"USD": 200_000.0, "BTC": 0.5, "ETH": 2.0}),
+    ("dydx/http_get_subaccount.json", {"USDC": 45.201296}),
+    ("lighter/ws_account_all_assets_with_position.json", {"USDC": 39.995369556}),
 ]
 
 
@@ -43,6 +58,14 @@ def test_recorded_positions(shared: Path, name: str, wanted: dict[str, float]) -
     found = recorded(shared, name)
     assert {row.instrument.id: row.quantity for row in found.portfolio.positions} == wanted
     assert any("markPrice" in field or "markPx" in field or "mark_price" in field for field in found.unmapped)
+
+
+@pytest.mark.parametrize(("name", "wanted"), UNMARKED)
+def test_recorded_positions_without_a_mark(shared: Path, name: str, wanted: dict[str, float]) -> None:
+    found = recorded(shared, name)
+    assert {row.instrument.id: row.quantity for row in found.portfolio.positions} == wanted
+    assert all(row.entry_price for row in found.portfolio.positions)
+    assert any("ealized" in field or "fillTime" in field for field in found.unmapped)
 
 
 @pytest.mark.parametrize(("name", "wanted"), BALANCES)
@@ -57,6 +80,44 @@ def test_the_venues_own_margin(shared: Path) -> None:
     assert eth.initial == 0.000402
     (bybit,) = recorded(shared, "bybit/ws_account_wallet.json").venue_margin
     assert (bybit.initial, bybit.maintenance, bybit.equity) == (127.8573161, 12.78573161, 9684.46297164)
+
+
+def test_the_margin_that_smaller_venues_state(shared: Path) -> None:
+    (bitmex,) = recorded(shared, "bitmex/ws_margin.json").venue_margin
+    assert (bitmex.currency, bitmex.initial) == ("BTC", None)
+    assert (bitmex.maintenance, bitmex.equity) == pytest.approx((0.00015949, 1.0001036), rel=1e-12)
+    # dYdX states what is free: 125,000.50 of equity less 100,000.25
+    (dydx,) = recorded(shared, "dydx/ws_subaccounts_subscribed.json").venue_margin
+    assert (dydx.initial, dydx.maintenance, dydx.equity) == (pytest.approx(25_000.25), None, 125_000.5)
+    (kraken,) = recorded(shared, "kraken/http_spot_trade_balance.json").venue_margin
+    assert (kraken.currency, kraken.initial, kraken.equity) == ("USD", 12_500.0, 198_499.67)
+
+
+def test_an_order_named_by_number_needs_the_list_of_markets(shared: Path) -> None:
+    answers = shared / "data/recorded/venue_answers/lighter"
+    orders = json.loads((answers / "ws_account_orders_update.json").read_text())
+    with pytest.raises(InputError, match="has number 0 of lighter: import its markets too"):
+        import_answers({"orders": orders}, "lighter")
+    markets = json.loads((answers / "http_order_books.json").read_text())
+    (order,) = import_answers({"orders": orders, "markets": markets}, "lighter").portfolio.orders
+    # 0.0050 were asked to sell and 0.0020 are sold
+    assert (order.instrument.id, order.signed_quantity, order.price) == ("lighter:ETH/USDC:USDC", -0.003, 2352.74)
+
+
+def test_a_filled_order_and_a_fill_are_neither_order_nor_position(shared: Path) -> None:
+    answers = shared / "data/recorded/venue_answers/dydx"
+    given = {
+        name: json.loads((answers / f"{name}.json").read_text())
+        for name in ("http_get_perpetual_markets", "ws_subaccounts_update", "http_get_subaccount")
+    }
+    found = import_answers(given, "dydx")
+    assert (found.portfolio.orders, found.portfolio.positions) == ((), ())
+    assert "ws_subaccounts_update.contents.fills[].size" in found.unmapped
+
+
+def test_a_loan_on_krakens_spot_market_is_refused(shared: Path) -> None:
+    with pytest.raises(InputError, match="margin loan cannot be imported as a position, was XXBTZUSD"):
+        recorded(shared, "kraken/http_spot_open_positions.json")
 
 
 def test_hyperliquid_state_of_its_documentation(shared: Path) -> None:
@@ -97,6 +158,93 @@ def position(found: Imported) -> tuple[str, float]:
 )
 def test_signs_and_units(venue: str, row: dict[str, Any], wanted: float) -> None:
     assert position(import_answers({"answer": {"result": [row]}}, venue))[1] == wanted
+
+
+@pytest.mark.parametrize(
+    ("venue", "row", "wanted"),
+    [
+        # Hyperliquid: B bids, A asks; sz is what is left.
+        ("hyperliquid", {"coin": "BTC", "side": "A", "sz": "0.2", "limitPx": "9e4", "origSz": "1"}, -0.2),
+        ("hyperliquid", {"coin": "BTC", "side": "B", "sz": "0.2", "limitPx": "9e4", "isTrigger": False}, 0.2),
+        # Derive, Kraken and dYdX: what is filled is taken off, or left out by the venue.
+        (
+            "derive",
+            {"instrument_name": "ETH-PERP", "direction": "sell", "amount": "2", "filled_amount": "0.5"}
+            | {"limit_price": "3500", "average_price": "3400", "order_status": "open"},
+            -1.5,
+        ),
+        (
+            "kraken",
+            {"symbol": "PI_XBTUSD", "side": "sell", "unfilledSize": 300, "filledSize": 700, "limitPrice": 9e4},
+            -300.0,
+        ),
+        (
+            "dydx",
+            {"ticker": "BTC-USD", "side": "BUY", "size": "1", "totalFilled": "0.25", "price": "9e4", "status": "OPEN"},
+            0.75,
+        ),
+        (
+            "bitmex",
+            {"symbol": "XBTUSD", "side": "Sell", "leavesQty": 700, "price": 9e4, "ordStatus": "New", "stopPx": None},
+            -700.0,
+        ),
+    ],
+)
+def test_signs_and_units_of_open_orders(venue: str, row: dict[str, Any], wanted: float) -> None:
+    found = import_answers({"answer": {"result": [row]}}, venue)
+    assert [order.signed_quantity for order in found.portfolio.orders] == [wanted]
+    assert not found.portfolio.positions
+
+
+@pytest.mark.parametrize(
+    ("venue", "row"),
+    [
+        ("hyperliquid", {"coin": "BTC", "side": "A", "sz": "1", "limitPx": "9e4", "isTrigger": True}),
+        (
+            "derive",
+            {"instrument_name": "ETH-PERP", "direction": "sell", "amount": "2", "filled_amount": "0"}
+            | {"limit_price": "3500", "order_status": "open", "trigger_price": "3450"},
+        ),
+        (
+            "dydx",
+            {"ticker": "BTC-USD", "side": "BUY", "size": "1", "totalFilled": "0", "price": "9", "triggerPrice": "8"},
+        ),
+    ],
+)
+def test_an_order_that_waits_for_its_trigger_is_named(venue: str, row: dict[str, Any]) -> None:
+    found = import_answers({"answer": [row]}, venue)
+    assert not found.portfolio.orders
+    assert any("waits for its trigger" in field for field in found.unmapped)
+
+
+@pytest.mark.parametrize(
+    ("venue", "row", "wanted"),
+    [
+        (
+            "bitmex",
+            {"symbol": "XBTUSD", "currentQty": -300, "avgEntryPrice": 9e4, "crossMargin": True},
+            (-300.0, False),
+        ),
+        ("bitmex", {"symbol": "XBTUSD", "currentQty": 300, "avgEntryPrice": 9e4, "crossMargin": False}, (300.0, True)),
+        ("lighter", {"symbol": "ETH", "position": "1.5", "sign": -1, "margin_mode": 1}, (-1.5, True)),
+        ("lighter", {"symbol": "ETH", "position": "1.5", "sign": 1, "margin_mode": 0}, (1.5, False)),
+    ],
+)
+def test_signs_and_isolation_of_smaller_venues(venue: str, row: dict[str, Any], wanted: tuple[float, bool]) -> None:
+    (found,) = import_answers({"answer": [row]}, venue).portfolio.positions
+    assert (found.quantity, found.isolated_group is not None) == wanted
+
+
+def test_what_dydx_calls_short_is_owed() -> None:
+    row = {"USDC": {"size": "12.5", "symbol": "USDC", "side": "SHORT", "assetId": "0"}}
+    (balance,) = import_answers({"answer": {"assetPositions": row}}, "dydx").portfolio.balances
+    assert (balance.currency, balance.amount) == ("USDC", -12.5)
+
+
+def test_kraken_currencies_with_a_suffix_are_named() -> None:
+    found = import_answers({"answer": {"error": [], "result": {"XXBT": "0.5", "ETH.S": "2"}}}, "kraken")
+    assert [(row.currency, row.amount) for row in found.portfolio.balances] == [("BTC", 0.5)]
+    assert found.unmapped == ("answer.result.ETH.S",)
 
 
 # ccxt.deribit passes the venue's size on as contracts: dollars, and negative for a short.

@@ -12,38 +12,46 @@ Unit = Literal["contracts", "venue"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionForm:
-    """The fields of a position; without a side the quantity carries the sign."""
+    """The fields of a position; without a side the quantity carries the sign.
+
+    `known_by` are fields that nothing else of the venue has which looks like a position, such as a fill. `cross` is
+    false where the position is isolated.
+    """
 
     name: str
     quantity: str
     entry: tuple[str, ...]
     side: str | None = None
     isolated: tuple[str, ...] | None = None
+    cross: str | None = None
+    known_by: tuple[str, ...] = ()
     unit: Unit = "contracts"
 
     @property
     def needs(self) -> set[str]:
         """Fields by which the form is known."""
-        return {self.name, self.quantity, *([self.side] if self.side else [])}
+        return {self.name, self.quantity, *([self.side] if self.side else []), *self.known_by}
 
     @property
     def reads(self) -> set[str]:
         """Fields that are read."""
-        return {*self.needs, *self.entry, *(self.isolated or ()), "instType", "contractSize"}
+        read = {self.name, self.quantity, *self.entry, *(self.isolated or ()), "instType", "contractSize"}
+        return read | {field for field in (self.side, self.cross) if field}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceForm:
-    """The fields of a balance: the sum of some less the sum of others."""
+    """The fields of a balance: the sum of some less the sum of others; a short `side` is owed."""
 
     currency: str
     plus: tuple[str, ...]
     minus: tuple[str, ...] = ()
+    side: str | None = None
 
     @property
     def needs(self) -> set[str]:
         """Fields by which the form is known."""
-        return {self.currency, *self.plus}
+        return {self.currency, *self.plus, *([self.side] if self.side else [])}
 
     @property
     def reads(self) -> set[str]:
@@ -53,7 +61,11 @@ class BalanceForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderForm:
-    """The fields of an open order; `filled` is taken off `quantity`."""
+    """The fields of an open order; `filled` is taken off `quantity`.
+
+    An order whose `status` is stated is read only in one of the states `open`; one with a `trigger` waits for it, and is
+    named among the unread.
+    """
 
     name: str
     side: str
@@ -61,6 +73,9 @@ class OrderForm:
     price: tuple[str, ...]
     filled: str | None = None
     reduce_only: str | None = None
+    status: str | None = None
+    open: tuple[str, ...] = ()
+    trigger: str | None = None
     unit: Unit = "contracts"
 
     @property
@@ -71,7 +86,7 @@ class OrderForm:
     @property
     def reads(self) -> set[str]:
         """Fields that are read."""
-        return self.needs | ({self.reduce_only} if self.reduce_only else set())
+        return self.needs | {field for field in (self.reduce_only, self.status, self.trigger) if field}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +95,14 @@ class MarginForm:
 
     currency: str
     initial: str | None
-    maintenance: str
+    maintenance: str | None
     equity: str
     net: bool = False
 
     @property
     def needs(self) -> set[str]:
         """Fields by which the form is known."""
-        return {self.maintenance, self.equity, *([self.initial] if self.initial else [])}
+        return {field for field in (self.maintenance, self.equity, self.initial) if field}
 
     @property
     def reads(self) -> set[str]:
@@ -166,7 +181,21 @@ FORMS: dict[str, tuple[Form, ...]] = {
         ),
     ),
     "derive": (
-        PositionForm(name="instrument_name", quantity="amount", entry=("average_price",)),
+        # an open order has a name, an amount and an average price too
+        PositionForm(
+            name="instrument_name", quantity="amount", entry=("average_price",), known_by=("cumulative_funding",)
+        ),
+        OrderForm(
+            name="instrument_name",
+            side="direction",
+            quantity="amount",
+            filled="filled_amount",
+            price=("limit_price",),
+            reduce_only="reduce_only",
+            status="order_status",
+            open=("open",),
+            trigger="trigger_price",
+        ),
         BalanceForm(currency="asset_name", plus=("amount",)),
         MarginForm(
             currency="USD",
@@ -176,5 +205,102 @@ FORMS: dict[str, tuple[Form, ...]] = {
             net=True,
         ),
     ),
-    "hyperliquid": (PositionForm(name="coin", quantity="szi", entry=("entryPx",), isolated=("leverage",)),),
+    "hyperliquid": (
+        PositionForm(name="coin", quantity="szi", entry=("entryPx",), isolated=("leverage",)),
+        OrderForm(
+            name="coin", side="side", quantity="sz", price=("limitPx",), reduce_only="reduceOnly", trigger="isTrigger"
+        ),
+    ),
+    "bitmex": (
+        PositionForm(name="symbol", quantity="currentQty", entry=("avgEntryPrice",), cross="crossMargin"),
+        BalanceForm(currency="currency", plus=("amount",)),
+        MarginForm(currency="currency", initial=None, maintenance="maintMargin", equity="marginBalance"),
+        OrderForm(
+            name="symbol",
+            side="side",
+            quantity="leavesQty",
+            price=("price",),
+            status="ordStatus",
+            open=("New", "PartiallyFilled"),
+            trigger="stopPx",
+        ),
+    ),
+    "kraken": (
+        PositionForm(name="symbol", quantity="size", side="side", entry=("price",), known_by=("fillTime",)),
+        OrderForm(
+            name="symbol",
+            side="side",
+            quantity="unfilledSize",
+            price=("limitPrice",),
+            reduce_only="reduceOnly",
+            trigger="stopPrice",
+        ),
+        # of the whole spot account, in USD: equity, and the margin of its loans
+        MarginForm(currency="USD", initial="m", maintenance=None, equity="e"),
+    ),
+    "dydx": (
+        PositionForm(
+            name="market", quantity="size", side="side", entry=("entryPrice",), known_by=("entryPrice", "sumOpen")
+        ),
+        BalanceForm(currency="symbol", plus=("size",), side="side"),
+        OrderForm(
+            name="ticker",
+            side="side",
+            quantity="size",
+            filled="totalFilled",
+            price=("price",),
+            reduce_only="reduceOnly",
+            status="status",
+            open=("OPEN", "BEST_EFFORT_OPENED"),
+            trigger="triggerPrice",
+        ),
+        MarginForm(currency="USD", initial="freeCollateral", maintenance=None, equity="equity", net=True),
+    ),
+    "lighter": (
+        PositionForm(
+            name="symbol", quantity="position", side="sign", entry=("avg_entry_price",), isolated=("margin_mode",)
+        ),
+        # what secures the perpetuals; the spot `balance` beside it does not
+        BalanceForm(currency="symbol", plus=("margin_balance",)),
+        OrderForm(
+            name="symbol",
+            side="side",
+            quantity="remaining_base_amount",
+            price=("price",),
+            reduce_only="reduce_only",
+            status="status",
+            open=("open",),
+            trigger="trigger_price",
+        ),
+        MarginForm(
+            currency="USD",
+            initial="cross_initial_margin_requirement",
+            maintenance="cross_maintenance_margin_requirement",
+            equity="cross_asset_value",
+        ),
+    ),
 }
+
+NUMBERED_MARKETS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "dydx": ("ticker", ("clobPairId",)),
+    "lighter": ("symbol", ("market_id", "market_index")),
+}
+"""Venues whose orders may name their market by a number: the field of the name, and those of the number."""
+
+SMALLEST_UNITS: dict[str, dict[str, tuple[str, float]]] = {
+    "bitmex": {"XBt": ("BTC", 1e-8), "USDt": ("USDT", 1e-6), "XBT": ("BTC", 1.0)},
+}
+"""Currency codes that count in a smallest unit: the currency, and how much of it one is."""
+
+SUCCESS_CODES = {"lighter": "200"}
+"""The code of an answer that is no error, where it is not 0."""
+
+KRAKEN_CURRENCIES = {
+    **{f"X{coin}": coin for coin in ("ETC", "ETH", "LTC", "MLN", "REP", "XLM", "XMR", "XRP", "ZEC")},
+    **{f"Z{coin}": coin for coin in ("AUD", "CAD", "EUR", "GBP", "JPY", "USD")},
+    "XXBT": "BTC",
+    "XBT": "BTC",
+    "XXDG": "DOGE",
+    "XDG": "DOGE",
+}
+"""Kraken's older currency codes: X before a coin, Z before a state's money."""

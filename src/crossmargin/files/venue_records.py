@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossmargin.errors import InputError
-from crossmargin.files.venue_forms import FORMS, BalanceForm, MarginForm, OrderForm, PositionForm, Unit
+from crossmargin.files.venue_forms import (
+    FORMS,
+    KRAKEN_CURRENCIES,
+    NUMBERED_MARKETS,
+    SMALLEST_UNITS,
+    SUCCESS_CODES,
+    BalanceForm,
+    MarginForm,
+    OrderForm,
+    PositionForm,
+    Unit,
+)
 from crossmargin.instruments.contracts import Contract, Option, Payoff, Spot
 from crossmargin.instruments.native_names import MarketKind, parse_native
 from crossmargin.instruments.symbols import parse_contract
@@ -20,7 +31,10 @@ from crossmargin.units import AccountId, Currency, Venue
 
 _ENVELOPES = {"result", "data", "list", "positions", "orders", "collaterals", "balances", "assetPositions"}
 _READ_BELOW = {"type", "accountValue", "totalMarginUsed"}
-_LONG, _SHORT, _NEITHER = {"long", "buy"}, {"short", "sell"}, {"both", "net", "none", "zero", ""}
+_MAPS = {"openPerpetualPositions", "assetPositions", "positions", "orders", "assets", "markets"}
+"""Lists that some venues write as objects by name or number."""
+
+_LONG, _SHORT, _NEITHER = {"long", "buy", "1"}, {"short", "sell", "-1"}, {"both", "net", "none", "zero", "0", ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +91,12 @@ def import_answers(
     if venue not in FORMS:
         raise InputError(f"a venue of an import must be one of {', '.join(sorted(FORMS))}, was {venue!r}")
     unmapped: set[str] = set()
+    shape = "ccxt" if ccxt else venue
+    markets = dict(_numbered(list(answers.values()), shape))
     rows = [
         row
         for name, answer in answers.items()
-        for row in _of_one(answer, name, venue, "ccxt" if ccxt else venue, unmapped)
+        for row in _of_one(_with_names(answer, shape, markets), name, venue, shape, unmapped)
     ]
     balances = [row for row in rows if isinstance(row, Balance)]
     stated = [balance.currency for balance in balances]
@@ -101,10 +117,11 @@ def import_answers(
 
 def _of_one(answer: object, name: str, venue: str, shape: str, unmapped: set[str]) -> list[Row]:
     if isinstance(answer, Mapping) and (
-        answer.get("error") or str(answer.get("retCode", answer.get("code", 0))) != "0"
+        answer.get("error")
+        or str(answer.get("retCode", answer.get("code", 0))) not in ("0", SUCCESS_CODES.get(venue, "0"))
     ):
         raise InputError(f"an answer must not be an error, {name} is one of {venue}")
-    knowns: list[bool] = []
+    knowns = [True for _ in _numbered(answer, shape)]  # a venue's list of markets says what orders mean
     rows = list(_walked(answer, name, venue, shape, unmapped, knowns))
     if not knowns:
         raise InputError(f"an answer must hold positions, balances, orders or margin of {shape}, {name} holds none")
@@ -132,7 +149,11 @@ def _walked(node: object, path: str, venue: str, shape: str, unmapped: set[str],
         before = len(knowns)
         # ccxt repeats the venue's own record under info
         if isinstance(child, Mapping | list) and key != "info":
-            yield from _walked(child, f"{path}.{key}", venue, shape, unmapped, knowns)
+            by_name = key in _MAPS and isinstance(child, Mapping)
+            if by_name and not child:
+                knowns.append(True)
+            inner = list(child.values()) if by_name and isinstance(child, Mapping) else child
+            yield from _walked(inner, f"{path}.{key}", venue, shape, unmapped, knowns)
             if len(knowns) > before or not child:
                 continue
         unmapped.add(f"{path}.{key}")
@@ -148,12 +169,25 @@ def _of_object(
         if form.needs <= node.keys():
             read |= form.reads
             rows.extend(_read(form, node, venue, shape))
-            if isinstance(form, OrderForm) and _left(form, node) > 0.0 and _first(node, form.price) is None:
-                unmapped.add(f"{path}: the order in {node[form.name]} has no limit price")
+            if isinstance(form, OrderForm) and _open(form, node):
+                if _waits(form, node):
+                    unmapped.add(f"{path}: the order in {node[form.name]} waits for its trigger")
+                elif _first(node, form.price) is None:
+                    unmapped.add(f"{path}: the order in {node[form.name]} has no limit price")
     if shape == "ccxt" and {"total", "free", "used"} <= node.keys() and isinstance(node["total"], Mapping):
         held = node["total"]
         read |= {"total", "free", "used", *held}
         rows.extend(Balance(currency=Currency(name), amount=_number(held, name), venue=Venue(venue)) for name in held)
+    if shape == "kraken" and path.endswith(".result") and node and not read and _is_balance_map(node):
+        read |= {code for code in node if "." not in code}  # staked and locked coins have a suffix
+        rows.extend(
+            Balance(
+                currency=Currency(KRAKEN_CURRENCIES.get(code, code)), amount=_number(node, code), venue=Venue(venue)
+            )
+            for code in sorted(read)
+        )
+    if shape == "kraken" and {"pair", "posstatus"} <= node.keys():
+        raise InputError(f"a margin loan cannot be imported as a position, was {node['pair']} of {venue}")
     if shape == "hyperliquid" and {"marginSummary", "assetPositions"} <= node.keys():
         read |= {"marginSummary", "crossMaintenanceMarginUsed"}
         rows.extend(_clearinghouse(node))
@@ -169,13 +203,60 @@ def _read(
                 yield _position(form, row, venue, shape)
         case BalanceForm():
             amount = sum(_number(row, name) for name in form.plus) - sum(_number(row, name) for name in form.minus)
-            yield Balance(currency=Currency(str(row[form.currency])), amount=amount, venue=Venue(venue))
+            if form.side and str(row[form.side]).lower() in _SHORT:
+                amount = -abs(amount)
+            currency, unit = _unit(shape, str(row[form.currency]))
+            yield Balance(currency=currency, amount=amount * unit, venue=Venue(venue))
         case OrderForm():
-            if _first(row, form.price) is not None and _left(form, row) > 0.0:
+            if _first(row, form.price) is not None and _open(form, row) and not _waits(form, row):
                 yield _order(form, row, venue, shape)
         case MarginForm():
-            if _stated(row, form.maintenance) is not None:
-                yield _margin(form, row)
+            if any(_stated(row, name) is not None for name in (form.initial, form.maintenance)):
+                yield _margin(form, row, shape)
+
+
+def _unit(shape: str, code: str) -> tuple[Currency, float]:
+    """Return the currency that a venue's code stands for, and how much of it one unit is."""
+    name, unit = SMALLEST_UNITS.get(shape, {}).get(code, (code, 1.0))
+    return Currency(name), unit
+
+
+def _is_balance_map(node: Mapping[str, Any]) -> bool:
+    """Whether an object holds amounts by currency alone: every value a number, every name a code."""
+    return all(name.upper() == name and isinstance(value, str) for name, value in node.items())
+
+
+def _numbered(node: object, shape: str) -> Iterator[tuple[str, str]]:
+    """Return market numbers with the names that any of the answers gives them."""
+    if shape not in NUMBERED_MARKETS:
+        return
+    name, numbers = NUMBERED_MARKETS[shape]
+    if isinstance(node, Mapping):
+        if name in node:
+            yield from ((str(node[number]), str(node[name])) for number in numbers if number in node)
+        for child in node.values():
+            yield from _numbered(child, shape)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _numbered(child, shape)
+
+
+def _with_names(node: Any, shape: str, markets: Mapping[str, str]) -> Any:  # noqa: ANN401  (decoded JSON)
+    """Return `node` with the name of its market in every object that has the number alone."""
+    if shape not in NUMBERED_MARKETS:
+        return node
+    if isinstance(node, list):
+        return [_with_names(child, shape, markets) for child in node]
+    if not isinstance(node, Mapping):
+        return node
+    named = {key: _with_names(child, shape, markets) for key, child in node.items()}
+    name, numbers = NUMBERED_MARKETS[shape]
+    number = next((str(named[field]) for field in numbers if field in named), None)
+    if number is None or name in named or "side" not in named:
+        return named
+    if number not in markets:
+        raise InputError(f"an order must name its market, has number {number} of {shape}: import its markets too")
+    return {**named, name: markets[number]}
 
 
 def _clearinghouse(state: Mapping[str, Any]) -> Iterator[Row]:
@@ -209,8 +290,10 @@ def _position(form: PositionForm, row: Mapping[str, Any], venue: str, shape: str
     elif shape == "ccxt" and row.get("contractSize"):
         size *= _number(row, "contractSize") / contract.contract_size_float
     modes = [row.get(key, "") for key in form.isolated or ()]
+    if form.cross is not None and str(row.get(form.cross)).lower() == "false":
+        modes.append("isolated")
     isolated = any(
-        str(mode.get("type", "") if isinstance(mode, Mapping) else mode).lower() in ("isolated", "true")
+        str(mode.get("type", "") if isinstance(mode, Mapping) else mode).lower() in ("isolated", "true", "1")
         for mode in modes
     )
     return Position(
@@ -232,7 +315,7 @@ def _order(form: OrderForm, row: Mapping[str, Any], venue: str, shape: str) -> O
         raise InputError(f"an order must have a price, has none for {contract.id}")
     return Order(
         instrument=contract,
-        side=Side.BUY if str(row[form.side]).lower() == "buy" else Side.SELL,
+        side=_side(row[form.side], contract),
         quantity=_contracts(
             contract, _left(form, row), "venue" if (shape, venue) == ("ccxt", "deribit") else form.unit
         ),
@@ -241,14 +324,37 @@ def _order(form: OrderForm, row: Mapping[str, Any], venue: str, shape: str) -> O
     )
 
 
-def _margin(form: MarginForm, row: Mapping[str, Any]) -> VenueMargin:
-    equity, initial, maintenance = (_stated(row, name) for name in (form.equity, form.initial, form.maintenance))
+def _side(stated: object, contract: Contract) -> Side:
+    """Return the side of an order; Hyperliquid says B and A for bid and ask."""
+    word = str(stated).lower()
+    if word not in ("buy", "sell", "b", "a"):
+        raise InputError(f"an order's side must be buy or sell, was {stated!r} of {contract.id}")
+    return Side.BUY if word in ("buy", "b") else Side.SELL
+
+
+def _open(form: OrderForm, row: Mapping[str, Any]) -> bool:
+    closed = form.status is not None and form.status in row and str(row[form.status]) not in form.open
+    return not closed and _left(form, row) > 0.0
+
+
+def _waits(form: OrderForm, row: Mapping[str, Any]) -> bool:
+    stated = None if form.trigger is None else row.get(form.trigger)
+    if isinstance(stated, bool) or str(stated).lower() in ("true", "false"):
+        return str(stated).lower() == "true"
+    return form.trigger is not None and _number(row, form.trigger) != 0.0
+
+
+def _margin(form: MarginForm, row: Mapping[str, Any], shape: str) -> VenueMargin:
+    currency, unit = _unit(shape, str(row[form.currency]) if form.currency in row else form.currency)
+    equity, initial, maintenance = (
+        None if amount is None else amount * unit
+        for amount in (_stated(row, name) for name in (form.equity, form.initial, form.maintenance))
+    )
     if form.net and equity is not None:
         # the venue states what is left over its requirement
         initial = None if initial is None else equity - initial
         maintenance = None if maintenance is None else equity - maintenance
-    currency = str(row[form.currency]) if form.currency in row else form.currency
-    return VenueMargin(currency=Currency(currency), initial=initial, maintenance=maintenance, equity=equity)
+    return VenueMargin(currency=currency, initial=initial, maintenance=maintenance, equity=equity)
 
 
 def _left(form: OrderForm, row: Mapping[str, Any]) -> float:

@@ -9,6 +9,7 @@ from crossmargin.errors import InputError
 from crossmargin.feeds.pump import Pump
 from crossmargin.feeds.replay import Playhead, play
 from crossmargin.files.market_recording import read_recording
+from crossmargin.instruments.symbols import parse_contract
 
 
 def _pump(desk, time_ns=0):
@@ -83,6 +84,7 @@ def test_recorded_chains_reach_the_engine(desk_at, tmp_path, shared, record_prop
     market = desk.engine.market()
     for name, row in zip(ids, rows.iter_rows(named=True), strict=True):
         assert float(desk.engine.mark(name)) == pytest.approx(row["mark"], abs=1e-12)
+        assert market.vol(parse_contract(name)) == pytest.approx(row["mark_iv"], abs=2e-3)
     assert market.index_price("BTC") == pytest.approx(last["index_price"][-1], rel=1e-3)
     record_property("outside_cases", len(ids))
 

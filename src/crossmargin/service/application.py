@@ -23,6 +23,7 @@ from crossmargin.service import analysis, views
 from crossmargin.service.deribit_routes import deribit_routes
 from crossmargin.service.deribit_rpc import open_desk
 from crossmargin.service.deribit_socket import deribit_socket
+from crossmargin.service.feeding import no_feeds
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Busy, Starting, Writer
 from crossmargin.store.journal import UnwrittenError
@@ -43,10 +44,15 @@ class NotHereError(InputError):
     """What was asked for is not here."""
 
 
-def application(writer: Writer, *, hosts: list[str] | None = None) -> Litestar:
-    """Return the ASGI application over `writer`; requests for other `hosts` are refused."""
-    state = {"writer": writer, "desk": open_desk(writer)}
-    api = Router("/api/v1", route_handlers=[overview, accounts, account, explain, surface, compare, what_if, stress,
+def application(
+    writer: Writer, *, hosts: list[str] | None = None, feeds: Callable[[], Record] | None = None
+) -> Litestar:
+    """Return the ASGI application over `writer`; requests for other `hosts` are refused.
+
+    `feeds` says how the feeds do, where there are any.
+    """
+    state = {"writer": writer, "desk": open_desk(writer), "feeds": feeds or no_feeds}
+    api = Router("/api/v1", route_handlers=[overview, accounts, account, explain, surface, compare, what_if, stress, fed,
                                             listed, parameters, orders, deposits, withdrawals])  # fmt: skip
     static = create_static_files_router("/", directories=[Path(__file__).parent / "static"], html_mode=True)
     return Litestar(
@@ -81,6 +87,13 @@ def health(state: State) -> Response[Record]:
 def overview(state: State) -> Record:
     """Sums over accounts, accounts by state, fund, breakers and feeds."""
     return _read(state, views.overview)
+
+
+@get("/feeds", sync_to_thread=True)
+def fed(state: State) -> Record:
+    """Return how sources of prices, their connections and the pump do."""
+    status: Callable[[], Record] = state.feeds
+    return status()
 
 
 @get("/accounts", sync_to_thread=True)

@@ -19,7 +19,8 @@ from crossmargin.service.deribit_call import Call, Method, Params
 from crossmargin.service.deribit_credentials import Credentials, NoKeys, Tokens, account_of_header, authenticate
 from crossmargin.service.deribit_errors import DeribitError, Record, invalid_params, method_not_found, unauthorized
 from crossmargin.service.deribit_history import History
-from crossmargin.service.writer import Busy, Writer
+from crossmargin.service.writer import Busy, Starting, Writer
+from crossmargin.store.journal import UnwrittenError
 
 VERSION = "crossmargin"
 
@@ -170,6 +171,10 @@ def deribit_error(error: Exception) -> DeribitError | None:
             return invalid_params("", str(error))
         case MarketDataError():
             return DeribitError(10040, "retry", {"reason": str(error)})
+        case Starting():
+            return DeribitError(11051, "system_maintenance", {"reason": str(error)})
+        case UnwrittenError() | TimeoutError():
+            return DeribitError(10040, "retry", {"reason": str(error) or "the engine did not answer in time"})
         case Busy():
             return DeribitError(10047, "matching_engine_queue_full", {"reason": str(error)})
         case CrossMarginError():

@@ -9,7 +9,7 @@ import pytest
 
 from crossmargin.engine import commands as ask
 from crossmargin.engine import liquidation
-from crossmargin.engine.events import LiquidationOrdered, Refused
+from crossmargin.engine.events import BalanceChanged, LiquidationOrdered, OrderCancelled, Refused
 from crossmargin.engine.refusals import Refusal
 from crossmargin.files.story import Story, _play_line, play
 
@@ -70,6 +70,7 @@ def test_a_slice_is_the_smallest_that_cures() -> None:
         ("set release_ratio 1.0", "0.015"),  # 82.06 / (5.8827 - 0.06868) = 14.1
         ("list BTC-PERP depth=0.04", "0.04"),
         ("set slice_share 0.00001", "0.001"),
+        ("set release_ratio 1.0\nalice deposits 79", "0.001"),  # 3.06 are missing, a lot brings 5.81
     ],
 )
 def test_a_slice_is_bounded_by_share_and_depth(setting: str, quantity: str) -> None:
@@ -121,9 +122,10 @@ def test_a_short_is_bought_back() -> None:
     assert 6500 - (lots - 1) * cost < 1.05 * maintenance(1001 - lots, "53_500")
     assert fill(story, "dave", "0.098", "54570.01") == "OUTSIDE_LIMIT"
     assert fill(story, "dave", "0.098", "0") == "OUTSIDE_LIMIT"
-    assert fill(story, "dave", "0.098", "53600") == ""
-    # 98 lots were sold at 50,000 and cost 53,600, and 0.1 % of 5,252.80 is the fee
-    play_on(story, "expect alice balance 9_641.95")
+    assert fill(story, "dave", "0.001", "54570") == ""
+    assert fill(story, "dave", "0.097", "53600") == ""
+    # 97 lots were sold at 50,000 and cost 53,600, one cost 54,570; the fee is 0.1 % of 5,253.77
+    play_on(story, "expect alice balance 9_640.98")
     play_on(story, "expect fees balance 5.25")
     assert story.engine.state.accounts["alice"].state == "MARGIN_CALL"
 
@@ -137,6 +139,7 @@ def test_every_refusal_of_a_fill() -> None:
         """
         fund     deposits 1_000
         poor     deposits 1
+        full     deposits 7_400
         carol    deposits 3_850
         erin     deposits 7_600
         whale    deposits 900_000
@@ -148,7 +151,7 @@ def test_every_refusal_of_a_fill() -> None:
         erin     sells 0.003 BTC-PERP at 50_000 to whale
         """
         + UNDER_WATER.replace("10_000", "9_999")
-        + "ETH-PERP marks 1_950"
+        + "ETH-PERP marks 1_950\nfull buys 1 BTC-PERP at 45_800 from bob"
     )
     state = story.engine.state
     assert {name: state.accounts[name].state for name in ("carol", "erin", "dave")} == {
@@ -164,10 +167,10 @@ def test_every_refusal_of_a_fill() -> None:
     assert fill(story, "erin", "0.01", "45700") == "ACCOUNT_STATE"
     assert fill(story, "alice.sub", "0.01", "45700") == "SELF_TRADE"
     assert fill(story, "poor", "0.01", "45700") == "INSUFFICIENT_MARGIN"
+    assert fill(story, "full", "0.03", "45800") == "INSUFFICIENT_MARGIN"
     assert fill(story, "dave", "0.063", "45700") == "OUTSIDE_LIMIT"
     assert fill(story, "dave", "0.01", "44883.99") == "OUTSIDE_LIMIT"
-    # 900 a lot below the mark: a lot loses more than its share of margin
-    assert fill(story, "dave", "0.01", "44900") == ""
+    assert fill(story, "dave", "0.01", "44884") == ""
     # who is in a margin call may take what brings him nearer to zero
     assert fill(story, "erin", "0.003", "45700") == ""
     play_on(story, "halt")
@@ -225,3 +228,69 @@ def test_an_account_that_is_healthy_is_not_liquidated_whatever_is_on_record() ->
     found = liquidation.bid(house, ask.BidAuction(id="y", account="alice", bidder="dave"))
     assert found is not None
     assert found.reason is Refusal.NOT_LIQUIDATABLE
+
+
+def test_what_is_said_of_a_liquidation() -> None:
+    story = play(UNDER_WATER)
+    assert fill(story, "dave", "0.02", "45700") == ""
+    said = {type(event).__name__: event for event in story.events}
+    assert (said["Liquidated"].quantity, said["Liquidated"].price) == (Decimal("0.02"), 45_700)
+    # 0.1 % of 914
+    assert said["Liquidated"].fee == Decimal("0.914")
+    assert said["Traded"].reason == "liquidation"
+    assert said["Traded"].seller == "alice"
+    fees = [event for event in story.events if isinstance(event, BalanceChanged) and event.account == "alice"]
+    assert (fees[-1].reason, fees[-1].change) == ("liquidation fee", Decimal("-0.914"))
+    # at the mark, for the window of the breakers
+    assert story.engine.state.liquidated == [(0, Decimal("916.00"))]
+
+
+def test_orders_go_first_and_may_be_all_that_was_wrong() -> None:
+    story = play(
+        UNDER_WATER.replace(
+            "BTC-PERP marks 45_800", "alice orders o1 buy 0.01 BTC-PERP at 49_000\nBTC-PERP marks 45_800"
+        )
+    )
+    (cancelled,) = [event for event in story.events if isinstance(event, OrderCancelled)]
+    assert (cancelled.order, cancelled.reason) == ("o1", "liquidation")
+    names = [type(event).__name__ for event in story.events]
+    assert names.index("LiquidationStarted") < names.index("OrderCancelled") < names.index("LiquidationOrdered")
+
+
+def test_too_much_liquidated_in_a_window_halts() -> None:
+    story = play("set breakers.liquidated_notional 915.99" + UNDER_WATER)
+    assert fill(story, "dave", "0.02", "45700") == ""
+    assert story.engine.state.halt is not None
+    assert story.engine.state.halt.breaker == "LIQUIDATED_NOTIONAL"
+
+
+def test_a_fee_in_coin_is_bounded_by_what_the_account_is_worth_in_coin() -> None:
+    story = play("""
+        set      takeover_ratio 0.01
+        set      half_spread 0.0
+        set      liquidation_fee "0.03"
+        set      slice_share 1.0
+        list     x:BTC/USD:BTC contract_size=100 lot_size=1
+        BTC index 50_000
+        alice    deposits 0.2 BTC
+        bob      deposits 20 BTC
+        dave     deposits 20 BTC
+        x:BTC/USD:BTC marks 50_000
+        alice    buys 500 x:BTC/USD:BTC at 50_000 from bob
+        x:BTC/USD:BTC marks 42_500
+    """)
+    # 1 BTC bought with 0.2: at 42,500 it has cost 0.17647059, and 0.02352941 are left; 3 % of 1.176 would be 0.0353
+    assert ordered(story).quantity == 500
+    assert fill(story, "dave", "500", "42500") == ""
+    fee = [event for event in story.events if type(event).__name__ == "Liquidated"][-1].fee
+    assert abs(fee - Decimal("0.02352941")) <= Decimal("0.00000001")
+    assert 0 <= story.engine.state.ledger.balance("alice", "BTC") <= 1
+
+
+def test_a_fee_can_make_a_fill_worse() -> None:
+    # 10 % of fee: a lot of 45.80 takes 4.58 and 5.88 of requirement with it, at 98.6 % of which the ratio still rises;
+    # 13 % take more than that
+    for fee, reason in (("0.10", ""), ("0.13", "WORSENS_HEALTH")):
+        story = play(UNDER_WATER)
+        play_on(story, f'set liquidation_fee "{fee}"')
+        assert fill(story, "dave", "0.01", "45800") == reason

@@ -147,6 +147,9 @@ def test_a_hedge_is_the_delta_in_whole_lots() -> None:
 def test_no_hedge_is_larger_than_the_book_or_turns_a_position() -> None:
     story = short_call(60_000, depth=Decimal("0.1"))
     assert hedges(story) == [(PERPETUAL, 100, True)]
+    deep = {"instrument": PERPETUAL, "price": Decimal(60_000), "buyer": "seller", "seller": "buyer"}
+    story.do(ask.RecordTrade, quantity=Decimal("1.5"), **deep)
+    assert hedges(story) == [(PERPETUAL, -100, True)]
     story = short_call(60_000)
     trade = {"instrument": PERPETUAL, "price": Decimal(60_000)}
     # too much of a hedge: it sells the difference

@@ -364,6 +364,30 @@ def test_a_backstop_is_not_measured_on_what_has_expired() -> None:
     assert story.unexpected_refusal == ""
 
 
+def test_a_provider_is_measured_with_what_comes_with_the_account() -> None:
+    # 42,000 of BTC need 6,733; 2,000 come with it
+    for own, taken in ((4_800, True), (4_700, False), (2_800, False)):
+        story = play(f"alice deposits 1\nhlp deposits {own}\nhlp backstops 900_000" + DEEP.replace("10_000", "9_999"))
+        assert bool(events(story, TakenOver)) == taken, own
+    # and a bidder with the share that is on offer
+    story = play("1m passes\nset auction_duration_ns 60000000000\neve deposits 5_800" + DEEP)
+    assert bid(story, "eve") == "INSUFFICIENT_MARGIN"
+    go_on(story, "15s pass")
+    assert bid(story, "eve") == "INSUFFICIENT_MARGIN"
+    go_on(story, "15s pass")
+    assert bid(story, "eve") == ""
+    go_on(story, "expect eve balance 6_800")
+
+
+def test_no_slice_is_offered_that_does_not_help() -> None:
+    # a fee above what a slice releases: it is handed over at once
+    story = play(
+        'set liquidation_fee "0.2"\nhlp deposits 90_000\nhlp backstops 900_000' + DEEP.replace("42_000", "45_800")
+    )
+    assert events(story, LiquidationOrdered) == []
+    assert [event.taker for event in events(story, TakenOver)] == ["hlp"]
+
+
 def test_settings_that_no_default_could_be_paid_with_are_refused() -> None:
     story = play("alice deposits 1")
     for setting, reason in (("money XYZ", "UNKNOWN_ASSET"), ('house_cap "0.0000001"', "MALFORMED")):

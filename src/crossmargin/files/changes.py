@@ -66,7 +66,7 @@ def change_of(row: ChangeRow, portfolio: Portfolio, market: MarketSnapshot) -> C
     Examples
     --------
     >>> row = ChangeRow(deposit={"USDC": 5.0}, withdraw={"USDC": 2.0})
-    >>> change_of(row, Portfolio(account="a"), MarketSnapshot(time_ns=0)).deposits
+    >>> change_of(row, Portfolio(account="a"), MarketSnapshot(time_ns=0, index={})).deposits
     {'USDC': 3.0}
     """
     return Change(

@@ -11,7 +11,7 @@ from tests.cli.conftest import run as run
 
 from crossmargin.errors import InputError
 from crossmargin.files.daily_bars import read_daily_bars
-from crossmargin.margin.brakes import Brakes, braked
+from crossmargin.margin.brakes import Brakes, braked, tool_costs
 from crossmargin.risk.measures import expected_shortfall, value_at_risk
 from crossmargin.scenarios.range_forecast import RangeForecastSettings, range_variance_paths
 from crossmargin.units import Currency, FloatArray
@@ -154,6 +154,11 @@ def test_floor_and_buffer() -> None:
     found = braked(core, Brakes(speed_limit=np.inf), floor=np.full(core.shape, 1.4)).requirement[0]
     assert found[0] == pytest.approx(1.4)  # the floor is more than 1.25
     assert found[-1] == pytest.approx(3.0)  # the buffer is used up at three times the average
+    costs = tool_costs(core, Brakes(speed_limit=np.inf), floor=np.full(core.shape, 1.4))
+    # 400 days at 1 and ten at 3: the floor adds 0.4 to the first, nothing to the others
+    assert costs["floor"] == pytest.approx(0.4 * 400 / 430)
+    assert costs["speed limit"] == 0.0
+    assert max(costs["floor"], costs["buffer"]) <= costs["together"] <= costs["floor"] + costs["buffer"]
     calm = braked(core, Brakes(floor_share=0.0, speed_limit=np.inf), floor=core).requirement[0]
     assert calm[300] == pytest.approx(1.25)
     with pytest.raises(InputError, match="shape"):

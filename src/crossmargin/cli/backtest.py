@@ -244,5 +244,6 @@ def _tested(
         shortfall=None
         if quantiles is None
         else shortfall_test(margins[:, apart], quantiles[:, apart], made[:, apart], tail),
+        tool_costs=margin.tool_costs,
         correct=None if ranks is None else correct_model_rates(ranks[:, apart], 1.0 - level),
     )

@@ -6,7 +6,7 @@ the weight on stressed observations. The fourth limits how fast a requirement ma
 is reported, for somebody carries it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -91,6 +91,35 @@ def braked(core: FloatArray, brakes: Brakes, *, floor: FloatArray, stressed: Flo
     wanted = wanted * (1.0 + _buffers(core, brakes))
     wanted = np.fmax(wanted, brakes.floor_share * np.where(np.isfinite(core), floor, np.nan))
     return _limited(wanted, brakes)
+
+
+def tool_costs(
+    core: FloatArray, brakes: Brakes, *, floor: FloatArray, stressed: FloatArray | None = None
+) -> dict[str, float]:
+    """Return what each tool alone, and all together, add to the mean requirement, as a share of the core's mean.
+
+    Arguments as of `braked`. The limit alone is that of the core without the other tools; it saves what it leaves uncovered.
+
+    Examples
+    --------
+    >>> core = np.array([[1.0, 1.0, 1.0, 1.0]])
+    >>> tool_costs(core, Brakes(), floor=1.5 * core)
+    {'floor': 0.5, 'buffer': 0.25, 'stress weight': 0.0, 'speed limit': 0.0, 'together': 0.5}
+    """
+    none = Brakes(floor_share=0.0, buffer=0.0, stress_weight=0.0, speed_limit=np.inf)
+    alone = {
+        "floor": replace(none, floor_share=brakes.floor_share),
+        "buffer": replace(none, buffer=brakes.buffer, stressed=brakes.stressed, average_days=brakes.average_days),
+        "stress weight": replace(none, stress_weight=brakes.stress_weight),
+        "speed limit": replace(none, speed_limit=brakes.speed_limit, speed_days=brakes.speed_days),
+        "together": brakes,
+    }
+    known = np.isfinite(core)
+    mean = float(core[known].mean())
+    return {
+        name: float(braked(core, tool, floor=floor, stressed=stressed).requirement[known].mean()) / mean - 1.0
+        for name, tool in alone.items()
+    }
 
 
 def _buffers(core: FloatArray, brakes: Brakes) -> FloatArray:

@@ -46,6 +46,8 @@ class Backtest:
         Of profits among scenarios, for margins that have them; `shortfall` and `correct` likewise.
     correct
         Share of books that each test would not reject under a correct model.
+    tool_costs
+        What each tool adds to the mean of the core, for margins that have tools.
     """
 
     judgement: Judgement
@@ -58,6 +60,7 @@ class Backtest:
     ranks: FloatArray | None = None
     shortfall: ShortfallTest | None = None
     correct: Mapping[str, PassRates] | None = None
+    tool_costs: Mapping[str, float] | None = None
 
 
 def backtest_table(tests: Sequence[Backtest], width: int) -> Table:
@@ -105,6 +108,7 @@ def backtest_record(test: Backtest) -> dict[str, Any]:
         "disclosure": disclosure_records(test.years, test.dates),
         "crises": crisis_records(test.windows),
         "z2": None if test.shortfall is None else shortfall_record(test.shortfall),
+        "tool_costs": None if test.tool_costs is None else dict(test.tool_costs),
         "correct_model": None if test.correct is None else pass_rate_records(test.correct),
         "books": [
             {
@@ -167,11 +171,19 @@ def backtest_sections(tests: Sequence[Backtest], names: Sequence[str], profits: 
         found.append(_against(compared, tests[-1].judgement.margin))
     found.append(crisis_section({test.judgement.margin: test.windows for test in tests}))
     found += [_model(test) for test in tests if test.shortfall is not None or test.correct is not None]
+    found += [_tools(test.judgement.margin, test.tool_costs) for test in tests if test.tool_costs is not None]
     found.append(disclosure_section({test.judgement.margin: test.years for test in tests}, dates))
     found += [_ranks(test.judgement.margin, test.ranks) for test in tests if test.ranks is not None]
     shown = [name for name in _SHOWN if name in names] or list(names[:3])
     found += [Section(heading=name, figures=(_path(tests, list(names).index(name), dates, profits),)) for name in shown]
     return found
+
+
+def _tools(margin: str, costs: Mapping[str, float]) -> Section:
+    rows = tuple((name, f"{cost:+.1%}") for name, cost in costs.items())
+    words = ("What each tool alone, and all together, add to the mean of the core; every book and day with a margin.",)
+    table = DataTable(heads=("tool", "of the core"), rows=rows)
+    return Section(heading=f"Cost of the tools of {margin}", words=words, tables=(table,))
 
 
 def _model(test: Backtest) -> Section:

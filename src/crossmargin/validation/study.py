@@ -1,11 +1,11 @@
 """The measures that a walk-forward test can put side by side, by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from crossmargin.margin.brakes import Brakes, braked
+from crossmargin.margin.brakes import Brakes, braked, tool_costs
 from crossmargin.scenarios.range_forecast import RangeForecastSettings, range_variance_paths
 from crossmargin.units import FloatArray
 from crossmargin.validation.anchored import anchored_as_chosen
@@ -34,6 +34,8 @@ class WalkedMargins:
         Where each day's profit lay among the scenarios behind the margin, same shape; None where there are none.
     quantiles
         Value at risk at the confidence of the margin's expected shortfall, same shape; None for other margins.
+    tool_costs
+        What each tool adds to the mean of the core, all books and days together; None without tools.
     """
 
     name: str
@@ -41,6 +43,7 @@ class WalkedMargins:
     uncovered: FloatArray
     ranks: FloatArray | None = None
     quantiles: FloatArray | None = None
+    tool_costs: Mapping[str, float] | None = None
 
 
 def filtered(books: LinearBooks, bars: DailyBars, horizon: int = 1) -> WalkedMargins:
@@ -77,6 +80,7 @@ def core_with_tools(
         uncovered=found.uncovered,
         # the tools stretch the law of the core: its quantile grows with its shortfall
         quantiles=core.quantile[:, :-1] * found.requirement / core.shortfall[:, :-1],
+        tool_costs=tool_costs(core.shortfall[:, :-1], brakes, floor=floor),
     )
 
 

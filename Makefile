@@ -21,6 +21,8 @@ verify: $(VENV)/.runtime
 	@[ -d "$(SHARED)" ] || { echo "verify needs the folder of outside cases: set CROSSMARGIN_SHARED"; exit 1; }
 	$(BIN)/crossmargin verify "$(SHARED)/vectors"
 
+# in parts, if one night is too short: CROSSMARGIN_SOAK=2500 (stateful histories), CROSSMARGIN_SEEDS=1000:1250 (simulator),
+# CROSSMARGIN_COMMANDS=250000 (replay)
 soak: $(VENV)/.dev
 	HYPOTHESIS_PROFILE=soak CROSSMARGIN_SHARED="$(SHARED)" $(BIN)/python -m pytest -n 2 -m soak
 

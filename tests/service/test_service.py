@@ -2,15 +2,21 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
 
 from crossmargin import notebook
+from crossmargin.engine.commands import Deposit
+from crossmargin.engine.events import Drawn, LiquidationEnded, LiquidationOrdered, LiquidationStarted
+from crossmargin.engine.parameters import LAYERS
 from crossmargin.errors import InputError
+from crossmargin.files.book import book_tables
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.service.application import application
+from crossmargin.service.lists import liquidation_items
 from crossmargin.service.opening import opening_commands
-from crossmargin.service.writer import Writer
+from crossmargin.service.writer import Published, Writer
 
 NAMES = ("cash-only", "hedger", "levered-long", "straddle-seller", "iron-condor", "isolated-pair", "levered-long-eth")
 
@@ -39,6 +45,27 @@ def test_opening_gives_the_books_own_figures(client):
     for name in set(NAMES) - {"isolated-pair"}:
         assert float(rows[name]["equity"]) == pytest.approx(direct[name].equity, abs=0.02)
         assert float(rows[name]["initial"]) == pytest.approx(direct[name].initial, abs=0.02)
+
+
+def test_a_book_without_an_account_is_margined_as_the_direct_calculation_has_it(client):
+    """In the engine's market, twice (the second time from the kept risk array), and in a market of its own."""
+    book = [each for each in sample_book() if each.account in NAMES]
+    direct = notebook.requirements(book, sample_market())
+    body = {"book": msgspec.to_builtins(book_tables(book)), "method": "scenario_grid", "explain": True}
+    for _ in range(2):
+        rows = client.post("/api/v1/margin", json=body).json()["accounts"]
+        assert [row["account"] for row in rows] == [str(each.account) for each in book]
+        for row in rows:
+            expected = direct[row["account"]]
+            assert float(row["initial"]) == pytest.approx(expected.initial, abs=0.011)
+            assert float(row["equity"]) == pytest.approx(expected.equity, abs=0.011)
+            assert len(row["tree"]["children"]) >= 3
+    spot = {"time": "2026-01-01T00:00:00Z", "index": [{"currency": "BTC", "price": 50_000.0}]}
+    one = {"accounts": [{"account": "a"}], "balances": [{"account": "a", "currency": "BTC", "amount": 2.0}]}
+    (row,) = client.post("/api/v1/margin", json={"book": one, "market": spot}).json()["accounts"]
+    assert 0.8 * 100_000 <= float(row["equity"]) <= 100_000
+    methods = {each["method"] for each in client.post("/api/v1/compare", json={"book": one}).json()["rows"]}
+    assert "scenario_grid" in methods
 
 
 def test_health_and_overview(client):
@@ -92,7 +119,9 @@ def test_surface_is_flat_for_cash_and_crosses_for_leverage(client):
     steep = client.get("/api/v1/accounts/levered-long-eth/surface?underlying=ETH").json()
     assert steep["boundary"]
     middle = steep["vols"].index(0.0)
-    assert all(a[middle] < b[middle] for a, b in zip(steep["pnl"], steep["pnl"][1:], strict=False))
+    assert (len(steep["pnl"]), len(steep["pnl"][0])) == (len(steep["vols"]), len(steep["prices"]))
+    assert sorted(steep["pnl"][middle]) == steep["pnl"][middle]  # a long's profit rises with the price
+    assert steep["pnl"][middle][steep["prices"].index(steep["price_now"])] == 0
 
 
 def test_compare_and_stress(client):
@@ -131,6 +160,9 @@ def test_a_deposit_counts_once(client):
         ("POST", "/api/v1/deposits", {"account": "hedger"}, 400),
         ("POST", "/api/v1/accounts/hedger/what-if", {"trades": [{"instrument": "?", "quantity": "x"}]}, 400),
         ("POST", "/api/v1/accounts/hedger/what-if", {"nonsense": 1}, 400),
+        ("POST", "/api/v1/margin", {"book": {"accounts": []}}, 400),
+        ("POST", "/api/v1/margin", {"book": {"accounts": [{"account": "a"}]}, "method": "guess"}, 400),
+        ("POST", "/api/v1/compare", {"book": {"accounts": [{"account": "a"}, {"account": "b"}]}}, 400),
     ],
 )
 def test_errors_have_one_shape(client, method, path, body, status):
@@ -159,3 +191,36 @@ def test_a_restart_resumes_exactly(tmp_path):
     assert second.engine.state_hash() == first.engine.state_hash()
     assert second.sequence >= first.sequence
     second.close()
+
+
+def test_the_lists_of_the_dashboard_have_its_fields(client):
+    layers = client.get("/api/v1/waterfall").json()["items"]
+    assert [each["layer"] for each in layers] == list(LAYERS)
+    (fund,) = (each for each in layers if each["layer"] == "insurance")
+    assert (fund["size"], fund["drawn"]) == ("2000000.00", "0.00")
+    versions = client.get("/api/v1/parameters").json()["items"]
+    assert {"engine", "scenario_grid"} <= {each["name"] for each in versions}
+    assert all(each["values"] for each in versions)
+    assert client.get("/api/v1/liquidations").json() == {"items": [], "next": None}
+    points = client.get("/api/v1/accounts/hedger/history").json()["points"]
+    assert points[-1]["equity"] == client.get("/api/v1/accounts/hedger").json()["equity"]
+
+
+def test_a_liquidation_is_told_from_start_to_end():
+    told = [
+        LiquidationStarted(account="a", equity=5.0, maintenance=8.0),
+        LiquidationStarted(account="b", equity=1.0, maintenance=2.0),
+        LiquidationOrdered(
+            account="a", instrument="BTC", side="sell", quantity=Decimal(1), limit=Decimal(9), reason="slice"
+        ),
+        Drawn(account="a", layer="insurance", payer="@insurance", amount=Decimal("3.5")),
+        LiquidationEnded(account="a", outcome="DEFAULTED"),
+    ]
+    command = Deposit(id="x", account="a", asset="USDC", amount=Decimal(1))
+    items = liquidation_items(Published(number, number * 10**9, command, event) for number, event in enumerate(told))
+    assert [(item["account"], item["state"], len(item["steps"])) for item in items] == [
+        ("b", "open", 0),
+        ("a", "DEFAULTED", 1),
+    ]
+    assert items[1]["paid_by"] == [{"layer": "insurance", "payer": "@insurance", "amount": "3.5"}]
+    assert items[1]["started"]["epoch_ms"] == 0

@@ -104,7 +104,7 @@ def what_if_answer(
 def surface_answer(
     portfolio: Portfolio, market: MarketSnapshot, underlying: str, method: str, parameters: Parameters
 ) -> Record:
-    """Return profit, and equity less maintenance, over prices (rows) and relative vol moves (columns) of one coin."""
+    """Return profit, and equity less maintenance, over relative vol moves (rows) and prices (columns) of one coin."""
     coin = Currency(underlying)
     _moves(market, {underlying: 0.0})
     chosen = method_named(method)
@@ -113,12 +113,12 @@ def surface_answer(
     equity = requirements([portfolio], market, chosen, parameters)[0].equity
     pnl: list[list[float]] = []
     excess: list[list[float]] = []
-    for price in PRICE_MOVES:
+    for vol in VOL_MOVES:
         results = [
             requirements(
                 [portfolio], moved(market, Change(prices={coin: price}, vols={coin: vol})), chosen, parameters
             )[0]
-            for vol in VOL_MOVES
+            for price in PRICE_MOVES
         ]
         pnl.append([each.equity - equity for each in results])
         excess.append([each.equity - each.maintenance for each in results])
@@ -139,11 +139,11 @@ def surface_answer(
 def _boundary(prices: list[float], excess: list[list[float]]) -> list[list[float]]:
     """Points at which the excess changes sign along the prices, linear between two of them."""
     points = []
-    for column, vol in enumerate(VOL_MOVES):
-        for row in range(len(prices) - 1):
-            low, high = excess[row][column], excess[row + 1][column]
+    for vol, line in zip(VOL_MOVES, excess, strict=True):
+        for place in range(len(prices) - 1):
+            low, high = line[place], line[place + 1]
             if (low < 0.0) != (high < 0.0):
-                points.append([prices[row] + low / (low - high) * (prices[row + 1] - prices[row]), vol])
+                points.append([prices[place] + low / (low - high) * (prices[place + 1] - prices[place]), vol])
     return points
 
 

@@ -1,7 +1,8 @@
 """The application: routes over one writer, one shape of error, and the dashboard's files at the root."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -19,21 +20,20 @@ from crossmargin.engine.commands import Deposit, PlaceOrder, Withdraw
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Refused
 from crossmargin.errors import CrossMarginError, InputError, InvariantError
-from crossmargin.service import analysis, views
+from crossmargin.service import analysis, lists, stateless, views
 from crossmargin.service.deribit_routes import deribit_routes
 from crossmargin.service.deribit_rpc import open_desk
 from crossmargin.service.deribit_socket import deribit_socket
 from crossmargin.service.feeding import no_feeds
+from crossmargin.service.history import History
+from crossmargin.service.stream import Hub, stream
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Busy, Starting, Writer
 from crossmargin.store.journal import UnwrittenError
 
 T = TypeVar("T")
 LISTS: dict[str, frozenset[str]] = {
-    "liquidations": frozenset(
-        {"LiquidationStarted", "LiquidationOrdered", "Liquidated", "LiquidationEnded", "TakenOver", "Deleveraged"}
-    ),
-    "waterfall": frozenset({"Defaulted", "Drawn"}),
+    "draws": frozenset({"Defaulted", "Drawn"}),
     "margin-calls": frozenset({"MarginCalled", "MarginCallMet"}),
     "audit": frozenset({"Audited", "Reconciled", "Halted", "Resumed", "ParametersChanged"}),
 }
@@ -51,9 +51,15 @@ def application(
 
     `feeds` says how the feeds do, where there are any.
     """
-    state = {"writer": writer, "desk": open_desk(writer), "feeds": feeds or no_feeds}
+    state = {
+        "writer": writer,
+        "desk": open_desk(writer),
+        "feeds": feeds or no_feeds,
+        "risk_arrays": stateless.RiskArrays(),
+    }
     api = Router("/api/v1", route_handlers=[overview, accounts, account, explain, surface, compare, what_if, stress, fed,
-                                            listed, parameters, orders, deposits, withdrawals])  # fmt: skip
+                                            listed, parameters, liquidations, waterfall, history, orders, deposits,
+                                            withdrawals, stream, stateless.margin, stateless.compare])  # fmt: skip
     static = create_static_files_router("/", directories=[Path(__file__).parent / "static"], html_mode=True)
     return Litestar(
         route_handlers=[health, api, deribit_routes(), deribit_socket, static],
@@ -66,10 +72,24 @@ def application(
             msgspec.ValidationError: _malformed,
             HTTPException: _http,
         },
+        lifespan=[_streaming],
         allowed_hosts=AllowedHostsConfig(allowed_hosts=hosts) if hosts else None,
         openapi_config=OpenAPIConfig(title="crossmargin", version="1", path="/api/v1/schema"),
         request_max_body_size=1_000_000,
     )
+
+
+@contextlib.asynccontextmanager
+async def _streaming(app: Litestar) -> AsyncIterator[None]:
+    """Run the stream's hub and the history for as long as the application runs."""
+    app.state.hub, app.state.history = Hub(app.state.writer), History(app.state.writer)
+    running = [asyncio.create_task(each.run()) for each in (app.state.hub, app.state.history)]
+    try:
+        yield
+    finally:
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 @get("/health", sync_to_thread=False)
@@ -175,14 +195,29 @@ def listed(state: State, what: FromPath[str], limit: Limit = 100, cursor: FromQu
 @get("/parameters", sync_to_thread=True)
 def parameters(state: State) -> Record:
     """Return the engine's parameters and every version of every method's."""
+    return _read(state, lambda engine, _: {"items": lists.parameter_items(engine), "next": None})
 
-    def records(engine: Engine, _: int) -> Record:
-        items: list[Record] = [{"what": "engine", **msgspec.to_builtins(engine.state.parameters)}]
-        for method, versions in sorted(engine.state.margin.items()):
-            items += [{"what": method, **msgspec.to_builtins(each)} for each in versions]
-        return {"items": items, "next": None}
 
-    return _read(state, records)
+@get("/liquidations", sync_to_thread=True)
+def liquidations(state: State) -> Record:
+    """Liquidations from start to end, the newest first, since this process started."""
+    writer: Writer = state.writer
+    return _read(state, lambda _engine, _: {"items": lists.liquidation_items(writer.published), "next": None})
+
+
+@get("/waterfall", sync_to_thread=True)
+def waterfall(state: State) -> Record:
+    """Return the layers of the waterfall in their order, and what they paid since this process started."""
+    writer: Writer = state.writer
+    return _read(state, lambda engine, _: {"items": lists.waterfall_items(engine, writer.published), "next": None})
+
+
+@get("/accounts/{name:str}/history", sync_to_thread=True)
+def history(state: State, name: FromPath[str]) -> Record:
+    """Return the account's figures over time, since this process started."""
+    _of_account(state, name, lambda _engine, _name: None)
+    kept: History = state.history
+    return kept.points(name)
 
 
 Key = Annotated[str, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=100)]

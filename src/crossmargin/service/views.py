@@ -177,6 +177,11 @@ def overview(engine: Engine, sequence: int) -> Record:
 def explanation(engine: Engine, name: str) -> Record:
     """Return why an account needs what it needs: components, and the worst scenario down to its instruments."""
     result = margined(engine, engine.portfolio(name), engine.state.accounts[name].method)
+    return {"tree": requirement_tree(result)}
+
+
+def requirement_tree(result: Requirement) -> Record:
+    """Return a requirement's excess as the root of what it is made of."""
     branches = [
         _node("equity", result.equity, "collateral after haircut, profit and option value", result.equity_components),
         _node("initial margin", result.initial, "needed to add risk", result.initial_components),
@@ -185,12 +190,10 @@ def explanation(engine: Engine, name: str) -> Record:
     if result.explanation is not None:
         branches.append(_branch(result.explanation, result.worst_scenario))
     return {
-        "tree": {
-            "label": name,
-            "amount": credit(result.excess),
-            "why": "equity less initial margin",
-            "children": branches,
-        }
+        "label": str(result.account),
+        "amount": credit(result.excess),
+        "why": "equity less initial margin",
+        "children": branches,
     }
 
 

@@ -1,0 +1,91 @@
+"""Lists that are more than events one by one: liquidations from start to end, layers with what they paid, versions."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+
+from crossmargin.engine.engine import Engine
+from crossmargin.engine.events import (
+    Defaulted,
+    Deleveraged,
+    Drawn,
+    Liquidated,
+    LiquidationEnded,
+    LiquidationOrdered,
+    LiquidationStarted,
+    TakenOver,
+)
+from crossmargin.ledger.account import INSURANCE
+from crossmargin.service.views import Record, event_record, wire_time
+from crossmargin.service.writer import Published
+
+STEPS = LiquidationOrdered | Liquidated | TakenOver | Defaulted | Deleveraged
+_SAID_ABOVE = frozenset({"sequence", "command", "account"})
+
+
+def liquidation_items(published: Iterable[Published]) -> list[Record]:
+    """Return every liquidation with its steps and who paid, the newest first.
+
+    One that began before `published` does has its steps, and no start.
+    """
+    open_now: dict[str, Record] = {}
+    found: list[Record] = []
+    for each in published:
+        event = each.event
+        if not isinstance(event, LiquidationStarted | LiquidationEnded | Drawn | STEPS):
+            continue
+        name = event.account
+        if isinstance(event, LiquidationStarted) or name not in open_now:
+            open_now[name] = _begun(each, name)
+            found.append(open_now[name])
+        item = open_now[name]
+        match event:
+            case LiquidationStarted():
+                item["equity"], item["maintenance"] = f"{event.equity:.2f}", f"{event.maintenance:.2f}"
+            case LiquidationEnded():
+                item["state"] = event.outcome
+                del open_now[name]
+            case Drawn():
+                item["paid_by"].append({"layer": event.layer, "payer": event.payer, "amount": str(event.amount)})
+            case _:
+                record = event_record(each)
+                item["steps"].append({key: value for key, value in record.items() if key not in _SAID_ABOVE})
+    return found[::-1]
+
+
+def _begun(each: Published, account: str) -> Record:
+    started = wire_time(each.time_ns)
+    return {
+        "sequence": each.sequence,
+        "account": account,
+        "state": "open",
+        "started": started,
+        "steps": [],
+        "paid_by": [],
+    }
+
+
+def waterfall_items(engine: Engine, published: Iterable[Published]) -> list[Record]:
+    """Return the layers in the order in which they pay, with what they paid in `published`; the fund says what it held."""
+    state = engine.state
+    money = state.parameters.money
+    drawn = dict.fromkeys(state.parameters.layers, Decimal(0))
+    for each in published:
+        if isinstance(each.event, Drawn):
+            drawn[each.event.layer] = drawn.get(each.event.layer, Decimal(0)) + each.event.amount
+    sizes: dict[str, str] = {}
+    if "insurance" in drawn and money in state.assets:
+        held = state.ledger.balance(INSURANCE, money) * state.assets[money].quantum
+        sizes["insurance"] = f"{held + drawn['insurance']:.2f}"
+    return [{"layer": name, "size": sizes.get(name), "drawn": f"{paid:.2f}"} for name, paid in drawn.items()]
+
+
+def parameter_items(engine: Engine) -> list[Record]:
+    """Return every method's versions, the oldest first, and the engine's own parameters."""
+    items: list[Record] = []
+    for method, versions in sorted(engine.state.margin.items()):
+        for number, each in enumerate(versions, start=1):
+            effective = wire_time(each.effective_ns)
+            items.append({"name": method, "version": number, "effective": effective, "values": each.parameters})
+    return [{"name": "engine", "values": msgspec.to_builtins(engine.state.parameters)}, *items]

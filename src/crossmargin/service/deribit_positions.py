@@ -25,6 +25,8 @@ from crossmargin.service.deribit_instruments import amount_of, kind_of, name_of,
 from crossmargin.units import years_between
 
 ONE_PERCENT = 0.01
+SEARCH_STEPS = 16
+"""Steps to each side in which a liquidation price is searched; a client asks often, and all of them revalue the book."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,20 +181,22 @@ def get_position(call: Call) -> Record:
 
 
 def position_records(rows: Sequence[Held], seen: Margined | None) -> list[Record]:
-    """Return positions with greeks, with the margin that each would need alone, and with liquidation prices."""
+    """Return positions with greeks, with the margin that each would need alone, and futures with liquidation prices."""
     margins = _alone(rows, seen)
     liquidation: dict[str, float | None] = {}
     records = []
     for row, (initial, maintenance) in zip(rows, margins, strict=True):
         coin = str(row.contract.base)
-        if coin not in liquidation:
-            liquidation[coin] = _liquidation_price(row.contract, seen) if row.quantity else None
         found = position_record(row, seen)
         found["initial_margin"], found["maintenance_margin"] = initial, maintenance
-        found["estimated_liquidation_price"] = liquidation[coin]
-        if not isinstance(row.contract, Option) and initial:
-            found["leverage"] = max(round(abs(_settle_value(row)) / initial), 1)
         records.append(found)
+        if isinstance(row.contract, Option):
+            continue
+        if coin not in liquidation:
+            liquidation[coin] = _liquidation_price(row.contract, seen) if row.quantity else None
+        found["estimated_liquidation_price"] = liquidation[coin]
+        if initial:
+            found["leverage"] = max(round(abs(_settle_value(row)) / initial), 1)
     return records
 
 
@@ -265,7 +269,7 @@ def _liquidation_price(contract: Contract, seen: Margined | None) -> float | Non
         return None
     try:
         nearest = liquidation_prices(
-            seen.portfolio, seen.market, method_named(seen.method), seen.parameters, contract.base
+            seen.portfolio, seen.market, method_named(seen.method), seen.parameters, contract.base, steps=SEARCH_STEPS
         ).nearest
     except CrossMarginError:
         return None

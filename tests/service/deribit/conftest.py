@@ -86,7 +86,8 @@ def writer(tmp_path_factory):
 @contextlib.contextmanager
 def serving(app):
     """Run the application on a free port of loopback, in a thread; yield the port."""
-    with socket.socket() as listener:
+    # asyncio turns Nagle's algorithm off only for sockets that say they are TCP
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))

@@ -242,14 +242,14 @@ def _fits(
 def mark_to_market(book: BookColumns, market: GridMarket) -> bool:
     """Fill in the book's cash at the market's marks; return whether it fits."""
     if book.marked is not market:
-        if not _marked(market.terms, market.scales, book.rows, book.lots, book.costs, book.quanta, book.cash):
+        if not mark_book(market.terms, market.scales, book.rows, book.lots, book.costs, book.quanta, book.cash):
             return False
         book.marked = market
     return True
 
 
 @literal_kernel
-def _marked(
+def mark_book(
     terms: IntArray,
     scales: IntArray,
     rows: IntArray,

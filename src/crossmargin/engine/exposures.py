@@ -6,6 +6,7 @@ currency, which is the same thing in every scenario (docs/concepts.md).
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any
@@ -25,6 +26,7 @@ from crossmargin.engine.columns import (
     same_book,
     worst_deficit,
 )
+from crossmargin.engine.crowd import MANY, Crowd, lined_up
 from crossmargin.engine.resting import AccountOrders
 from crossmargin.engine.state import MarginVersion, State
 from crossmargin.errors import MarketDataError, invariant
@@ -123,6 +125,11 @@ class Exposures:
         self._expected: dict[str, int] = {}
         self._grids: dict[int, GridMarket] = {}
         self._books: dict[str, BookColumns | None] = {}
+        self._crowd: tuple[tuple[str, ...], Crowd] | None = None
+        """Accounts that were asked for together, and those of them that have columns."""
+        self._standing: Crowd | None = None
+        """The same, while its figures are those of now except for `_disturbed` accounts."""
+        self._disturbed: set[str] = set()
         self._unaudited: set[str] = set()
         self._shape: object = None
         self._rows: dict[str, int] = {}
@@ -138,8 +145,7 @@ class Exposures:
         """Forget everything that depends on prices."""
         self._snapshot = None
         self._risks.clear()
-        self._health.clear()
-        self._grids.clear()
+        self.open_interest_changed()
         self.quality_changed()
 
     def quality_changed(self) -> None:
@@ -157,17 +163,20 @@ class Exposures:
         """Forget the terms of a contract."""
         self._terms.pop(instrument_id, None)
         self._books.clear()
+        self._crowd = None
         self.market_changed()
 
     def account_changed(self, account: str) -> None:
         """Forget what an account holds, and its figures."""
         self._unaudited.add(account)
+        self._disturbed.add(account)
         self._health.pop(account, None)
         self._books.pop(account, None)
 
     def balance_changed(self, account: str, asset: str) -> None:
         """Note that one balance of an account changed."""
         self._unaudited.add(account)
+        self._disturbed.add(account)
         self._health.pop(account, None)
         book = self._books.get(account)
         if book is not None and not post_balance(book, self._state.ledger, account, asset, self._numbers):
@@ -184,6 +193,7 @@ class Exposures:
 
     def open_interest_changed(self) -> None:
         """Forget what depends on everybody's open interest."""
+        self._standing = None
         self._health.clear()
         self._grids.clear()
 
@@ -324,8 +334,45 @@ class Exposures:
         """Return where the account stands; cached until it or the market changes."""
         found = self._health.get(account)
         if found is None:
-            found = self._health[account] = self._own_figures(account) or self.examine(account, self.book(account))
+            found = self._in_the_crowd(account) or self._own_figures(account)
+            found = self._health[account] = found or self.examine(account, self.book(account))
         return found
+
+    def line_up(self, names: Sequence[str]) -> Crowd | None:
+        """Margin accounts side by side, and return those for which that can be done; None if it is not worth it.
+
+        `is_standing` says of which accounts the figures still hold.
+        """
+        accounts = self._state.accounts
+        asked = tuple(name for name in names if accounts[name].method == "scenario_grid")
+        market = self._columnar(asked[0]) if len(asked) >= MANY else None
+        if market is None:
+            return None
+        if self._crowd is None or self._disturbed or self._crowd[0] != asked:
+            for name in asked:
+                if name not in self._books:
+                    self._books[name] = book_columns(self._state.ledger, name, market)
+            books = {name: book for name in asked if (book := self._books[name]) is not None}
+            if not books:
+                return None
+            credit = [float(accounts[name].credit_line) for name in books]
+            self._crowd = asked, lined_up(tuple(books), tuple(books.values()), credit, len(market.numbers))
+        found = self._standing = self._crowd[1]
+        self._disturbed.clear()
+        found.margin(market)
+        return found
+
+    def is_standing(self, account: str) -> bool:
+        """Return whether what `line_up` found of an account is still true."""
+        return self._standing is not None and account not in self._disturbed
+
+    def _in_the_crowd(self, account: str) -> Health | None:
+        crowd = self._standing
+        place = None if crowd is None or account in self._disturbed else crowd.places.get(account)
+        if crowd is None or place is None or not crowd.fits[place]:
+            return None
+        equity, initial, maintenance, worth = crowd.figures[place].tolist()
+        return Health(equity + float(crowd.credit[place]), initial, maintenance, worth)
 
     def examine(self, account: str, book: Book) -> Health:
         """Return where the account would stand with `book`."""
@@ -349,6 +396,7 @@ class Exposures:
             book.marked = None
         else:
             self._books.pop(account, None)
+            self._disturbed.add(account)
         return self._own_figures(account) or self.examine(account, self.book(account)), is_true
 
     def examine_by_definition(self, account: str, book: Book) -> Health:
@@ -467,6 +515,7 @@ class Exposures:
             if found.shape != self._shape:
                 self._shape, self._rows, self._numbers = found.shape, found.rows, found.numbers
                 self._books.clear()
+                self._crowd = None
         return found
 
     def _new_grid(self, number: int) -> GridMarket:

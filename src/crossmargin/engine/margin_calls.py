@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import numpy as np
+
 from crossmargin.engine import events as happened
 from crossmargin.engine import liquidation
 from crossmargin.engine.exposures import Health
@@ -15,6 +17,7 @@ from crossmargin.engine.state import (
     REDUCE_ONLY,
     MarginCall,
 )
+from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE
 from crossmargin.units import requirement_to_money
 
 CENT = Decimal("0.01")
@@ -26,23 +29,44 @@ def examine_touched(house: House) -> None:
     Each pass handles the accounts that the one before touched; a default touches others, whose own default can touch
     more, but every default empties one account, so it ends.
     """
-    columns: dict[str, Health] = {}
+    columns: dict[str, _Figures] = {}
     while house.touched:
         names, house.touched = sorted(house.touched), set()
-        for name in names:
-            if house.state.accounts[name].state != CLOSED:
+        names = [name for name in names if house.state.accounts[name].state != CLOSED]
+        calm = _calm(house, names)
+        columns.update(calm)
+        for name in names if len(calm) < len(names) else ():
+            # what one account's default changed of another's figures is seen at once
+            if name not in calm or not house.exposures.is_standing(name):
                 examine(house, name)
-                columns[name] = house.health(name)
+                health = house.health(name)
+                columns[name] = health.initial, health.maintenance, health.equity
     if columns:
         names = sorted(columns)
+        initial, maintenance, equity = zip(*(columns[name] for name in names), strict=True)
         house.emit(
-            happened.MarginUpdated(
-                accounts=tuple(names),
-                initial=tuple(columns[name].initial for name in names),
-                maintenance=tuple(columns[name].maintenance for name in names),
-                equity=tuple(columns[name].equity for name in names),
-            )
+            happened.MarginUpdated(accounts=tuple(names), initial=initial, maintenance=maintenance, equity=equity)
         )
+
+
+_Figures = tuple[float, float, float]
+"""Initial margin, maintenance margin and equity in USD."""
+
+
+def _calm(house: House, names: list[str]) -> dict[str, _Figures]:
+    """Return the figures of accounts for which nothing is to be done; none unless there are many."""
+    crowd = house.exposures.line_up(names)
+    if crowd is None:
+        return {}
+    equity = crowd.figures[:, EQUITY] + crowd.credit
+    initial, maintenance = crowd.figures[:, INITIAL], crowd.figures[:, MAINTENANCE]
+    places = np.flatnonzero(crowd.fits & (equity >= maintenance) & (equity >= initial))
+    figures = zip(*(column[places].tolist() for column in (initial, maintenance, equity)), strict=True)
+    accounts = house.state.accounts
+    found = zip((crowd.names[place] for place in places.tolist()), figures, strict=True)
+    return {
+        name: each for name, each in found if (account := accounts[name]).state == HEALTHY and account.backstop is None
+    }
 
 
 def examine(house: House, name: str) -> None:

@@ -15,6 +15,7 @@ from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.state import Observed, SmileState
 from crossmargin.errors import InputError, MarketDataError
 from crossmargin.instruments.contracts import Option
+from crossmargin.market.index_price import trimmed_median
 from crossmargin.market.vol_surface import Smile
 from crossmargin.units import USD
 
@@ -69,24 +70,20 @@ def index_price(
     """Return the index price of what sources say and whether others than the own book support it; None without any.
 
     Sources that are too old, from the future, not a positive number, or unsure by more than `outlier` of their price
-    are left out; then those further than `outlier` from the median; the index is the median of the rest.
+    are left out; the rest make the index by `market.index_price.trimmed_median`, `outlier` being the deviation.
 
     Examples
     --------
     >>> quotes = tuple(Quote(source=name, price=Decimal(p)) for name, p in (("a", 100), ("b", 101), ("own", 30)))
     >>> index_price(quotes, now_ns=0, max_age_ns=1, outlier=0.1, own="own", min_sources=1)
-    (Decimal('100.5'), True)
+    (Decimal('100'), True)
     """
     usable = [quote for quote in quotes if _is_usable(quote, now_ns, max_age_ns, outlier)]
     if not usable:
         return None
-    middle = _median([quote.price for quote in usable])
-    reach = Decimal(repr(outlier)) * middle
-    near = [quote for quote in usable if abs(quote.price - middle) <= reach]
-    if not near:
-        return None
-    independent = {quote.source for quote in near} - {own}
-    return _median([quote.price for quote in near]), len(independent) >= min_sources
+    price, near = trimmed_median([quote.price for quote in usable], Decimal(repr(outlier)))
+    independent = {usable[place].source for place in near} - {own}
+    return price, len(independent) >= min_sources
 
 
 def _is_usable(quote: Quote, now_ns: int, max_age_ns: int, outlier: float) -> bool:
@@ -95,12 +92,6 @@ def _is_usable(quote: Quote, now_ns: int, max_age_ns: int, outlier: float) -> bo
     if quote.time_ns is not None and not now_ns - max_age_ns <= quote.time_ns <= now_ns:
         return False
     return abs(quote.confidence) <= Decimal(repr(outlier)) * quote.price
-
-
-def _median(prices: list[Decimal]) -> Decimal:
-    ordered = sorted(prices)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def _judged_index(house: House, command: UpdateMarket) -> tuple[dict[str, Observed], list[str]]:

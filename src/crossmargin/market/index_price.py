@@ -4,10 +4,14 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeVar
 
 from crossmargin.errors import InputError
 from crossmargin.market.snapshot import Finding, Price, Quality
 from crossmargin.units import NANOSECONDS_PER_SECOND
+
+Number = TypeVar("Number", float, Decimal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,15 +86,14 @@ def index_price(sources: Sequence[Source], time_ns: int, rules: IndexRules | Non
             findings.append(Finding(subject=source.name, rule=doubt[0], found=doubt[1], treatment="left out"))
     if not fresh:
         return IndexPrice(price=None, used=(), confidence=0.0, findings=tuple(findings))
-    middle = statistics.median_low([source.price for source in fresh])
-    near = []
-    for source in fresh:
-        if abs(source.price / middle - 1.0) <= rules.max_deviation:
-            near.append(source)
-        else:
+    prices = [source.price for source in fresh]
+    value, used = trimmed_median(prices, rules.max_deviation)
+    near = [fresh[place] for place in used]
+    middle = statistics.median_low(prices)
+    for place, source in enumerate(fresh):
+        if place not in used:
             found = f"{source.price:g} against the median {middle:g}"
             findings.append(Finding(subject=source.name, rule="outlier", found=found, treatment="left out"))
-    value = statistics.median(source.price for source in _trimmed(fresh, near))
     quality = Quality.GOOD if len(near) >= rules.least_sources else Quality.BOUND
     return IndexPrice(
         price=Price(value, quality, max(source.time_ns for source in near)),
@@ -100,13 +103,21 @@ def index_price(sources: Sequence[Source], time_ns: int, rules: IndexRules | Non
     )
 
 
-def _trimmed(fresh: list[Source], near: list[Source]) -> list[Source]:
-    """Those of `near` between the two middle order statistics of `fresh`, which no minority can push out."""
-    ordered = sorted(source.price for source in fresh)
-    n = len(ordered)
-    faulty = (n - 1) // 2
-    low, high = ordered[faulty], ordered[n - 1 - faulty]
-    return [source for source in near if low <= source.price <= high]
+def trimmed_median(prices: Sequence[Number], max_deviation: Number) -> tuple[Number, list[int]]:
+    """Return the index that positive prices make, and the places of those within `max_deviation` of their low median.
+
+    It is the median of those that are near and between the two middle prices of all, which no minority can push out.
+
+    Examples
+    --------
+    >>> trimmed_median([Decimal(100), Decimal(101), Decimal(30)], Decimal("0.1"))
+    (Decimal('100'), [0, 1])
+    """
+    middle = statistics.median_low(prices)
+    near = [place for place, price in enumerate(prices) if abs(price / middle - 1) <= max_deviation]
+    ordered, faulty = sorted(prices), (len(prices) - 1) // 2
+    low, high = ordered[faulty], ordered[len(prices) - 1 - faulty]
+    return statistics.median(prices[place] for place in near if low <= prices[place] <= high), near
 
 
 def _doubt(source: Source, time_ns: int, rules: IndexRules) -> tuple[str, str] | None:

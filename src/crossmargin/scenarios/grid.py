@@ -1,5 +1,6 @@
 """Price x vol grids, with extended tails."""
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -40,12 +41,26 @@ def price_vol_grid(
     >>> grid.price_factor
     array([[0.8, 1. , 1.2]])
     """
+    ranges = tuple(sorted(price_ranges.items()))
+    return _grid(ranges, price_steps, tuple(vol_moves), vol_tenor or VolTenor(), min_vol_up, tuple(tails))
+
+
+@functools.lru_cache(maxsize=8)
+def _grid(
+    price_ranges: tuple[tuple[Currency, float], ...],
+    price_steps: int,
+    vol_moves: tuple[float, ...],
+    vol_tenor: VolTenor,
+    min_vol_up: float,
+    tails: tuple[tuple[float, float, float], ...],
+) -> ScenarioSet:
+    """Return the grid; one is asked for at every change of prices, and labels take longer than options."""
     if price_steps < 1:
         raise InputError(f"price_steps must be at least 1, was {price_steps}")
-    underlyings = tuple(sorted(price_ranges))
+    underlyings = tuple(name for name, _ in price_ranges)
     shares = np.arange(-price_steps, price_steps + 1) / price_steps
     inner = [(share, vol) for share in shares for vol in vol_moves]
-    ranges = np.array([price_ranges[underlying] for underlying in underlyings])
+    ranges = np.array([reach for _, reach in price_ranges])
     inner_prices = 1.0 + ranges[:, None] * np.array([share for share, _ in inner])
     tail_prices = np.broadcast_to(1.0 + np.array([move for move, _, _ in tails]), (len(underlyings), len(tails)))
     vols = np.array([vol for _, vol in inner] + [vol for _, vol, _ in tails])
@@ -56,7 +71,7 @@ def price_vol_grid(
         vol_shock=np.tile(vols, (len(underlyings), 1)),
         labels=tuple(_label("prices", share, "of range", vol) for share, vol in inner)
         + tuple(_label("tail: prices", move, "", vol) for move, vol, _ in tails),
-        vol_tenor=vol_tenor or VolTenor(),
+        vol_tenor=vol_tenor,
         min_vol_up=min_vol_up,
         damping=np.array([1.0] * len(inner) + [damping for _, _, damping in tails]),
     )

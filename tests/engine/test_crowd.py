@@ -1,0 +1,68 @@
+"""Accounts examined side by side against one at a time: the same events, whatever happens to whom."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import msgspec
+import numpy as np
+import pytest
+
+from crossmargin.bench.engine_workloads import COINS, Flow, marks, opening
+from crossmargin.engine import commands as ask
+from crossmargin.engine import exposures
+from crossmargin.engine.commands import Command
+from crossmargin.engine.engine import Engine
+from crossmargin.engine.events import Event
+
+ACCOUNTS = tuple(f"u{number}" for number in range(8))
+
+
+def prepared() -> Engine:
+    """Return a market whose accounts have little more equity than they need."""
+    engine = Engine()
+    for command in opening(ACCOUNTS):
+        engine.apply(command)
+    for name in ACCOUNTS:
+        health = engine.health(name)
+        spare = Decimal(int(0.9999 * (health.equity - health.initial)))
+        engine.apply(ask.Withdraw(id=f"w {name}", account=name, asset="USDC", amount=spare))
+    return engine
+
+
+def history(seed: int) -> Iterator[Command]:
+    """Yield moves of one coin or both, up to a crash, with trades and deposits between them."""
+    flow = Flow(np.random.default_rng(seed), tuple(marks()), ACCOUNTS)
+    for number, move in enumerate((2, -3, 5, -40, 20, -60, 1)):
+        coins = COINS if number % 2 else ("BTC",)
+        price = 1 + Decimal(move) / 100
+        yield ask.UpdateMarket(
+            id=f"move {number}",
+            index={coin: (ask.Quote(source="a", price=COINS[coin] * price),) for coin in coins},
+            marks={
+                name: mark * price for name, mark in marks().items() if name.startswith(tuple(f"x:{c}/" for c in coins))
+            },
+        )
+        if number == 2:
+            yield ask.SetMarginParameters(id="ramp", method="scenario_grid", parameters=_wider(), ramp_ns=10**9)
+        yield ask.AdvanceTime(id=f"later {number}", time_ns=1_767_225_600_000_000_000 + (number + 1) * 60 * 10**9)
+        yield ask.Deposit(id=f"d {number}", account=ACCOUNTS[number], asset="USDC", amount=Decimal(1_000))
+        yield from flow.commands(20)
+
+
+def _wider() -> dict[str, object]:
+    last = next(each for each in opening(ACCOUNTS) if isinstance(each, ask.SetMarginParameters))
+    return {**msgspec.to_builtins(last.parameters), "short_option_minimum": 0.12}
+
+
+def played(seed: int) -> tuple[list[tuple[Event, ...]], str]:
+    engine = prepared()
+    return [engine.apply(command) for command in history(seed)], engine.state_hash()
+
+
+def test_a_crowd_does_what_each_alone_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposures, "MANY", 10**9)
+    alone = played(31)
+    monkeypatch.setattr(exposures, "MANY", 2)
+    assert played(31) == alone
+    kinds = {type(event).__name__ for events in alone[0] for event in events}
+    assert {"MarginCalled", "LiquidationStarted", "MarginCallMet"} <= kinds, kinds

@@ -15,8 +15,10 @@ from crossmargin.service.deribit_errors import invalid_params, unauthorized
 from crossmargin.service.deribit_history import History
 from crossmargin.service.deribit_instruments import KINDS, contract_named
 from crossmargin.service.writer import Writer
+from crossmargin.units import LARGEST_NUMBER
 
 T = TypeVar("T")
+MOST_DIGITS = 25
 TRUTH = {"true": True, "false": False}
 
 
@@ -137,8 +139,8 @@ def _number(name: str, value: object) -> Decimal:
         found = Decimal(repr(value) if isinstance(value, float) else value)
     except InvalidOperation as error:
         raise invalid_params(name, f"must be a number, was {value!r}") from error
-    if not found.is_finite():
-        raise invalid_params(name, f"must be finite, was {value!r}")
+    if not found.is_finite() or abs(found) > LARGEST_NUMBER or len(found.as_tuple().digits) > MOST_DIGITS:
+        raise invalid_params(name, f"must be a number of at most {MOST_DIGITS} digits, up to {LARGEST_NUMBER:g}")
     return found
 
 

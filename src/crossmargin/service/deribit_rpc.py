@@ -44,9 +44,9 @@ class Desk:
     tokens: Tokens = field(default_factory=Tokens)
 
 
-def open_desk(writer: Writer) -> Desk:
-    """Return a desk that knows the orders that are open."""
-    desk = Desk(writer=writer)
+def open_desk(writer: Writer, credentials: Credentials | None = None) -> Desk:
+    """Return a desk that knows the orders that are open; without `credentials` a client id is an account's name."""
+    desk = Desk(writer=writer, credentials=credentials or NoKeys())
     writer.when_open(desk.history.begin)
     return desk
 

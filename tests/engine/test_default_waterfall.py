@@ -249,6 +249,32 @@ def test_a_tear_up_takes_winners_first() -> None:
     ]
 
 
+DATED = "crossmargin:BTC/USDC:USDC-261225"
+
+
+@pytest.mark.parametrize(("fund", "policy"), [(90_000, "integer"), (1, "integer"), (1, "queue"), (1, "pro rata")])
+def test_who_is_hedged_is_closed_last(fund: int, policy: str) -> None:
+    # bob has gained more and on more leverage, and his long in the dated contract has lost it again
+    story = play(f"""
+        set      adl_policy {policy}
+        fund     deposits {fund}
+        bob      deposits 30_000
+        carol    deposits 90_000
+        alice    deposits 6_000
+        dan      deposits 90_000
+        BTC-PERP marks 50_000, {DATED} marks 50_000
+        dan      buys 1 BTC-PERP at 50_000 from bob
+        bob      buys 1 {DATED} at 50_000 from dan
+        BTC-PERP marks 45_000
+        alice    buys 0.5 BTC-PERP at 45_000 from carol
+        BTC-PERP marks 30_000, {DATED} marks 30_000
+        expect   bob position BTC-PERP -1
+        expect   carol position BTC-PERP 0
+    """)
+    assert [event.winner for event in events(story, Deleveraged)] == ["carol"]
+    assert sum(row[2] for row in paid(story)) == 1_500
+
+
 def test_a_short_defaulter_is_bought_back() -> None:
     story = play("""
         alice    deposits 20_000

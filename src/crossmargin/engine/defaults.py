@@ -158,9 +158,8 @@ def _opposite(house: House, name: str, instrument_id: str, *, bounded: bool) -> 
         money = _in_money(house, terms.settle, max(profit, 0), up=False)
         spare = before.equity - max(before.maintenance, after[1])
         if bounded:
+            # nothing of whom closing the leg would put below maintenance
             money = min(money, max(_usd_in_money(house, spare), 0))
-        if bounded and hedged and spare < 0.0:
-            continue  # closing the leg would put it below maintenance
         leverage = float(house.notional(instrument_id, lots)) / max(before.worth, 1.0)
         result.append(Winner(name=other, lots=abs(lots), profit=money, leverage=leverage, hedged=hedged))
     return result

@@ -44,6 +44,28 @@ def test_liquidation_gives_both_sides_of_a_short_strangle(capsys: Output) -> Non
     assert min(moves) < 0.0 < max(moves)
 
 
+def test_liquidation_takes_a_ray_and_a_surface(tmp_path: Path, run: Run) -> None:
+    command = ["liquidation", "pair-btc-eth", "--ray", "BTC", 1, "--ray", "ETH", 1.5, "--surface", "BTC", "ETH"]
+    code, out, _ = run(*command, "--chart", tmp_path / "s.html", "--json")
+    assert code == 0
+    record = json.loads(out)
+    assert record["ray"]["weights"] == {"BTC": 1.0, "ETH": 1.5}
+    moves, plane = record["surface"]["moves"], record["surface"]["equity_less_maintenance"]
+    falls, rises = moves.index(-0.5), moves.index(0.5)
+    # long bitcoin, short ether: worst where the one falls and the other rises
+    assert plane[falls][rises] == min(map(min, plane))
+    assert "liquidation begins" in (tmp_path / "s.html").read_text(encoding="utf-8")
+    assert run("liquidation", "hedger", "--ray", "FOO", 1)[0] == 2
+
+
+def test_compare_tells_a_method_without_its_history_by_account(firm: Path, run: Run) -> None:
+    code, out, _ = run("compare", firm / "book.json", "--market", firm / "market.json", "--pool", "--json")
+    assert code == 0
+    rows = {row["method"]: row for row in json.loads(out)}
+    assert "needs a price history" in rows["span2"]["cannot"]
+    assert rows["scenario_grid"]["margin_benefit"] > 0.0
+
+
 def test_parameters_lists_every_set_with_its_source(capsys: Output) -> None:
     venues.parameters(json=True)
     for record in printed(capsys):

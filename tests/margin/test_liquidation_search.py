@@ -9,12 +9,14 @@ import pytest
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.symbols import parse_contract
 from crossmargin.margin import isolated, scenario_grid
+from crossmargin.margin.comparison import compared
 from crossmargin.margin.liquidation_search import (
     days_to_liquidation,
     first_hits,
     joint_surface,
     liquidation_prices,
 )
+from crossmargin.margin.what_if import Change, what_if
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.portfolio import Balance, Order, Portfolio, Position, Side
 from crossmargin.units import AccountId, Currency
@@ -60,6 +62,21 @@ def test_a_linear_perpetual_has_its_closed_form() -> None:
     # profits are in USDT, of which 2 % is haircut; losses count in full
     short = _book(Position(instrument=BTC_PERP, quantity=-1.0, entry_price=100.0), usd=20.0)
     assert _prices(short) == pytest.approx([120.0 / 1.004], rel=1e-9)
+
+
+def test_a_position_without_an_entry_price_is_entered_at_todays_mark() -> None:
+    # it loses from today's 100 on: the same price, surface and distance as entered at 100
+    unpriced = _book(Position(instrument=BTC_PERP, quantity=1.0), usd=20.0)
+    assert _prices(unpriced) == pytest.approx([80.0 / 0.996], rel=1e-9)
+    moves = np.array([-0.3, 0.0, 0.3])
+    surface = joint_surface(unpriced, MARKET, isolated.METHOD, RATES, (BTC, ETH), moves)
+    # 20 less the loss of 30 less 0.4 % of 70; a profit in USDT counts 98 cents
+    assert surface[0] == pytest.approx([20.0 - 30.0 - 0.28] * 3)
+    assert surface[2] == pytest.approx([20.0 + 0.98 * 30.0 - 0.52] * 3)
+    fall = what_if(unpriced, MARKET, Change(prices={BTC: -0.1}), isolated.METHOD, RATES)
+    assert fall.after.equity - fall.before.equity == pytest.approx(-10.0)
+    (row,) = compared([unpriced], MARKET, [(isolated.METHOD, RATES)])
+    assert row.distance == pytest.approx(80.0 / 0.996 / 100.0 - 1.0, abs=0.01)
 
 
 def test_an_inverse_long_in_its_own_coin_has_its_closed_form() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import cyclopts
 import msgspec
+import numpy as np
 from rich.table import Table
 
 from crossmargin.cli.app import app, console
@@ -16,13 +17,14 @@ from crossmargin.files.parameters import effective_dates, read_parameters
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.instruments.contracts import DOLLAR_COINS
 from crossmargin.margin.comparison import ComparisonRow, compared
-from crossmargin.margin.liquidation_search import days_to_liquidation, first_hits, liquidation_prices
+from crossmargin.margin.liquidation_search import days_to_liquidation, first_hits, joint_surface, liquidation_prices
 from crossmargin.margin.methods import DEFAULT_METHOD, METHODS, method_named
 from crossmargin.margin.requirements import requirements
 from crossmargin.margin.venue_accounts import exposures
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.report.comparison import compared_notes, compared_table, comparison_figure, comparison_record
+from crossmargin.report.liquidation import surface_figure, surface_table
 from crossmargin.units import Currency
 
 
@@ -72,7 +74,7 @@ def compare(
         grouped.setdefault(row.account, []).append(row)
     for name, own in grouped.items():
         console.print(compared_table(name, own))
-        for note in compared_notes(own):
+        for note in compared_notes(own, reasons=len(grouped) == 1):
             console.print(note, highlight=False, soft_wrap=True)
 
 
@@ -84,6 +86,9 @@ def liquidation(
     market: Path | None = None,
     method: str = DEFAULT_METHOD,
     as_of: str | None = None,
+    ray: list[tuple[str, float]] | None = None,
+    surface: tuple[str, str] | None = None,
+    chart: Path | None = None,
     json: bool = False,
 ) -> None:
     """Say where the liquidation of ACCOUNT begins: coin by coin, along a joint move, and in time.
@@ -100,9 +105,17 @@ def liquidation(
         Margin method.
     as_of
         Parameters in force on this ISO date.
+    ray
+        Coin and weight of its log move, several times: "BTC 1" and "ETH 1.2" move ETH 1.2 times as far as BTC.
+    surface
+        Two coins: equity less maintenance over joint moves of -50 % to +50 %.
+    chart
+        Write the surface as a chart to this HTML file.
     json
         Print one record.
     """
+    if chart is not None and surface is None:
+        raise InputError("a chart of liquidation needs the two coins of --surface")
     (portfolio,), snapshot = _inputs(book, market, account)
     chosen = method_named(method)
     parameters = read_parameters(chosen, as_of)
@@ -111,6 +124,12 @@ def liquidation(
     alike = dict.fromkeys(map(Currency, coins), 1.0)
     joint = first_hits(portfolio, snapshot, chosen, parameters, alike) if coins else None
     days = days_to_liquidation(portfolio, snapshot, chosen, parameters)
+    weights = {_coin(snapshot, name): weight for name, weight in ray or ()}
+    along = first_hits(portfolio, snapshot, chosen, parameters, weights) if weights else None
+    pair = None if surface is None else (_coin(snapshot, surface[0]), _coin(snapshot, surface[1]))
+    plane = None if pair is None else joint_surface(portfolio, snapshot, chosen, parameters, pair, SURFACE_MOVES)
+    if chart is not None and pair is not None and plane is not None:
+        surface_figure(account, pair, SURFACE_MOVES, plane).write_html(chart, include_plotlyjs="inline")
     if json:
         _print(
             {
@@ -119,13 +138,18 @@ def liquidation(
                 "coins": {coin: msgspec.to_builtins(line) for coin, line in found.items()},
                 "all_coins_alike": msgspec.to_builtins(joint) if joint else None,
                 "days_to_liquidation": days,
+                "ray": {"weights": weights, **msgspec.to_builtins(along)} if along else None,
+                "surface": None
+                if plane is None
+                else {"coins": pair, "moves": SURFACE_MOVES.tolist(), "equity_less_maintenance": plane.tolist()},
             }
         )
         return
     table = Table(title=f"{account} under {method}: where equity meets maintenance", title_justify="left")
     for heading in ("moves", "price now", "crossing", "move", "beyond it"):
         table.add_column(heading, justify="left" if heading in ("moves", "beyond it") else "right")
-    for coin, line in [*found.items(), *([("all alike", joint)] if joint else [])]:
+    others = [("all alike", joint), (" ".join(f"{coin}^{weight:g}" for coin, weight in weights.items()), along)]
+    for coin, line in [*found.items(), *((name, line) for name, line in others if line)]:
         now = f"{snapshot.index_price(Currency(coin)):,.2f}" if coin in found else ""
         if not line.crossings:
             begun = "liquidatable at every move searched" if line.liquidatable_now else "never, from -98 % to +400 %"
@@ -135,6 +159,8 @@ def liquidation(
             beyond = "liquidation" if crossing.enters else "safe again"
             table.add_row(coin, now, price, f"{100 * crossing.move:+.2f} %", beyond)
     console.print(table)
+    if pair is not None and plane is not None:
+        console.print(surface_table(pair, SURFACE_MOVES, plane, console.width))
     console.print("in time, prices still: " + ("never within a year" if days is None else f"after {days:,.1f} days"))
 
 
@@ -215,6 +241,17 @@ def _difference(
     console.print(table if changes else f"{method}: one set, {before.effective}, was in force on both dates")
     for effect in effects:
         console.print(f"{effect['account']}: initial {effect['before']:,.0f} to {effect['after']:,.0f}")
+
+
+SURFACE_MOVES = np.array([-0.5, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.5])
+"""Relative moves of each of the two coins of a surface."""
+
+
+def _coin(market: MarketSnapshot, name: str) -> Currency:
+    if name not in market.index or name in DOLLAR_COINS:
+        coins = ", ".join(coin for coin in market.index if coin not in DOLLAR_COINS)
+        raise InputError(f"a coin must be one of {coins}, was {name!r}")
+    return Currency(name)
 
 
 def _inputs(

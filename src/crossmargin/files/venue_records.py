@@ -265,10 +265,12 @@ def _clearinghouse(state: Mapping[str, Any]) -> Iterator[Row]:
     equity = _number(state["marginSummary"], "accountValue")
     amount = equity - sum(_number(position, "unrealizedPnl") for position in held)
     yield Balance(currency=Currency("USDC"), amount=amount, venue=Venue("hyperliquid"))
+    # with isolated positions its two figures are of different books: all positions, and the cross-margined ones
+    isolated = any(str(position.get("leverage", {}).get("type")) == "isolated" for position in held)
     yield VenueMargin(
         currency=Currency("USD"),
-        initial=_stated(state["marginSummary"], "totalMarginUsed"),
-        maintenance=_stated(state, "crossMaintenanceMarginUsed"),
+        initial=None if isolated else _stated(state["marginSummary"], "totalMarginUsed"),
+        maintenance=None if isolated else _stated(state, "crossMaintenanceMarginUsed"),
         equity=equity,
     )
 

@@ -13,6 +13,7 @@ from crossmargin.margin.venue_accounts import by_venue
 from crossmargin.margin.what_if import Change, margin_benefit, moved
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
+from crossmargin.pricing.valuation import entered
 from crossmargin.risk.risk_array import RiskArray
 from crossmargin.units import AccountId
 
@@ -133,11 +134,13 @@ def _column(
     now = answers(books, market, method, parameters)
     held = [book for book, answer in zip(books, now, strict=True) if isinstance(answer, Requirement)]
     cushions: dict[AccountId, dict[float, float]] = {book.account: {} for book in held}
+    carried = [entered(book, market) for book in held]
     for move, moved_market in later.items():
-        for answer in answers(held, moved_market, method, parameters):
+        for answer in answers(carried, moved_market, method, parameters):
             if isinstance(answer, Requirement):
                 cushions[answer.account][move] = answer.equity - answer.maintenance
-    risk = risk_for(held, market, method, parameters)
+    # a method that can hold none of the books may lack what its scenarios need, such as a history
+    risk = risk_for(held, market, method, parameters) if held else None
     rows = []
     for book, answer in zip(books, now, strict=True):
         if isinstance(answer, Refusal):

@@ -19,6 +19,7 @@ from crossmargin.margin.what_if import Change, moved
 from crossmargin.market.history import PriceHistory
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
+from crossmargin.pricing.valuation import entered
 from crossmargin.scenarios.factor_paths import FactorPaths
 from crossmargin.scenarios.factors import MarketFactors
 from crossmargin.units import AccountId, FloatArray
@@ -91,7 +92,8 @@ def requirement_surfaces(
     names = {instrument.id for instrument in held_instruments(portfolios)}
     market = replace(market, marks={name: price for name, price in market.marks.items() if name in names})
     asked = [answers(portfolios, market, method, parameters)]
-    asked += [answers(portfolios, later(market, factors, point), method, parameters) for point in moves.T]
+    carried = [entered(portfolio, market) for portfolio in portfolios]
+    asked += [answers(carried, later(market, factors, point), method, parameters) for point in moves.T]
     pnl = -losses_of(portfolios, market, factors)(moves)
     for row, column in enumerate(zip(*asked, strict=True)):
         refused = next((answer for answer in column if isinstance(answer, Refusal)), None)

@@ -23,7 +23,7 @@ from crossmargin.margin.ring_fence import account_requirement
 from crossmargin.margin.what_if import Change, moved
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.portfolio import Balance, Order, Portfolio, Side
-from crossmargin.pricing.valuation import model_price
+from crossmargin.pricing.valuation import entered, model_price
 from crossmargin.units import NANOSECONDS_PER_DAY, Currency, FloatArray
 
 LARGEST_FALL, LARGEST_RISE = 0.98, 4.0
@@ -111,7 +111,7 @@ def first_hits(
     if not direction or not all(math.isfinite(weight) for weight in direction.values()):
         raise InputError(f"a direction needs finite weights, was {dict(direction)}")
 
-    market = _held_marks(portfolio, market)
+    portfolio, market = entered(portfolio, market), _held_marks(portfolio, market)
 
     def cushion(share: float) -> float:
         log_move = math.log1p(share)
@@ -140,7 +140,7 @@ def joint_surface(
     array of shape (n_moves, n_moves)
         First axis the first coin.
     """
-    market = _held_marks(portfolio, market)
+    portfolio, market = entered(portfolio, market), _held_marks(portfolio, market)
     surface = np.empty((moves.size, moves.size))
     for row, first in enumerate(moves):
         for column, second in enumerate(moves):
@@ -163,7 +163,7 @@ def days_to_liquidation(
     """
     from scipy.optimize import brentq  # slow to load, and seldom needed
 
-    market = _held_marks(portfolio, market)
+    portfolio, market = entered(portfolio, market), _held_marks(portfolio, market)
 
     def cushion(days: float) -> float:
         return _cushion(funded(portfolio, market, days), aged(market, days), method, parameters)

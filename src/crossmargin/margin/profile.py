@@ -21,6 +21,7 @@ from crossmargin.margin.ring_fence import account_requirement
 from crossmargin.margin.what_if import Change, MarginBenefit, Reduction, margin_benefit, moved, reductions
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
+from crossmargin.pricing.valuation import entered
 from crossmargin.risk.risk_array import RiskArray, risk_array
 from crossmargin.scenarios.grid import price_vol_grid
 from crossmargin.units import Currency, FloatArray
@@ -93,8 +94,9 @@ def profiles(
     coins = [coin for coin in market.index if coin not in DOLLAR_COINS]
     names = {item.id for item in held_instruments(books)}
     quoted = replace(market, marks={name: price for name, price in market.marks.items() if name in names})
+    carried = tuple(entered(book, quoted) for book in books)
     asked = [
-        answers(books, moved(quoted, Change(prices=dict.fromkeys(coins, move))), method, parameters)
+        answers(carried, moved(quoted, Change(prices=dict.fromkeys(coins, move))), method, parameters)
         for move in COARSE_MOVES
     ]
     columns = list(zip(*asked, strict=True))

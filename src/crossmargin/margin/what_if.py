@@ -19,7 +19,7 @@ from crossmargin.margin.ring_fence import account_requirement
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.market.vol_surface import Smile, SviSmile, VolSurface
 from crossmargin.portfolio import Balance, Order, Portfolio, Side
-from crossmargin.pricing.valuation import model_price
+from crossmargin.pricing.valuation import entered, model_price
 from crossmargin.risk.netting import netting_sets
 from crossmargin.risk.risk_array import RiskArray
 from crossmargin.units import Currency, InstrumentId
@@ -112,7 +112,7 @@ def what_if(portfolio: Portfolio, market: MarketSnapshot, change: Change, method
         )
     return WhatIf(
         before=_margined(portfolio, market, method, parameters),
-        after=_margined(later_book, later_market, method, parameters),
+        after=_margined(entered(later_book, market), later_market, method, parameters),
     )
 
 

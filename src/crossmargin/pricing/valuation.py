@@ -6,8 +6,10 @@ worth nothing. An option or a coin is an asset and is worth its price.
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import assert_never
 
+from crossmargin.errors import MarketDataError
 from crossmargin.instruments.contracts import Asset, Future, Instrument, Option, Payoff, Perpetual, Spot
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio, Position
@@ -64,6 +66,24 @@ def unrealised_profit(position: Position, market: MarketSnapshot) -> float:
     if contract.payoff is Payoff.INVERSE:
         return size * (1.0 / position.entry_price - 1.0 / mark)
     return size * (mark - position.entry_price)
+
+
+def entered(portfolio: Portfolio, market: MarketSnapshot) -> Portfolio:
+    """Return `portfolio` with every future and perpetual entered, at its mark in `market` where no price is stated.
+
+    A position without an entry price has no profit in any market; before a book is carried into another market, today's
+    mark has to become its entry, or the move would cost it nothing. One without a mark stays as it is: no method holds it.
+    """
+    return replace(portfolio, positions=tuple(_entered(position, market) for position in portfolio.positions))
+
+
+def _entered(position: Position, market: MarketSnapshot) -> Position:
+    if position.entry_price is not None or isinstance(position.instrument, Spot | Option):
+        return position
+    try:
+        return replace(position, entry_price=market.mark_price(position.instrument))
+    except MarketDataError:
+        return position
 
 
 def cash_by_currency(portfolio: Portfolio, market: MarketSnapshot) -> dict[Currency, float]:

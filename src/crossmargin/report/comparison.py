@@ -34,13 +34,16 @@ def compared_table(account: str, rows: Sequence[ComparisonRow]) -> Table:
     return table
 
 
-def compared_notes(rows: Sequence[ComparisonRow]) -> list[str]:
-    """Return why the methods differ, in one line each, then which cannot hold the account and for what reason."""
+def compared_notes(rows: Sequence[ComparisonRow], *, reasons: bool = True) -> list[str]:
+    """Return why the methods differ, in one line each, then which cannot hold the account, and for what `reasons`."""
     notes = [f"{row.method}: {row.why[0]} {row.why[1]:+,.0f}" for row in rows if row.why is not None]
     notes = (
         [f"differs most from scenario_grid in  {notes[0]}", *(f"{'':35} {note}" for note in notes[1:])] if notes else []
     )
-    return notes + [f"cannot: {row.answer.reason}" for row in rows if isinstance(row.answer, Refusal)]
+    refused = [row.answer for row in rows if isinstance(row.answer, Refusal)]
+    if not reasons:
+        return [*notes, f"cannot hold it: {', '.join(answer.method for answer in refused)}"] if refused else notes
+    return notes + [f"cannot: {answer.reason}" for answer in refused]
 
 
 def comparison_record(row: ComparisonRow) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from crossmargin.margin.requirements import requirements
 from crossmargin.margin.what_if import Change, moved, what_if
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
+from crossmargin.pricing.valuation import entered
 from crossmargin.service.views import Record, credit, owed, requirement_row
 from crossmargin.units import Currency
 
@@ -111,6 +112,7 @@ def surface_answer(
     held = {item.instrument.id for item in portfolio.positions}
     market = replace(market, marks={name: price for name, price in market.marks.items() if name in held})
     equity = requirements([portfolio], market, chosen, parameters)[0].equity
+    portfolio = entered(portfolio, market)
     pnl: list[list[float]] = []
     excess: list[list[float]] = []
     for vol in VOL_MOVES:
@@ -181,7 +183,7 @@ def stress_answer(engine: Engine, question: StressQuestion) -> Record:
         chosen, parameters = method_named(account.method), engine.margin_parameters(account.method)
         portfolio = engine.portfolio(name)
         before = requirements([portfolio], market, chosen, parameters)[0]
-        after = requirements([portfolio], later, chosen, parameters)[0]
+        after = requirements([entered(portfolio, market)], later, chosen, parameters)[0]
         shortfall += max(-after.equity, 0.0)
         rows.append(
             {

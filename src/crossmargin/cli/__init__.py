@@ -1,4 +1,4 @@
-"""The command line: one module per group of commands; importing it adds its commands to `app`."""
+"""The command line: one module per group of commands; importing the package adds their commands to `app`."""
 
 import os
 import sys

@@ -356,3 +356,22 @@ def test_an_account_of_cash_alone_can_default() -> None:
 def test_nothing_is_planned_where_nothing_is_missing() -> None:
     story = play(SHORT_OF_5000.replace("20_000", "90_000"))
     assert defaults._plan_adl(story.engine._house, "alice", 0) == {}
+
+
+def test_money_off_its_peg_buys_coins_at_its_own_price() -> None:
+    story = play("""
+        ETH index 3_000
+        alice    deposits 20_000
+        alice    deposits 1 ETH
+        bob      deposits 90_000
+        BTC-PERP marks 50_000
+        alice    buys 1 BTC-PERP at 50_000 from bob
+        USDC index 0.75
+        BTC-PERP marks 25_000
+    """)
+    # 5,000 are missing; the coin fetches 3,000 / 0.75, and all of it goes
+    assert paid(story)[0] == ("collateral", "alice", 4_000)
+    assert story.engine.state.ledger.balance("alice", "ETH") == 0
+    assert sum(row[2] for row in paid(story)) == 5_000
+    sold = [event.reason for event in events(story, BalanceChanged) if event.asset == "ETH"]
+    assert sold == ["deposit", "conversion"]

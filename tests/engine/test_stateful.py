@@ -224,6 +224,19 @@ class ClearingHouse(RuleBasedStateMachine):
                 self.do(ask.FillLiquidation, account=name, counterparty="cy", quantity=lots, price=price)
         self.do(ask.AdvanceTime, time_ns=self.engine.state.time_ns + 6 * 10**9)
 
+    def may_fall_further(self) -> bool:
+        """Whether somebody is restricted, or a provider holds what he took over at a loss that is capped."""
+        return any(
+            account.state == "REDUCE_ONLY"
+            or (account.backstop and account.backstop.taken and account.backstop.loss_cap)
+            for account in self.engine.state.accounts.values()
+        )
+
+    @precondition(lambda self: self.may_fall_further())
+    @rule(move=st.sampled_from([0.75, 0.9, 1.1, 1.3]))
+    def the_market_goes_on(self, move: float) -> None:
+        self.market(move, move)
+
     @rule(btc=moves, eth=moves)
     def prices_move(self, btc: float, eth: float) -> None:
         self.market(btc, eth)

@@ -15,28 +15,28 @@ from litestar.openapi import OpenAPIConfig
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
+from sqlalchemy import Engine as Database
 
 from crossmargin.engine.commands import Deposit, PlaceOrder, Withdraw
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Refused
 from crossmargin.errors import CrossMarginError, InputError, InvariantError
-from crossmargin.service import analysis, lists, stateless, views
+from crossmargin.service import analysis, lists, projection, stateless, views
 from crossmargin.service.deribit_routes import deribit_routes
 from crossmargin.service.deribit_rpc import open_desk
 from crossmargin.service.deribit_socket import deribit_socket
 from crossmargin.service.feeding import no_feeds
 from crossmargin.service.history import History
 from crossmargin.service.stream import Hub, stream
+from crossmargin.service.projection_tables import HAPPENED
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Busy, Starting, Writer
 from crossmargin.store.journal import UnwrittenError
 
 T = TypeVar("T")
-LISTS: dict[str, frozenset[str]] = {
-    "draws": frozenset({"Defaulted", "Drawn"}),
-    "margin-calls": frozenset({"MarginCalled", "MarginCallMet"}),
-    "audit": frozenset({"Audited", "Reconciled", "Halted", "Resumed", "ParametersChanged"}),
-}
+LISTS = {name: kinds for name, (_, kinds) in HAPPENED.items()}
+LONGEST_WAIT_S = 2.0
+"""For the projection to have what was acknowledged."""
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 
 
@@ -68,7 +68,8 @@ def application(
             CrossMarginError: _refused,
             Busy: _busy,
             Starting: _starting,
-            UnwrittenError: _unwritten,
+            UnwrittenError: _unavailable,
+            projection.DatabaseDownError: _unavailable,
             msgspec.ValidationError: _malformed,
             HTTPException: _http,
         },
@@ -176,15 +177,47 @@ def stress(state: State, data: JSONBody[analysis.StressQuestion]) -> Record:
     return _read(state, lambda engine, _: analysis.stress_answer(engine, data))
 
 
+@get("/accounts/{name:str}/history", sync_to_thread=True)
+def history(
+    state: State, name: FromPath[str], since: FromQuery[int] = 0, until: FromQuery[int | None] = None
+) -> Record:
+    """Return an account's figures over time, minute by minute as they changed; `since` and `until` in ms since 1970."""
+    _of_account(state, name, lambda _, __: None)
+    if state.writer.projector is None:
+        kept: History = state.history
+        return kept.points(name)
+    until_ns = (1 << 62) if until is None else until * 1_000_000 + 999_999
+    rows = projection.history(_projected(state), name, since * 1_000_000, until_ns)
+    return {"account": name, "points": [views.history_point(row) for row in rows]}
+
+
+def _projected(state: State) -> Database:
+    """Return the projection's database, level with what was acknowledged, if it can be within a moment."""
+    projector = state.writer.projector
+    if projector is None:
+        raise NotHereError("a service must have a database to tell of the past, this one runs without")
+    if not projector.wait_for(state.writer.record, LONGEST_WAIT_S) and projector.failure is not None:
+        raise projection.DatabaseDownError(f"the database must answer, {projector.failure}")
+    database: Database = projector.database
+    return database
+
+
 @get("/{what:str}", sync_to_thread=True)
 def listed(state: State, what: FromPath[str], limit: Limit = 100, cursor: FromQuery[int | None] = None) -> Record:
-    """Events of one kind, the newest first, since this process started."""
-    kinds = LISTS.get(what)
-    if kinds is None:
+    """Events of one kind, the newest first."""
+    if what not in LISTS:
         raise NotHereError(f"a list must be one of {', '.join(LISTS)}, was {what}")
-    writer: Writer = state.writer
+    if state.writer.projector is not None:
+        rows = projection.listed(_projected(state), what, limit + 1, cursor)
+        items = [views.happened_record(row) for row in rows[:limit]]
+        return {"items": items, "next": str(rows[limit - 1]["place"]) if len(rows) > limit else None}
+    return _listed_in_memory(state.writer, what, limit, cursor)
+
+
+def _listed_in_memory(writer: Writer, what: str, limit: int, cursor: int | None) -> Record:
+    """Events since this process started, where there is no database."""
     with writer.lock:
-        found = [item for item in reversed(writer.published) if type(item.event).__name__ in kinds]
+        found = [item for item in reversed(writer.published) if type(item.event).__name__ in LISTS[what]]
     rest = [item for item in found if cursor is None or item.sequence < cursor]
     return {
         "items": [views.event_record(item) for item in rest[:limit]],
@@ -210,14 +243,6 @@ def waterfall(state: State) -> Record:
     """Return the layers of the waterfall in their order, and what they paid since this process started."""
     writer: Writer = state.writer
     return _read(state, lambda engine, _: {"items": lists.waterfall_items(engine, writer.published), "next": None})
-
-
-@get("/accounts/{name:str}/history", sync_to_thread=True)
-def history(state: State, name: FromPath[str]) -> Record:
-    """Return the account's figures over time, since this process started."""
-    _of_account(state, name, lambda _engine, _name: None)
-    kept: History = state.history
-    return kept.points(name)
 
 
 Key = Annotated[str, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=100)]
@@ -307,7 +332,7 @@ def _starting(_: Request[Any, Any, State], error: Starting) -> Response[Record]:
     return answer
 
 
-def _unwritten(_: Request[Any, Any, State], error: UnwrittenError) -> Response[Record]:
+def _unavailable(_: Request[Any, Any, State], error: CrossMarginError) -> Response[Record]:
     rule, _comma, finding = str(error).partition(", ")
     return _error(503, rule, finding)
 

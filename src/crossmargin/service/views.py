@@ -218,3 +218,14 @@ def event_record(item: Published) -> Record:
     """Return an event with its place, its time and its command's id."""
     fields: Record = msgspec.to_builtins(item.event)
     return {"sequence": item.sequence, "time": wire_time(item.time_ns), "command": item.command.id, **fields}
+
+
+def happened_record(row: Record) -> Record:
+    """Return a row of the projection as `event_record` gives the event; its place stands for its sequence."""
+    fields: Record = msgspec.json.decode(row["body"])
+    return {"sequence": row["place"], "time": wire_time(row["time_ns"]), "command": row["command"], **fields}
+
+
+def history_point(row: Record) -> Record:
+    """Return an account's figures at a time."""
+    return {"time": wire_time(row["time_ns"]), **_figures(row["equity"], row["initial"], row["maintenance"])}

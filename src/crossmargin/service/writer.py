@@ -21,6 +21,8 @@ from crossmargin.engine.commands import Command
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Event, Refused, Repeated
 from crossmargin.errors import CrossMarginError, InputError
+from crossmargin.service.projection_changes import Change, change
+from crossmargin.service.projector import Projector
 from crossmargin.store.journal import Journal, UnwrittenError, open_journal
 from crossmargin.store.runner import Runner
 
@@ -66,6 +68,8 @@ class Writer:
         Gives the commands that a new folder begins with. One that was stopped among them goes on with the rest.
     background
         Return at once, and open the engine meanwhile.
+    projector
+        Is told of every change, and closed with the writer.
     """
 
     def __init__(
@@ -74,10 +78,11 @@ class Writer:
         *,
         opening: Callable[[], Sequence[Command]] | None = None,
         background: bool = False,
+        projector: Projector | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lease = _lease(folder / "writer.lease")
-        self.folder = folder
+        self.folder, self.projector = folder, projector
         self.lock = threading.RLock()
         self.published: deque[Published] = deque(maxlen=EVENTS_KEPT)
         self.sequence = 0
@@ -106,6 +111,11 @@ class Writer:
     def is_ready(self) -> bool:
         """Whether the engine is open."""
         return self._runner is not None and self._opened.is_set()
+
+    @property
+    def record(self) -> int:
+        """Number of the journal's last record."""
+        return 0 if self._journal is None else self._journal.head()[0]
 
     @property
     def engine(self) -> Engine:
@@ -169,6 +179,8 @@ class Writer:
             self._thread.join()
         if self._runner is not None and self.failure is None and self._since_snapshot:
             self._save_snapshot()
+        if self.projector is not None:
+            self.projector.close()
         if self._journal is not None:
             self._journal.close()
         os.close(self._lease)
@@ -198,6 +210,8 @@ class Writer:
         with contextlib.suppress(CrossMarginError):  # an account without a price has no figures yet
             for name in runner.engine.state.accounts:
                 runner.engine.health(name)
+        if self.projector is not None:
+            self.projector.start(self._journal.head()[0])
         with self.lock:
             self._runner = runner
             for look in self._waiting:
@@ -261,9 +275,23 @@ class Writer:
             self._save_snapshot()
 
     def _submitted(self, commands: list[Command]) -> list[Answer]:
-        if self._runner is None:
+        runner = self._runner
+        if runner is None or self._journal is None:
             raise Starting("the engine is being opened")
-        return self._runner.submit(commands)
+        if self.projector is None:
+            return runner.submit(commands)
+        made: list[Change] = []
+
+        def watch(record: int, command: Command, events: Answer) -> None:
+            try:
+                made.append(change(runner.engine, record, command, events))
+            except Exception:
+                # the projector finds the gap, meets the same fault in its own thread, and stops
+                _LOG.exception("record %d could not be projected", record)
+
+        answers = runner.submit(commands, watch)
+        self.projector.offer(made, self._journal.head()[0])
+        return answers
 
     def _save_snapshot(self) -> None:
         if self._runner is None:

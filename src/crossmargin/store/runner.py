@@ -6,7 +6,7 @@ until an operator resumes; so it is after every later start, until the operator'
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from crossmargin.store.records import Asked, Payload, Poisoned, RecordError
 
 SNAPSHOTS_KEPT = 3
 Watch = Callable[[int, tuple[Event, ...]], None]
+Observer = Callable[[int, Command, tuple[Event, ...]], None]
 
 
 @dataclass(slots=True)
@@ -90,6 +91,35 @@ def _apply(engine: Engine, number: int, command: Command, *, poisoned: bool) -> 
         raise _CommandRaised(number, command, error) from error
 
 
+def engine_at(journal: Journal, snapshots: Path, record: int) -> Engine:
+    """Return the engine as it stood after a record, from the newest snapshot before it and the records between."""
+    engine, after = _from_snapshot(snapshots, record)
+    for _ in applied(engine, journal, after, record):
+        pass
+    return engine
+
+
+def applied(
+    engine: Engine, journal: Journal, after: int, until: int
+) -> Iterator[tuple[int, Command, tuple[Event, ...]]]:
+    """Apply the records beyond `after`, and no further than `until`, to an engine that stands at `after`.
+
+    The journal may be growing meanwhile: nothing beyond `until` is looked at. Each command is told right after it was
+    applied, with its record's number and its events.
+    """
+    if until <= after:
+        return
+    records = []
+    for number, payload in journal.read():
+        records.append((number, payload))
+        if number == until:
+            break
+    poisoned = {payload.record for _, payload in records if isinstance(payload, Poisoned)}
+    for number, payload in records:
+        if number > after and isinstance(payload, Asked):
+            yield number, payload.command, _apply(engine, number, payload.command, poisoned=number in poisoned)
+
+
 class Runner:
     """An engine whose commands are on disk before they are applied."""
 
@@ -97,10 +127,10 @@ class Runner:
         self._journal, self._snapshots = journal, snapshots
         self.engine = self._recovered()
 
-    def submit(self, commands: Sequence[Command]) -> list[tuple[Event, ...]]:
+    def submit(self, commands: Sequence[Command], watch: Observer | None = None) -> list[tuple[Event, ...]]:
         """Write commands with one sync, apply them in order, and return the events of each.
 
-        Once this returns they are acknowledged: no crash loses them.
+        Once this returns they are acknowledged: no crash loses them. `watch` is called right after each.
         """
         last = self._journal.append([Asked(command=command) for command in commands])
         results = []
@@ -109,6 +139,8 @@ class Runner:
                 results.append(self.engine.apply(command))
             except Exception as error:
                 results.append(self._poison(number, command, error))
+            if watch is not None:
+                watch(number, command, results[-1])
         return results
 
     def save_snapshot(self, lock: AbstractContextManager[object] | None = None) -> Path:
@@ -157,27 +189,30 @@ class Runner:
             records = list(self._journal.read())
             wanted = [(number, item) for number, item in records if before is None or number < before]
             wanted += [(number, item) for number, item in records if isinstance(item, Poisoned) and before is not None]
-            engine, after = self._from_snapshot(last=records[-1][0] if before is None else before - 1)
+            engine, after = _from_snapshot(self._snapshots, last=records[-1][0] if before is None else before - 1)
             try:
                 return _apply_all(engine, wanted, after=after, watch=None).engine
             except _CommandRaised as found:
                 # the crash came before the poison was on disk
                 self._record_poison(found.number, found.command, found.cause)
 
-    def _from_snapshot(self, last: int) -> tuple[Engine, int]:
-        """Return the newest snapshot that is not later than record `last`, or an empty engine."""
-        paths = [] if self._snapshots is None else sorted(self._snapshots.glob("*.snapshot"), reverse=True)
-        for path in paths:
-            try:
-                saved = msgspec.json.decode(path.read_bytes(), type=SavedSnapshot)
-            except msgspec.DecodeError:
-                continue  # a crash of the machine cut it off
-            if saved.record > last or hashlib.sha256(saved.body.encode()).hexdigest() != saved.digest:
-                continue
-            engine = Engine.restore(saved.body.encode())
-            if engine.state_hash() == saved.state_hash:
-                return engine, saved.record
-        return Engine(), 0
+
+def _from_snapshot(folder: Path | None, last: int) -> tuple[Engine, int]:
+    """Return the newest snapshot that is not later than record `last`, or an empty engine."""
+    paths = [] if folder is None else sorted(folder.glob("*.snapshot"), reverse=True)
+    for path in paths:
+        if int(path.stem) > last:
+            continue
+        try:
+            saved = msgspec.json.decode(path.read_bytes(), type=SavedSnapshot)
+        except (msgspec.DecodeError, FileNotFoundError):
+            continue  # a crash of the machine cut it off, or it has just been replaced by newer ones
+        if saved.record > last or hashlib.sha256(saved.body.encode()).hexdigest() != saved.digest:
+            continue
+        engine = Engine.restore(saved.body.encode())
+        if engine.state_hash() == saved.state_hash:
+            return engine, saved.record
+    return Engine(), 0
 
 
 def _write_synced(path: Path, data: bytes) -> None:

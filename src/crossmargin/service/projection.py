@@ -1,0 +1,166 @@
+"""Tables in SQLite or PostgreSQL that follow the journal: a projector fills them, and lists are read from them.
+
+Commands never wait for the database. While it is down they go on, lists are refused, and the projector tries again;
+what it missed it gets by replaying the journal from where the tables stand, which is written with every change in the
+same transaction.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+from alembic import command as alembic
+from alembic.config import Config
+from sqlalchemy.dialects import postgresql, sqlite
+
+from crossmargin.errors import CrossMarginError, InputError
+from crossmargin.service.projection_changes import Change, Row
+from crossmargin.service.projection_tables import (
+    ACCOUNTS,
+    BALANCES,
+    HAPPENED,
+    METADATA,
+    POSITION,
+    POSITIONS,
+    REQUIREMENTS,
+)
+
+CONNECT_TIMEOUT_S = 5
+
+
+class DatabaseDownError(CrossMarginError):
+    """The database of the projection does not answer; the engine does."""
+
+
+def open_database(url: str) -> sql.Engine:
+    """Return the database at `url`; connects to nothing yet.
+
+    Raises
+    ------
+    InputError
+        If it is no URL of SQLite or PostgreSQL.
+    """
+    try:
+        parsed = sql.make_url(url)
+    except sql.exc.ArgumentError as error:
+        raise InputError("a database must be a URL like postgresql://user@host/name, it cannot be read") from error
+    if parsed.get_backend_name() == "postgresql":
+        options = {"connect_timeout": CONNECT_TIMEOUT_S}
+        return sql.create_engine(parsed.set(drivername="postgresql+psycopg"), connect_args=options, pool_pre_ping=True)
+    if parsed.get_backend_name() != "sqlite":
+        raise InputError(f"a database must be SQLite or PostgreSQL, was {parsed.get_backend_name()}")
+    database = sql.create_engine(parsed)
+    sql.event.listen(database, "connect", _use_wal)
+    return database
+
+
+def _use_wal(connection: sqlite3.Connection, _: object) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    # a crash of the machine may lose the last rows, and with them the position: the projector writes them again
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def migrate(database: sql.Engine) -> None:
+    """Bring the tables to the form that this code reads."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    with database.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.upgrade(config, "head")
+
+
+def position(connection: sql.Connection) -> tuple[int, str]:
+    """Return the record up to which the tables stand, and the hash of the commands until there."""
+    found = connection.execute(sql.select(POSITION.c.record, POSITION.c.history)).first()
+    return (0, "") if found is None else (int(found.record), str(found.history))
+
+
+def clear(connection: sql.Connection) -> None:
+    """Empty all tables, to be filled from the beginning."""
+    for table in METADATA.sorted_tables:
+        connection.execute(sql.delete(table))
+
+
+def write(connection: sql.Connection, changes: Iterable[Change]) -> None:
+    """Write consecutive changes, and the position after the last; the caller commits both at once."""
+    happened: dict[str, list[Row]] = {}
+    accounts: dict[str, Row] = {}
+    requirements: dict[tuple[str, int], Row] = {}
+    balances: dict[str, tuple[Row, ...]] = {}
+    positions: dict[str, tuple[Row, ...]] = {}
+    last: Change | None = None
+    for last in changes:
+        for table, row in last.happened:
+            happened.setdefault(table, []).append(row)
+        accounts |= {row["account"]: row for row in last.accounts}
+        requirements |= {(row["account"], row["minute_ns"]): row for row in last.requirements}
+        balances |= last.balances
+        positions |= last.positions
+    if last is None:
+        return
+    for name, rows in happened.items():
+        connection.execute(sql.insert(METADATA.tables[name]), rows)
+    _upsert(connection, ACCOUNTS, list(accounts.values()))
+    _upsert(connection, REQUIREMENTS, list(requirements.values()))
+    _replace(connection, BALANCES, balances)
+    _replace(connection, POSITIONS, positions)
+    connection.execute(sql.delete(POSITION))
+    connection.execute(sql.insert(POSITION), {"record": last.record, "history": last.history})
+
+
+def _upsert(connection: sql.Connection, table: sql.Table, rows: list[Row]) -> None:
+    if not rows:
+        return
+    insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+    keys = [column.name for column in table.primary_key]
+    new = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=new), rows)
+
+
+def _replace(connection: sql.Connection, table: sql.Table, held: dict[str, tuple[Row, ...]]) -> None:
+    if not held:
+        return
+    gone = sql.delete(table).where(table.c.account == sql.bindparam("whose"))
+    connection.execute(gone, [{"whose": name} for name in held])
+    rows = [row for each in held.values() for row in each]
+    if rows:
+        connection.execute(sql.insert(table), rows)
+
+
+def listed(database: sql.Engine, what: str, limit: int, before: int | None) -> list[Row]:
+    """Return the newest rows of a list of the API, at most `limit`, of places below `before`."""
+    table = HAPPENED[what][0]
+    question = sql.select(table).order_by(table.c.place.desc()).limit(limit)
+    return _rows(database, question if before is None else question.where(table.c.place < before))
+
+
+def history(database: sql.Engine, account: str, since_ns: int, until_ns: int) -> list[Row]:
+    """Return an account's figures over time, the oldest first."""
+    question = (
+        sql.select(REQUIREMENTS)
+        .where(REQUIREMENTS.c.account == account, REQUIREMENTS.c.time_ns.between(since_ns, until_ns))
+        .order_by(REQUIREMENTS.c.minute_ns)
+    )
+    return _rows(database, question)
+
+
+def _rows(database: sql.Engine, question: sql.Select[Any]) -> list[Row]:
+    with answering(), database.connect() as connection:
+        return [dict(row) for row in connection.execute(question).mappings()]
+
+
+class answering(AbstractContextManager[None]):  # noqa: N801  (read as a word of the language)
+    """Turn a database's failure into `DatabaseDownError`."""
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: object) -> None:
+        """Raise the other error."""
+        if isinstance(error, sql.exc.SQLAlchemyError):
+            cause = error.orig if isinstance(error, sql.exc.DBAPIError) else error
+            first = str(cause).strip().splitlines()[:1]
+            raise DatabaseDownError(
+                f"the database must answer, {first[0] if first else type(cause).__name__}"
+            ) from error

@@ -1,0 +1,76 @@
+"""A real PostgreSQL for the tests, where the machine has its binaries."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+class Postgres:
+    """A cluster in a folder of its own, behind a Unix socket; run by an unprivileged user where we are root."""
+
+    def __init__(self, binaries: Path, folder: Path):
+        self.binaries, self.folder = binaries, folder
+        self.user = _unprivileged()
+        if self.user is not None:
+            os.chown(folder, pwd.getpwnam(self.user).pw_uid, -1)
+        self.run(
+            "initdb", "-D", str(folder / "data"), "-U", "crossmargin", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"
+        )
+
+    def run(self, program, *arguments):
+        done = subprocess.run(
+            [self.binaries / program, *arguments], user=self.user, cwd=self.folder, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+
+    def start(self):
+        options = f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -c shared_buffers=8MB"
+        log = str(self.folder / "log")
+        # the server inherits a pipe's end, which would be waited for
+        subprocess.run(
+            [self.binaries / "pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", log, "-o", options, "start"],
+            user=self.user, cwd=self.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60,
+        )  # fmt: skip
+
+    def stop(self):
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
+
+    def create(self, name):
+        self.run("createdb", "-h", str(self.folder), "-U", "crossmargin", name)
+        return f"postgresql://crossmargin@/{name}?host={self.folder}"
+
+
+def _unprivileged():
+    if os.geteuid() != 0:
+        return None
+    names = {each.pw_name for each in pwd.getpwall()}
+    return next((name for name in ("postgres", "nobody") if name in names), None)
+
+
+def _binaries():
+    found = shutil.which("initdb")
+    folders = [Path(found).resolve().parent] if found else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((each for each in folders if (each / "initdb").exists() and (each / "postgres").exists()), None)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    binaries = _binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL here: initdb and postgres are not installed")
+    # a socket's path must be short
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True)))
+        cluster = Postgres(binaries, folder)
+        cluster.start()
+        yield cluster
+        with contextlib.suppress(AssertionError):  # a test may have left it stopped
+            cluster.stop()

@@ -1,0 +1,238 @@
+"""The tables follow the journal: the same by running and by replaying, across restarts, and after the database was down."""
+
+import subprocess
+import sys
+import time
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sql
+from litestar.testing import TestClient
+
+from crossmargin.engine import commands as ask
+from crossmargin.files.sample import sample_book, sample_market
+from crossmargin.service import projection, projector
+from crossmargin.service.application import application
+from crossmargin.service.opening import opening_commands
+from crossmargin.service.projection_tables import METADATA, POSITION, REQUIREMENTS
+from crossmargin.service.projector import Projector
+from crossmargin.service.writer import Writer
+
+MINUTE_NS = 60 * 10**9
+HOUR_NS = 60 * MINUTE_NS
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/projection.sqlite"
+    return request.getfixturevalue("postgres").create(f"t{time.monotonic_ns()}")
+
+
+def opening():
+    names = ("cash-only", "levered-long", "hedger")
+    return tuple(opening_commands([book for book in sample_book() if book.account in names], sample_market()))
+
+
+def fall(number, share):
+    """The index and marks of everything fall to `share` of the sample's."""
+    market = sample_market()
+    index = {
+        str(coin): (ask.Quote(source="opening", price=Decimal(repr(market.index_price(coin) * share))),)
+        for coin in market.index
+    }
+    marks = {
+        str(item.instrument.id): Decimal(repr(market.mark_price(item.instrument) * share))
+        for book in sample_book()
+        if book.account in ("levered-long", "hedger")
+        for item in book.positions
+    }
+    return ask.UpdateMarket(id=f"fall-{number}", index=index, marks=marks)
+
+
+def story():
+    """A fall by steps, with time going on, that calls for margin and liquidates."""
+    start = sample_market().time_ns
+    for number in range(1, 13):
+        yield ask.AdvanceTime(id=f"time-{number}", time_ns=start + number * 10 * MINUTE_NS)
+        yield fall(number, 1 - 0.02 * number)
+        yield ask.Deposit(id=f"d-{number}", account="cash-only", asset="USDC", amount=Decimal("1.25"))
+
+
+def told(writer, commands):
+    return [writer.submit(each).result(timeout=60) for each in commands]
+
+
+def contents(database):
+    with database.connect() as connection:
+        return {
+            table.name: sorted(map(tuple, connection.execute(sql.select(table))), key=repr)
+            for table in METADATA.sorted_tables
+        }
+
+
+def filled_anew(folder, url):
+    """What the tables hold when they are filled from the journal alone."""
+    other = Projector(url, folder)
+    writer = Writer(folder, projector=other)
+    assert other.wait_for(writer.record, 60)
+    found = contents(other.database)
+    writer.close()
+    return found
+
+
+def test_tables_are_the_same_by_running_and_by_replaying(tmp_path, url):
+    writer = Writer(tmp_path / "j", opening=opening, projector=Projector(url, tmp_path / "j"))
+    told(writer, story())
+    assert writer.projector.wait_for(writer.record, 60)
+    running = contents(writer.projector.database)
+    engine = writer.engine
+    writer.close()
+    assert filled_anew(tmp_path / "j", f"sqlite:///{tmp_path}/other.sqlite") == running
+    assert {name for name in running if running[name]} >= {
+        "accounts", "balances", "positions", "requirements", "margin_calls", "liquidations", "parameters", "audit",
+    }  # fmt: skip
+    # the engine's own state says the same, by another way
+    usdc = {row[0]: Decimal(row[2]) for row in running["balances"] if row[1] == "USDC"}
+    quantum = engine.state.assets["USDC"].quantum
+    assert usdc["cash-only"] == engine.state.ledger.balance("cash-only", "USDC") * quantum
+    states = {row[0]: row[1] for row in running["accounts"]}
+    assert states == {name: held.state for name, held in engine.state.accounts.items()}
+    held = {(row[0], row[1]): Decimal(row[2]) for row in running["positions"]}
+    assert held == {
+        (name, each): holding.lots * engine.state.listings[each].lot_size
+        for name, holdings in engine.state.ledger.holdings.items()
+        if name in engine.state.accounts
+        for each, holding in holdings.items()
+        if holding.lots
+    }
+
+
+def test_lists_and_history_survive_a_restart(tmp_path, url):
+    folder = tmp_path / "j"
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder))
+    told(writer, story())
+    paths = ("liquidation-events", "margin-calls", "audit", "draws", "accounts/levered-long/history")
+    with TestClient(application(writer)) as client:
+        before = {path: client.get(f"/api/v1/{path}").json() for path in paths}
+        first = client.get("/api/v1/liquidation-events?limit=2").json()
+        rest = client.get("/api/v1/liquidation-events", params={"cursor": first["next"]}).json()
+    writer.close()
+    assert first["items"] + rest["items"] == before["liquidation-events"]["items"]
+    assert len(before["liquidation-events"]["items"]) > 2
+    assert len(before["accounts/levered-long/history"]["points"]) >= 12
+    again = Writer(folder, projector=Projector(url, folder))
+    with TestClient(application(again)) as client:
+        assert {path: client.get(f"/api/v1/{path}").json() for path in paths} == before
+    again.close()
+
+
+def test_what_was_missed_is_caught_up(tmp_path, url):
+    """Commands that were taken without a database are in the tables once there is one."""
+    folder = tmp_path / "j"
+    Writer(folder, opening=opening, projector=Projector(url, folder)).close()
+    alone = Writer(folder)
+    told(alone, story())
+    alone.close()
+    assert filled_anew(folder, url) == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
+
+
+def test_tables_of_another_journal_are_filled_anew(tmp_path, url):
+    first = Writer(tmp_path / "a", opening=opening, projector=Projector(url, tmp_path / "a"))
+    told(first, story())
+    first.close()
+    second = Writer(tmp_path / "b", opening=opening)
+    told(second, list(story())[:9])
+    second.close()
+    assert filled_anew(tmp_path / "b", url) == filled_anew(tmp_path / "b", f"sqlite:///{tmp_path}/other.sqlite")
+
+
+def test_a_burst_that_overflows_is_had_from_the_journal(tmp_path, url, monkeypatch):
+    monkeypatch.setattr(projector, "MOST_WAITING", 3)
+    folder = tmp_path / "j"
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder))
+    waiting = [writer.submit(each) for each in story()]
+    for each in waiting:
+        each.result(timeout=60)
+    assert writer.projector.wait_for(writer.record, 60)
+    running = contents(writer.projector.database)
+    writer.close()
+    assert running == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
+
+
+def test_commands_go_on_while_the_database_is_down(tmp_path, postgres, monkeypatch):
+    monkeypatch.setattr(projector, "PAUSE_S", 0.2)
+    url, folder = postgres.create("down"), tmp_path / "j"
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder))
+    assert writer.projector.wait_for(writer.record, 60)
+    steps = list(story())
+    postgres.stop()
+    try:
+        told(writer, steps)
+        with TestClient(application(writer)) as client:
+            answer = client.get("/api/v1/liquidation-events")
+            assert answer.status_code == 503
+            assert answer.json()["error"]["rule"] == "the database must answer"
+            assert client.get("/api/v1/overview").status_code == 200
+    finally:
+        postgres.start()
+    assert writer.projector.wait_for(writer.record, 60)
+    assert writer.projector.failure is None
+    running = contents(writer.projector.database)
+    writer.close()
+    assert running == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
+
+
+KILLED = """
+import sys
+from decimal import Decimal
+from pathlib import Path
+from crossmargin.engine.commands import Deposit
+from crossmargin.service.projector import Projector
+from crossmargin.service.writer import Writer
+folder = Path(sys.argv[2])
+writer = Writer(folder, projector=Projector(sys.argv[1], folder))
+for number in range(10**9):
+    writer.submit(Deposit(id=f"k-{writer.record}", account="cash-only", asset="USDC", amount=Decimal(1))).result()
+    print(number, flush=True)
+"""
+
+
+def test_a_kill_leaves_position_and_rows_in_step(tmp_path, url):
+    folder = tmp_path / "j"
+    Writer(folder, opening=opening, projector=Projector(url, folder)).close()
+    for after in (3, 40):
+        process = subprocess.Popen([sys.executable, "-c", KILLED, url, str(folder)], stdout=subprocess.PIPE, text=True)
+        for _, line in zip(range(after), process.stdout, strict=False):
+            assert line
+        process.kill()
+        process.communicate()
+    assert filled_anew(folder, url) == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
+
+
+def test_migrations_give_the_tables_that_the_code_uses(tmp_path, url):
+    database = projection.open_database(url)
+    projection.migrate(database)
+    projection.migrate(database)
+    found = sql.inspect(database)
+    for table in METADATA.sorted_tables:
+        columns = {column["name"]: column["nullable"] for column in found.get_columns(table.name)}
+        assert columns == {column.name: bool(column.nullable) for column in table.columns}
+        assert found.get_pk_constraint(table.name)["constrained_columns"] == [each.name for each in table.primary_key]
+    assert {POSITION.name, REQUIREMENTS.name} <= set(found.get_table_names())
+    database.dispose()
+
+
+def test_requirements_are_what_the_engine_acted_on(tmp_path):
+    """The last point of the history is the account's row."""
+    folder = tmp_path / "j"
+    writer = Writer(folder, opening=opening, projector=Projector(f"sqlite:///{tmp_path}/p.sqlite", folder))
+    told(writer, list(story())[:6])
+    with TestClient(application(writer)) as client:
+        point = client.get("/api/v1/accounts/levered-long/history").json()["points"][-1]
+        row = client.get("/api/v1/accounts/levered-long").json()
+        assert {name: row[name] for name in point if name != "time"} == {
+            name: value for name, value in point.items() if name != "time"
+        }
+        assert client.get("/api/v1/accounts/nobody/history").status_code == 404
+    writer.close()

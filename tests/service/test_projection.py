@@ -198,10 +198,19 @@ for number in range(10**9):
 """
 
 
-def test_a_kill_leaves_position_and_rows_in_step(tmp_path, url):
+def test_a_kill_leaves_position_and_rows_in_step(tmp_path):
+    kill_and_compare(tmp_path, f"sqlite:///{tmp_path}/projection.sqlite", (40,))
+
+
+@pytest.mark.soak
+def test_kills_leave_position_and_rows_in_step(tmp_path, url):
+    kill_and_compare(tmp_path, url, (1, 2, 3, 5, 8, 40, 400, 3000))
+
+
+def kill_and_compare(tmp_path, url, counts):
     folder = tmp_path / "j"
     Writer(folder, opening=opening, projector=Projector(url, folder)).close()
-    for after in (3, 40):
+    for after in counts:
         process = subprocess.Popen([sys.executable, "-c", KILLED, url, str(folder)], stdout=subprocess.PIPE, text=True)
         for _, line in zip(range(after), process.stdout, strict=False):
             assert line

@@ -1,0 +1,90 @@
+"""Settings of the service: a flag goes before the environment, the environment before the file, the file before defaults.
+
+The file is TOML with one table, ``[service]``, whose keys are the names of `Settings`; the variable of a setting is its
+name in capitals after ``CROSSMARGIN_``. A key that no setting has is refused, so that a typing mistake is found.
+"""
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from crossmargin.errors import InputError
+
+PREFIX = "CROSSMARGIN_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the service runs with."""
+
+    host: str = "127.0.0.1"
+    """Loopback address to listen on."""
+    port: int = 8000
+    folder: str = "crossmargin-data"
+    """Folder of the journal and its snapshots."""
+    database: str | None = None
+    """URL of the projection; a file in the folder where there is none."""
+    tick_s: float = 1.0
+    """Pace of the clock, which moves the engine's time; 0 leaves time to the commands."""
+    longest_jump_s: float = 30.0
+    """A step of the system's clock that is longer is not passed on to the engine."""
+
+    def __post_init__(self) -> None:
+        if self.host != "localhost" and not _is_loopback(self.host):
+            raise InputError(f"a host must be a loopback address while requests carry no keys, was {self.host}")
+        if not 0 <= self.port < 1 << 16:
+            raise InputError(f"a port must be between 0 and 65535, was {self.port}")
+        if not 0 <= self.tick_s < self.longest_jump_s:
+            raise InputError(f"a tick must be 0 or more and shorter than the longest jump, was {self.tick_s} s")
+
+    @property
+    def database_url(self) -> str:
+        """Where the projection is."""
+        return self.database or f"sqlite:///{Path(self.folder).absolute() / 'projection.sqlite'}"
+
+
+def settings(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None) -> Settings:
+    """Return the settings that flags, environment and file amount to; a flag of None was not given.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown, or a value is not what its setting takes.
+
+    Examples
+    --------
+    >>> settings({"port": None, "host": "::1"}, {"CROSSMARGIN_PORT": "8080", "CROSSMARGIN_HOST": "127.0.0.2"})
+    ...     # doctest: +ELLIPSIS
+    Settings(host='::1', port=8080, folder='crossmargin-data', ...)
+    """
+    names = {field.name for field in msgspec.structs.fields(Settings)}
+    found = {} if file is None else _in_file(file)
+    found |= {name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment}
+    found |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        # variables are text; a number in quotes is taken in the file too
+        return msgspec.convert(found, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise InputError(f"a setting must be known and of its type, {error}") from error
+
+
+def _in_file(path: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"a configuration must be a file, found none at {path}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"a configuration must be TOML, {path}: {error}") from error
+    if set(content) - {"service"} or not isinstance(content.get("service", {}), dict):
+        raise InputError(f"a configuration has one table, [service], {path} has {', '.join(content)}")
+    return dict(content.get("service", {}))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

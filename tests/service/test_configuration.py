@@ -1,0 +1,58 @@
+"""Settings: precedence, and refusals in one clear line."""
+
+import subprocess
+import sys
+
+import pytest
+
+from crossmargin.errors import InputError
+from crossmargin.service.configuration import Settings, settings
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "crossmargin.toml"
+    path.write_text('[service]\nport = 1111\nfolder = "from-file"\ntick_s = 0.5\n')
+    return path
+
+
+def test_a_flag_goes_before_the_environment_and_that_before_the_file(file):
+    environment = {"CROSSMARGIN_PORT": "2222", "CROSSMARGIN_FOLDER": "from-environment", "HOME": "/"}
+    found = settings({"port": 3333, "folder": None}, environment, file)
+    assert (found.port, found.folder, found.tick_s, found.host) == (3333, "from-environment", 0.5, "127.0.0.1")
+    assert settings({}, {}, file).port == 1111
+    assert settings({}, {}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("[service]\nprot = 1\n", "prot"),
+        ("[service]\nport = 'many'\n", "port"),
+        ("[service]\nport = 70000\n", "between 0 and 65535"),
+        ("[service]\nhost = '0.0.0.0'\n", "loopback"),
+        ("[service]\ntick_s = 40\n", "shorter than the longest jump"),
+        ("[service\n", "must be TOML"),
+        ("[servise]\n", "one table"),
+    ],
+)
+def test_nonsense_is_refused(tmp_path, text, finding):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=finding):
+        settings({}, {}, path)
+
+
+def test_the_command_says_it_in_one_line(tmp_path):
+    for arguments in (
+        ["--config", str(tmp_path / "none.toml")],
+        ["--database", "mysql://x/y"],
+        ["--host", "192.0.2.1"],
+    ):
+        ran = subprocess.run(
+            [sys.executable, "-m", "crossmargin", "serve", "--folder", str(tmp_path / "f"), *arguments],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 2
+        assert ran.stderr.startswith("error: a ")
+        assert len(ran.stderr.splitlines()) == 1

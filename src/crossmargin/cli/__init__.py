@@ -9,6 +9,7 @@ from rich.text import Text
 from crossmargin.cli import (
     attribution,
     backtest,
+    backup,
     bench,
     checks,
     clearing,
@@ -35,6 +36,7 @@ __all__ = [
     "app",
     "attribution",
     "backtest",
+    "backup",
     "bench",
     "checks",
     "clearing",

@@ -1,0 +1,180 @@
+"""Kill -9 of the whole service while clients write over HTTP: every acknowledged command is there after restart, once."""
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from crossmargin.engine.commands import Deposit, ReverseDeposit
+from crossmargin.service.projector import Projector
+from crossmargin.service.writer import Writer
+from crossmargin.store.journal import open_journal
+from crossmargin.store.records import Asked
+
+CLIENTS = 3
+
+SERVE = """
+import sys
+from pathlib import Path
+import uvicorn
+import os
+from crossmargin.engine.engine import Engine
+from crossmargin.files.sample import sample_book, sample_market
+from crossmargin.service.application import application
+from crossmargin.service.opening import opening_commands
+from crossmargin.service.projector import Projector
+from crossmargin.service.writer import Writer
+folder, port = Path(sys.argv[1]), int(sys.argv[2])
+books = [book for book in sample_book() if book.account == "cash-only"]
+commands = tuple(opening_commands(books, sample_market()))
+# imports and kernels take seconds, a kill must not: each life of the service is a fork of this process
+engine = Engine()
+for command in commands:
+    engine.apply(command)
+engine.health("cash-only")
+print("ready", flush=True)
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        projector = Projector(f"sqlite:///{folder}/p.sqlite", folder)
+        writer = Writer(folder, opening=lambda: commands, background=True, projector=projector)
+        uvicorn.run(application(writer), port=port, log_level="warning")
+        os._exit(0)
+    print(child, flush=True)
+    os.waitpid(child, 0)
+    print("gone", flush=True)
+"""
+
+
+class Client(threading.Thread):
+    """Asks for deposits one after the other; what was not acknowledged it asks for again, under the same key."""
+
+    def __init__(self, name, port, stopping):
+        super().__init__(name=name, daemon=True)
+        self.port, self.stopping = port, stopping
+        self.acknowledged, self.asked, self.unexpected = [], 0, []
+
+    def run(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with contextlib.closing(connection):
+            while not self.unexpected and (not self.stopping.is_set() or len(self.acknowledged) < self.asked):
+                if len(self.acknowledged) == self.asked:
+                    self.asked += 1
+                try:
+                    self.ask(connection, f"{self.name}-{self.asked}")
+                except (OSError, http.client.HTTPException):
+                    connection.close()
+                    time.sleep(0.005)
+
+    def ask(self, connection, key):
+        body = msgspec.json.encode({"account": "cash-only", "asset": "USDC", "amount": "1"})
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        connection.request("POST", "/api/v1/deposits", body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        if answer.status == 200:
+            self.acknowledged.append(f"api-{key}")
+        elif answer.status == 503:
+            time.sleep(0.01)
+        else:
+            self.unexpected.append((answer.status, content))
+
+
+def up(port):
+    deadline = time.monotonic() + 60
+    while True:
+        assert time.monotonic() < deadline
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/health")
+            if msgspec.json.decode(connection.getresponse().read())["status"] == "ok":
+                return
+        except (OSError, http.client.HTTPException):
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.01)
+
+
+def killed_under_load(folder, kills):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    service = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(folder), str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    stopping = threading.Event()
+    clients = [Client(f"c{number}", port, stopping) for number in range(CLIENTS)]
+
+    def begin():
+        service.stdin.write("\n")
+        service.stdin.flush()
+        return int(service.stdout.readline())
+
+    assert service.stdout.readline() == "ready\n"
+    life = begin()
+    up(port)
+    for client in clients:
+        client.start()
+    for number in range(1, kills + 1):
+        # some kills fall into the start of the next life, before it is open
+        if number % 5:
+            up(port)
+        # multiples of the golden ratio spread the kills evenly over the time in which commands come
+        time.sleep(0.12 * (0.6180339887 * number % 1))
+        os.kill(life, signal.SIGKILL)
+        assert service.stdout.readline() == "gone\n"
+        life = begin()
+    up(port)
+    stopping.set()
+    for client in clients:
+        client.join(60)
+    os.kill(life, signal.SIGTERM)
+    service.stdin.close()
+    service.wait(60)
+    service.stdout.close()
+    assert [client.unexpected for client in clients] == [[]] * CLIENTS
+    return [key for client in clients for key in client.acknowledged]
+
+
+def judge(folder, acknowledged):
+    assert len(acknowledged) == len(set(acknowledged))
+    records = [payload.command for _, payload in open_journal(folder / "journal").read() if isinstance(payload, Asked)]
+    written = {command.id for command in records if isinstance(command, Deposit) and command.id.startswith("api-")}
+    assert written == set(acknowledged)
+    writer = Writer(folder, projector=Projector(f"sqlite:///{folder}/p.sqlite", folder))
+    quantum = writer.engine.state.assets["USDC"].quantum
+    balance = writer.engine.state.ledger.balance("cash-only", "USDC") * quantum
+    first = [each for each in records if isinstance(each, Deposit) and not each.id.startswith("api-")]
+    assert all(writer.engine.has_applied(key) for key in acknowledged)
+    # each deposit is of 1 USDC: what came twice would be counted twice
+    opened = sum((each.amount for each in first if each.account == "cash-only" and each.asset == "USDC"), Decimal(0))
+    reversed_ = (each for each in records if isinstance(each, ReverseDeposit))
+    opened -= sum(
+        (each.amount for each in reversed_ if each.account == "cash-only" and each.asset == "USDC"), Decimal(0)
+    )
+    assert balance - opened == len(acknowledged)
+    assert writer.projector.wait_for(writer.record, 60)
+    writer.close()
+
+
+def test_kills_under_load_lose_nothing_and_repeat_nothing(tmp_path, record_property):
+    acknowledged = killed_under_load(tmp_path, 20)
+    record_property("acknowledged", len(acknowledged))
+    judge(tmp_path, acknowledged)
+
+
+@pytest.mark.soak
+def test_two_hundred_kills_under_load(tmp_path, record_property):
+    acknowledged = killed_under_load(tmp_path, 200)
+    record_property("acknowledged", len(acknowledged))
+    judge(tmp_path, acknowledged)

@@ -27,8 +27,8 @@ from crossmargin.service.deribit_rpc import open_desk
 from crossmargin.service.deribit_socket import deribit_socket
 from crossmargin.service.feeding import no_feeds
 from crossmargin.service.history import History
-from crossmargin.service.stream import Hub, stream
 from crossmargin.service.projection_tables import HAPPENED
+from crossmargin.service.stream import Hub, stream
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Busy, Starting, Writer
 from crossmargin.store.journal import UnwrittenError

@@ -6,6 +6,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,29 @@ def postgres():
         yield cluster
         with contextlib.suppress(AssertionError):  # a test may have left it stopped
             cluster.stop()
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
+
+
+def installed_browser(launcher) -> str | None:
+    bundled = Path(launcher.executable_path)
+    return str(bundled) if bundled.exists() else next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as started:
+        executable = installed_browser(started.chromium)
+        if executable is None:
+            pytest.skip("no Chromium: `playwright install chromium`, or the system's package")
+        # The sandbox needs rights that containers lack; the pages are our own.
+        with started.chromium.launch(executable_path=executable, args=["--no-sandbox"]) as running:
+            yield running
+
+
+@pytest.fixture
+def console() -> list[str]:
+    """Return the warnings and errors that the browser's console has shown."""
+    return []

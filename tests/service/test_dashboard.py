@@ -1,7 +1,6 @@
 """The dashboard in a real Chromium, on the stand-in server: every page at desktop and phone width, dark and light."""
 
 import itertools
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,10 +13,9 @@ from urllib.parse import quote
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 HERE = Path(__file__).parent
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 ACCOUNT = "#/account/desk-00005?if=" + quote('{"price_moves":{"BTC":-0.1}}')
 # Each page with a sign that its own figures have come, not only its frame.
 PAGES = {
@@ -30,22 +28,6 @@ PAGES = {
     "audit": ("#/audit", "tbody tr"),
 }
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
-
-
-def installed_browser(launcher) -> str | None:
-    bundled = Path(launcher.executable_path)
-    return str(bundled) if bundled.exists() else next(filter(None, map(shutil.which, BROWSERS)), None)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with playwright.sync_playwright() as started:
-        executable = installed_browser(started.chromium)
-        if executable is None:
-            pytest.skip("no Chromium: `playwright install chromium`, or the system's package")
-        # The sandbox needs rights that containers lack; the pages are our own.
-        with started.chromium.launch(executable_path=executable, args=["--no-sandbox"]) as running:
-            yield running
 
 
 def free_port() -> int:
@@ -82,12 +64,6 @@ def site() -> Iterator[str]:
 def large_site() -> Iterator[str]:
     with stand_in(10_000) as address:
         yield address
-
-
-@pytest.fixture
-def console() -> list[str]:
-    """Return the warnings and errors that the browser's console has shown."""
-    return []
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import { fields } from "../items";
 /** A page asks again this often when its account has changed. */
 const REFRESH_MS = 10_000;
 
-/** The coin an instrument stands on: what stands before its first dash, slash or underscore. */
-export const coinOf = (instrument: string): string => instrument.split(/[-/_:]/)[0]!;
+/** The coin an instrument stands on: what stands after its venue and before its first dash, slash or underscore. */
+export const coinOf = (instrument: string): string => instrument.replace(/^[a-z][a-z0-9_.]*:/, "").split(/[-/_:]/)[0]!;
 
 function Top({ row, at, source }: { row: AccountRow; at: number; source: string }) {
   const short = float(row.excess) < 0;

@@ -1,0 +1,109 @@
+"""The dashboard in a real Chromium on the real service: every page shows its own figures, and the console stays silent."""
+
+import socket
+import threading
+import time
+
+import pytest
+import uvicorn
+
+from crossmargin.files.sample import sample_book, sample_market
+from crossmargin.service.application import application
+from crossmargin.service.opening import opening_commands
+from crossmargin.service.writer import Writer
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
+
+HELD = ("cash-only", "hedger", "levered-long", "straddle-seller")
+PAGES = {
+    "overview": ("#/overview", ".figure b"),
+    "accounts": ("#/accounts", "[role=rowheader] a"),
+    "account": ("#/account/straddle-seller", ".figure b"),
+    "stress": ("#/stress?moves=BTC:-0.4&vol=1", ".figure b"),
+    "liquidations": ("#/liquidations", ".waterfall tbody tr"),
+    "parameters": ("#/parameters?all=1", "main table tbody tr"),
+    "audit": ("#/audit", "h1"),
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    book = [each for each in sample_book() if each.account in HELD]
+    commands = tuple(opening_commands(book, sample_market()))
+    writer = Writer(tmp_path_factory.mktemp("dashboard"), opening=lambda: commands)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(application(writer), port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join()
+    writer.close()
+
+
+@pytest.fixture
+def visit(browser, site, console):
+    contexts = []
+
+    def visit(name, width="desktop"):
+        address, sign = PAGES[name]
+        across, down = WIDTHS[width]
+        contexts.append(browser.new_context(viewport={"width": across, "height": down}, reduced_motion="reduce"))
+        page = contexts[-1].new_page()
+        page.on("console", lambda said: console.append(said.text) if said.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: console.append(str(error)))
+        page.goto(site + address)
+        page.wait_for_selector(sign, timeout=60_000)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert console == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_its_figures_and_fits(visit, name, width) -> None:
+    page = visit(name, width)
+    page.wait_for_load_state("networkidle") if name != "account" else page.wait_for_selector("canvas", timeout=60_000)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    said = page.locator("main").inner_text()
+    assert "NaN" not in said
+    assert "undefined" not in said
+    assert page.locator(".problem").count() == 0
+    page.wait_for_selector(".link.live")
+
+
+def test_the_stream_brings_the_rows_and_the_first_figures_come_within_a_second(visit, record_property) -> None:
+    page = visit("accounts")
+    page.wait_for_function(f"document.querySelector('[role=grid]').ariaRowCount === '{len(HELD) + 2}'")
+    ms = visit("overview").evaluate("performance.getEntriesByName('first-figures')[0].startTime")
+    record_property("first_figures_ms", ms)
+    print("first figures, ms", ms)
+
+
+def test_a_what_if_in_the_page_is_the_services_own(visit, site, record_property) -> None:
+    page = visit("account")
+    ask = """async () => {
+        const waits = [];
+        for (let n = 0; n < 10; n++) {
+            const begun = performance.now();
+            const answer = await fetch("api/v1/accounts/straddle-seller/what-if", {method: "POST",
+                headers: {"content-type": "application/json"}, body: JSON.stringify({price_moves: {BTC: -0.1 - n / 100}})});
+            await answer.json();
+            waits.push(performance.now() - begun);
+        }
+        return waits.sort((a, b) => a - b);
+    }"""
+    waits = page.evaluate(ask)
+    record_property("what_if_ms_median", waits[5])
+    print("what-if, ms: median", waits[5], "worst", waits[-1])
+    page.get_by_role("slider", name="BTC price").fill("-0.2")
+    page.wait_for_selector("#what-if tbody tr", timeout=60_000)
+    assert "excess" in page.locator("#what-if tbody").inner_text()

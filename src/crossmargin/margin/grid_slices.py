@@ -128,6 +128,10 @@ def _margin_slice(
 ) -> None:
     """Write the parts of a coin for accounts `first` to `last` to its plane of `parts`."""
     c, indptr = own.c, slices.indptr[own.c]
+    # by their own names, because handing over a whole grid to a function costs more than what that does
+    price, rates, rule = grid.index_price[c], grid.rates, grid.liquidity[c]
+    places, held_rows, held_quantities = own.place, slices.rows, slices.quantities
+    moves, asset_reach, tiles = not grid.is_dollar[c], own.lines[own.asset, _REACH], own.tiles
     most = 1
     for a in range(first, last):
         most = max(most, indptr[a + 1] - indptr[a] + 1)
@@ -142,73 +146,64 @@ def _margin_slice(
         dense[:] = 0.0
         for b in range(size):
             for k in range(indptr[start + b], indptr[start + b + 1]):
-                dense[own.place[slices.rows[k]], b] = slices.quantities[k]
+                dense[places[held_rows[k]], b] = held_quantities[k]
         _add_up(dense, own.lines, sums)
         for at in (_EXPOSURE, _COINS, _NET, _SIZES):
             _round(sums[at], sums[at + 1], sums[at + 2], sums.shape[0] + dense.shape[0], bounds[at], bounds[at + 1])
+        _sharpen(slices, own, start, size, sums, bounds, expiries, terms, partials)
         for b in range(size):
-            held = _hedging(grid, own, slices, start + b, cash[start + b, c], bounds[:, b], terms, partials)
-            first_own, parts[c, start + b, HEDGING], lowest[b] = b * most, held, 0.0
-            counts[b] = _copy(slices, indptr[start + b], indptr[start + b + 1], own, held, rows, quantities, first_own)
-        for t in range(own.tiles.shape[0]):
+            coins, held = cash[start + b, c], 0.0
+            if moves and coins != 0.0:
+                held = _hedging(coins, bounds[_EXPOSURE, b], price)
+                if held != 0.0:
+                    bounds[_EXPOSURE, b] = _exposure(slices, own, start + b, held, terms, partials)
+            parts[c, start + b, HEDGING], lowest[b] = held, 0.0
+            counts[b] = _copy(slices, own, start + b, held, rows, quantities, b * most)
+        for t in range(tiles.shape[0]):
             for b in range(size):
-                loss = least_in_tile(own.tiles, t, rows, quantities, b * most, b * most + counts[b])
+                loss = least_in_tile(tiles, t, rows, quantities, b * most, b * most + counts[b])
                 lowest[b] = min(lowest[b], loss)
         for b in range(size):
             a, part, every = start + b, parts[c, start + b], slice(b * most, b * most + counts[b])
             part[VALUE], part[LOST], part[SIZE] = sums[_VALUE, b], sums[_VALUE + 1, b], sums[_VALUE + 2, b]
             part[SCAN] = -lowest[b]
             # only near the edge does the rounding of a perfect hedge decide
-            if 0.0 < part[SCAN] <= 2.0 * DUST * (sums[_GROSS, b] + abs(part[HEDGING]) * own.lines[own.asset, _REACH]):
+            if 0.0 < part[SCAN] <= 2.0 * DUST * (sums[_GROSS, b] + abs(part[HEDGING]) * asset_reach):
                 part[SCAN] = _exact_loss(own, rows[every], quantities[every], vector, terms, partials)
-            if bounds[_NET, b] != bounds[_NET + 1, b] or bounds[_SIZES, b] != bounds[_SIZES + 1, b]:
-                expiries[:] = sums[_SUMS:, b]
-                bounds[_NET, b] = sum_exactly(expiries, partials)
-                bounds[_SIZES, b] = sum_exactly(np.abs(expiries), partials)
-            _finish(grid, own, slices, a, bounds[:, b], part, terms, partials)
+            net = abs(bounds[_NET, b])
+            part[MINIMUM] = max(part[SCAN], rates[1] * price * bounds[_COINS, b]) - part[SCAN]
+            part[BASIS], part[DELTA] = rates[2] * (bounds[_SIZES, b] - net), bounds[_EXPOSURE, b]
+            part[LIQUIDITY], part[CONCENTRATION] = liquidity_add_ons(rule, rates, net)
 
 
 @literal_kernel
-def _hedging(
-    grid: GridColumns,
-    own: _CoinGrid,
-    slices: CoinSlices,
-    a: int,
-    coins: float,
-    bounds: FloatArray,
-    terms: FloatArray,
-    partials: FloatArray,
-) -> float:
+def _hedging(coins: float, exposed: float, price: float) -> float:
     """Return the coins that enter the risk array: all that is owed, and what offsets the derivatives' delta."""
-    if coins == 0.0 or grid.is_dollar[own.c]:
-        return 0.0
-    exposed = bounds[_EXPOSURE]
-    if exposed != bounds[_EXPOSURE + 1]:
-        exposed = _exposure(slices, own, a, 0.0, terms, partials)
-    return coins if coins < 0.0 else float(min(coins, max(-exposed, 0.0) / grid.index_price[own.c]))
+    return coins if coins < 0.0 else float(min(coins, max(-exposed, 0.0) / price))
 
 
 @literal_kernel
-def _finish(
-    grid: GridColumns,
-    own: _CoinGrid,
+def _sharpen(
     slices: CoinSlices,
-    a: int,
+    own: _CoinGrid,
+    start: int,
+    size: int,
+    sums: FloatArray,
     bounds: FloatArray,
-    part: FloatArray,
+    expiries: FloatArray,
     terms: FloatArray,
     partials: FloatArray,
 ) -> None:
-    """Complete an account's part, whose scan and hedging coins are there."""
-    c, rates, short, net = own.c, grid.rates, bounds[_COINS], abs(bounds[_NET])
-    if short != bounds[_COINS + 1]:
-        short = _short_coins(slices, own, a, terms, partials)
-    part[MINIMUM] = max(part[SCAN], rates[1] * grid.index_price[c] * short) - part[SCAN]
-    part[BASIS] = rates[2] * (bounds[_SIZES] - net)
-    part[LIQUIDITY], part[CONCENTRATION] = liquidity_add_ons(grid.liquidity[c], rates, net)
-    part[DELTA] = bounds[_EXPOSURE]
-    if part[HEDGING] != 0.0 or part[DELTA] != bounds[_EXPOSURE + 1]:
-        part[DELTA] = _exposure(slices, own, a, part[HEDGING], terms, partials)
+    """Add up once more, with all digits, what lies at the edge of rounding."""
+    for b in range(size):
+        if bounds[_EXPOSURE, b] != bounds[_EXPOSURE + 1, b]:
+            bounds[_EXPOSURE, b] = _exposure(slices, own, start + b, 0.0, terms, partials)
+        if bounds[_COINS, b] != bounds[_COINS + 1, b]:
+            bounds[_COINS, b] = _short_coins(slices, own, start + b, terms, partials)
+        if bounds[_NET, b] != bounds[_NET + 1, b] or bounds[_SIZES, b] != bounds[_SIZES + 1, b]:
+            expiries[:] = sums[_SUMS:, b]
+            bounds[_NET, b] = sum_exactly(expiries, partials)
+            bounds[_SIZES, b] = sum_exactly(np.abs(expiries), partials)
 
 
 @literal_kernel
@@ -273,23 +268,17 @@ def _add_sizes(held: FloatArray, delta: float, reach: float, expiry: FloatArray,
 
 @literal_kernel
 def _copy(
-    slices: CoinSlices,
-    begin: int,
-    end: int,
-    own: _CoinGrid,
-    coins: float,
-    rows: IntArray,
-    quantities: FloatArray,
-    first: int,
+    slices: CoinSlices, own: _CoinGrid, a: int, coins: float, rows: IntArray, quantities: FloatArray, first: int
 ) -> int:
     """Write positions, and coins in the risk array among them, from place `first` on; return their number."""
     place, waiting = first, coins != 0.0
-    for k in range(begin, end):
-        row = own.place[slices.rows[k]]
+    places, held_rows, held = own.place, slices.rows, slices.quantities
+    for k in range(slices.indptr[own.c, a], slices.indptr[own.c, a + 1]):
+        row = places[held_rows[k]]
         if waiting and own.asset < row:
             rows[place], quantities[place] = own.asset, coins
             place, waiting = place + 1, False
-        rows[place], quantities[place] = row, slices.quantities[k]
+        rows[place], quantities[place] = row, held[k]
         place += 1
     if waiting:
         rows[place], quantities[place] = own.asset, coins

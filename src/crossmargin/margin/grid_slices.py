@@ -152,11 +152,9 @@ def _margin_slice(
             _round(sums[at], sums[at + 1], sums[at + 2], sums.shape[0] + dense.shape[0], bounds[at], bounds[at + 1])
         _sharpen(slices, own, start, size, sums, bounds, expiries, terms, partials)
         for b in range(size):
-            coins, held = cash[start + b, c], 0.0
-            if moves and coins != 0.0:
-                held = _hedging(coins, bounds[_EXPOSURE, b], price)
-                if held != 0.0:
-                    bounds[_EXPOSURE, b] = _exposure(slices, own, start + b, held, terms, partials)
+            held = _hedging(cash[start + b, c], bounds[_EXPOSURE, b], price) if moves else 0.0
+            if held != 0.0:
+                bounds[_EXPOSURE, b] = _exposure(slices, own, start + b, held, terms, partials)
             parts[c, start + b, HEDGING], lowest[b] = held, 0.0
             counts[b] = _copy(slices, own, start + b, held, rows, quantities, b * most)
         for t in range(tiles.shape[0]):

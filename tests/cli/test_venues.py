@@ -162,3 +162,16 @@ def test_a_headroom_out_of_reach_is_named(firm: Path, run: Run) -> None:
 def test_bad_input_names_the_rule(call: Callable[[], None], message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_a_change_of_parameters_says_what_it_does_to_whom(capsys: Output) -> None:
+    # Bybit's price range of BTC and ETH fell from 15 % to 10 % on 10 January 2025
+    venues.parameters("bybit_portfolio", since="2024-12-01", until="2025-06-01", json=True)
+    told = json.loads(capsys.readouterr().out)
+    ranges = {each["field"]: (each["before"], each["after"]) for each in told["changes"]}
+    assert ranges["units.BTC.price_range"] == (0.15, 0.10)
+    held = [each for each in told["effects"] if "refused" not in each]
+    assert held
+    # notional of perpetuals is charged range and contingency alike, so a single leg falls by 155 : 105
+    ratios = {round(each["after"] / each["before"], 6) for each in held if each["before"]}
+    assert round(105 / 155, 6) in ratios

@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from crossmargin.cli.app import app, console
-from crossmargin.errors import InputError
+from crossmargin.errors import InputError, MarketDataError
 from crossmargin.files.book import read_book
 from crossmargin.files.market import read_market
 from crossmargin.files.parameters import effective_dates, read_parameters
@@ -224,11 +224,17 @@ def _difference(
         for field in sorted(set(old) | set(new))
         if old.get(field) != new.get(field) and not field.startswith("sources")
     ]
-    effects = []
+    effects: list[dict[str, Any]] = []
+    refused = 0
     if before.effective != after.effective:
         portfolios, snapshot = inputs
         for portfolio in portfolios:
-            pair = [requirements((portfolio,), snapshot, chosen, each)[0] for each in (before, after)]
+            try:
+                pair = [requirements((portfolio,), snapshot, chosen, each)[0] for each in (before, after)]
+            except (InputError, MarketDataError) as error:
+                effects.append({"account": portfolio.account, "refused": str(error)})
+                refused += 1
+                continue
             effects.append({"account": portfolio.account, "before": pair[0].initial, "after": pair[1].initial})
     if json:
         _print({"method": method, "changes": changes, "effects": effects})
@@ -240,7 +246,10 @@ def _difference(
         table.add_row(change["field"], str(change["before"]), str(change["after"]))
     console.print(table if changes else f"{method}: one set, {before.effective}, was in force on both dates")
     for effect in effects:
-        console.print(f"{effect['account']}: initial {effect['before']:,.0f} to {effect['after']:,.0f}")
+        if "refused" not in effect:
+            console.print(f"{effect['account']}: initial {effect['before']:,.0f} to {effect['after']:,.0f}")
+    if refused:
+        console.print(f"{refused} of {len(effects)} accounts cannot be held under {method}")
 
 
 SURFACE_MOVES = np.array([-0.5, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.5])

@@ -22,9 +22,9 @@ from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Refused
 from crossmargin.errors import CrossMarginError, InputError, InvariantError
 from crossmargin.service import analysis, lists, projection, stateless, views
-from crossmargin.service.deribit_routes import deribit_routes
-from crossmargin.service.deribit_rpc import open_desk
-from crossmargin.service.deribit_socket import deribit_socket
+from crossmargin.service.deribit.routes import deribit_routes
+from crossmargin.service.deribit.rpc import open_desk
+from crossmargin.service.deribit.socket import deribit_socket
 from crossmargin.service.feeding import no_feeds
 from crossmargin.service.history import History
 from crossmargin.service.projection_tables import HAPPENED

@@ -4,8 +4,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossmargin.service.deribit_connection import OWN, Connection
-from crossmargin.service.deribit_rpc import METHODS, Question, open_desk
+from crossmargin.service.deribit.connection import OWN, Connection
+from crossmargin.service.deribit.rpc import METHODS, Question, open_desk
 
 NAMES = (
     "instrument_name", "currency", "kind", "amount", "contracts", "price", "depth", "count", "order_id", "label",

@@ -10,7 +10,7 @@ from crossmargin.instruments.native_names import parse_native
 from crossmargin.margin.deribit_portfolio import METHOD, CurrencyParameters, PairParameters
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.portfolio import Portfolio, Position
-from crossmargin.service.deribit_risk_matrix import matrix_record
+from crossmargin.service.deribit.risk_matrix import matrix_record
 
 ccxt = pytest.importorskip("ccxt")
 

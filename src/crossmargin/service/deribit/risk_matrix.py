@@ -28,11 +28,11 @@ from crossmargin.margin.requirements import risk_for
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.risk.risk_array import RiskArray
-from crossmargin.service.deribit_call import Call
-from crossmargin.service.deribit_errors import Record, invalid_params
-from crossmargin.service.deribit_instruments import amount_of, index_name, name_of
-from crossmargin.service.deribit_positions import Margined, counts_dollars
-from crossmargin.service.deribit_simulation import Trades, good_market, simulated, simulated_trades
+from crossmargin.service.deribit.call import Call
+from crossmargin.service.deribit.errors import Record, invalid_params
+from crossmargin.service.deribit.instruments import amount_of, index_name, name_of
+from crossmargin.service.deribit.positions import Margined, counts_dollars
+from crossmargin.service.deribit.simulation import Trades, good_market, simulated, simulated_trades
 
 VOLS = 3
 """Vol scenarios per price."""

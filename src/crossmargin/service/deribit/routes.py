@@ -8,8 +8,8 @@ from litestar import Request, Response, Router, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath
 
-from crossmargin.service.deribit_errors import DeribitError, Record
-from crossmargin.service.deribit_rpc import Caller, Desk, Question, answer, envelope, now_us
+from crossmargin.service.deribit.errors import DeribitError, Record
+from crossmargin.service.deribit.rpc import Caller, Desk, Question, answer, envelope, now_us
 
 AnyRequest = Request[Any, Any, State]
 

@@ -16,7 +16,7 @@ from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Contract, Future, Option, Payoff, Perpetual, Spot
 from crossmargin.instruments.native_grammar import expiry_day
 from crossmargin.instruments.native_names import MarketKind, native_name, parse_native
-from crossmargin.service.deribit_errors import Record, invalid_params, not_found
+from crossmargin.service.deribit.errors import Record, invalid_params, not_found
 
 FAR_EXPIRY_MS = 32_503_708_800_000
 """What Deribit states as the expiry of a perpetual: 1 January 3000, 08:00 UTC."""

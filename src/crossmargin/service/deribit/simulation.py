@@ -18,11 +18,11 @@ from crossmargin.margin.requirements import requirements
 from crossmargin.margin.what_if import traded
 from crossmargin.portfolio import Order, Portfolio, Side
 from crossmargin.pricing.valuation import position_value, usd_value
-from crossmargin.service.deribit_account import Figures, Standing, greeks_of_rows, standing, summary
-from crossmargin.service.deribit_call import Call
-from crossmargin.service.deribit_errors import DeribitError, Record, invalid_params
-from crossmargin.service.deribit_instruments import contract_named, price_limits, quantity_of
-from crossmargin.service.deribit_positions import Held, Margined, counts_dollars, margined
+from crossmargin.service.deribit.account import Figures, Standing, greeks_of_rows, standing, summary
+from crossmargin.service.deribit.call import Call
+from crossmargin.service.deribit.errors import DeribitError, Record, invalid_params
+from crossmargin.service.deribit.instruments import contract_named, price_limits, quantity_of
+from crossmargin.service.deribit.positions import Held, Margined, counts_dollars, margined
 from crossmargin.units import Currency
 
 Trades = tuple[tuple[Contract, float], ...]

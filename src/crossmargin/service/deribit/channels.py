@@ -13,14 +13,14 @@ from crossmargin.engine import events as happened
 from crossmargin.engine.engine import Engine
 from crossmargin.errors import CrossMarginError
 from crossmargin.instruments.contracts import Contract
-from crossmargin.service.deribit_account import Standing, standing, summary
-from crossmargin.service.deribit_call import Call
-from crossmargin.service.deribit_errors import DeribitError, Record
-from crossmargin.service.deribit_history import TradeHistory
-from crossmargin.service.deribit_instruments import KINDS, contract_named, kind_of, name_of, of_currency
-from crossmargin.service.deribit_market import index_record, ticker_record
-from crossmargin.service.deribit_order_state import order_record, trade_record
-from crossmargin.service.deribit_positions import margined, one_held, position_record
+from crossmargin.service.deribit.account import Standing, standing, summary
+from crossmargin.service.deribit.call import Call
+from crossmargin.service.deribit.errors import DeribitError, Record
+from crossmargin.service.deribit.history import TradeHistory
+from crossmargin.service.deribit.instruments import KINDS, contract_named, kind_of, name_of, of_currency
+from crossmargin.service.deribit.market import index_record, ticker_record
+from crossmargin.service.deribit.order_state import order_record, trade_record
+from crossmargin.service.deribit.positions import margined, one_held, position_record
 from crossmargin.service.writer import Published
 
 INTERVALS = ("raw", "100ms", "agg2")

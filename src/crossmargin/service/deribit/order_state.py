@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 
 from crossmargin.engine.engine import Engine
 from crossmargin.instruments.contracts import Contract
-from crossmargin.service.deribit_call import Call
-from crossmargin.service.deribit_errors import DeribitError, Record, order_not_found
-from crossmargin.service.deribit_history import OrderHistory, TradeHistory
-from crossmargin.service.deribit_instruments import amount_of, kind_of, name_of, of_currency
+from crossmargin.service.deribit.call import Call
+from crossmargin.service.deribit.errors import DeribitError, Record, order_not_found
+from crossmargin.service.deribit.history import OrderHistory, TradeHistory
+from crossmargin.service.deribit.instruments import amount_of, kind_of, name_of, of_currency
 
 MOST_COUNT = 1000
 

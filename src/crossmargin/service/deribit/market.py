@@ -15,10 +15,10 @@ from crossmargin.instruments.contracts import Contract, Future, Option, Payoff, 
 from crossmargin.pricing.black76 import black76
 from crossmargin.pricing.greeks import usd_greeks
 from crossmargin.pricing.implied_vol import implied_vol
-from crossmargin.service.deribit_call import Call
-from crossmargin.service.deribit_errors import Record, invalid_params
-from crossmargin.service.deribit_history import History, TradeHistory
-from crossmargin.service.deribit_instruments import (
+from crossmargin.service.deribit.call import Call
+from crossmargin.service.deribit.errors import Record, invalid_params
+from crossmargin.service.deribit.history import History, TradeHistory
+from crossmargin.service.deribit.instruments import (
     amount_of,
     index_name,
     instrument_record,
@@ -28,7 +28,7 @@ from crossmargin.service.deribit_instruments import (
     of_currency,
     price_limits,
 )
-from crossmargin.service.deribit_quotes import Level
+from crossmargin.service.deribit.quotes import Level
 from crossmargin.units import USD, years_between
 
 ONE_PERCENT = 0.01

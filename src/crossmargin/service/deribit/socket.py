@@ -18,9 +18,9 @@ from litestar import WebSocket, websocket
 from litestar.datastructures import State
 from litestar.exceptions import WebSocketDisconnect
 
-from crossmargin.service.deribit_connection import Connection
-from crossmargin.service.deribit_errors import DeribitError, Record
-from crossmargin.service.deribit_rpc import Question, envelope, now_us
+from crossmargin.service.deribit.connection import Connection
+from crossmargin.service.deribit.errors import DeribitError, Record
+from crossmargin.service.deribit.rpc import Question, envelope, now_us
 
 SLOW_SECONDS = 0.1
 """How often channels with an interval speak."""

@@ -10,8 +10,8 @@ import secrets
 from collections import OrderedDict
 from typing import Protocol
 
-from crossmargin.service.deribit_call import Params
-from crossmargin.service.deribit_errors import DeribitError, Record, invalid_credentials, invalid_params, unauthorized
+from crossmargin.service.deribit.call import Params
+from crossmargin.service.deribit.errors import DeribitError, Record, invalid_credentials, invalid_params, unauthorized
 
 TOKEN_SECONDS = 900
 MOST_TOKENS = 100_000

@@ -10,11 +10,11 @@ from typing import Any
 
 from crossmargin.engine import commands as ask
 from crossmargin.engine.engine import Engine
-from crossmargin.service.deribit_call import Call, Params
-from crossmargin.service.deribit_channels import Channel, news, parse_channel
-from crossmargin.service.deribit_credentials import authenticate
-from crossmargin.service.deribit_errors import Record, invalid_params, unauthorized
-from crossmargin.service.deribit_rpc import Caller, Desk, Question, deribit_error, envelope, now_us, result
+from crossmargin.service.deribit.call import Call, Params
+from crossmargin.service.deribit.channels import Channel, news, parse_channel
+from crossmargin.service.deribit.credentials import authenticate
+from crossmargin.service.deribit.errors import Record, invalid_params, unauthorized
+from crossmargin.service.deribit.rpc import Caller, Desk, Question, deribit_error, envelope, now_us, result
 
 MOST_CHANNELS = 500
 SHORTEST_HEARTBEAT = 10

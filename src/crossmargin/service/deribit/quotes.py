@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from crossmargin.engine.engine import Engine
 from crossmargin.instruments.contracts import Contract
-from crossmargin.service.deribit_instruments import amount_of
+from crossmargin.service.deribit.instruments import amount_of
 
 Level = tuple[float, float]
 """Price and amount."""

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from crossmargin.engine.engine import Engine
 from crossmargin.instruments.contracts import Contract
-from crossmargin.service.deribit_errors import invalid_params, unauthorized
-from crossmargin.service.deribit_history import History
-from crossmargin.service.deribit_instruments import KINDS, contract_named
+from crossmargin.service.deribit.errors import invalid_params, unauthorized
+from crossmargin.service.deribit.history import History
+from crossmargin.service.deribit.instruments import KINDS, contract_named
 from crossmargin.service.writer import Writer
 from crossmargin.units import LARGEST_NUMBER
 

@@ -19,9 +19,9 @@ from crossmargin.margin.requirements import requirements
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.pricing.greeks import usd_greeks
-from crossmargin.service.deribit_call import Call
-from crossmargin.service.deribit_errors import Record
-from crossmargin.service.deribit_instruments import amount_of, kind_of, name_of, of_currency
+from crossmargin.service.deribit.call import Call
+from crossmargin.service.deribit.errors import Record
+from crossmargin.service.deribit.instruments import amount_of, kind_of, name_of, of_currency
 from crossmargin.units import years_between
 
 ONE_PERCENT = 0.01

@@ -8,17 +8,12 @@ from typing import Any
 import msgspec
 
 from crossmargin.errors import CrossMarginError, InputError, MarketDataError
-from crossmargin.service import deribit_account as accounts
-from crossmargin.service import deribit_market as market
-from crossmargin.service import deribit_order_state as order_state
-from crossmargin.service import deribit_orders as orders
-from crossmargin.service import deribit_positions as positions
-from crossmargin.service import deribit_risk_matrix as risk_matrix
-from crossmargin.service import deribit_simulation as simulation
-from crossmargin.service.deribit_call import Call, Method, Params
-from crossmargin.service.deribit_credentials import Credentials, NoKeys, Tokens, account_of_header, authenticate
-from crossmargin.service.deribit_errors import DeribitError, Record, invalid_params, method_not_found, unauthorized
-from crossmargin.service.deribit_history import History
+from crossmargin.service.deribit import account as accounts
+from crossmargin.service.deribit import market, order_state, orders, positions, risk_matrix, simulation
+from crossmargin.service.deribit.call import Call, Method, Params
+from crossmargin.service.deribit.credentials import Credentials, NoKeys, Tokens, account_of_header, authenticate
+from crossmargin.service.deribit.errors import DeribitError, Record, invalid_params, method_not_found, unauthorized
+from crossmargin.service.deribit.history import History
 from crossmargin.service.writer import Busy, Starting, Writer
 from crossmargin.store.journal import UnwrittenError
 

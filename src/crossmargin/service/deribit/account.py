@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from crossmargin.engine.engine import Engine
 from crossmargin.errors import MarketDataError
 from crossmargin.instruments.contracts import Option
-from crossmargin.service.deribit_call import Call
-from crossmargin.service.deribit_errors import Record
-from crossmargin.service.deribit_instruments import index_name
-from crossmargin.service.deribit_positions import Greeks, Held, Margined, greeks_of, held, margined
+from crossmargin.service.deribit.call import Call
+from crossmargin.service.deribit.errors import Record
+from crossmargin.service.deribit.instruments import index_name
+from crossmargin.service.deribit.positions import Greeks, Held, Margined, greeks_of, held, margined
 
 PORTFOLIO_WORDS = ("portfolio", "scenario", "span", "pmrm", "tims", "tail")
 """Methods whose names hold one of these margin a book as a whole; Deribit calls that portfolio margin."""

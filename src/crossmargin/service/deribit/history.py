@@ -12,7 +12,7 @@ from decimal import Decimal
 from crossmargin.engine import commands as ask
 from crossmargin.engine import events as happened
 from crossmargin.engine.engine import Engine
-from crossmargin.service.deribit_quotes import Quotes, quotes
+from crossmargin.service.deribit.quotes import Quotes, quotes
 from crossmargin.service.writer import Published
 
 MOST_ORDERS = 100_000

@@ -14,21 +14,21 @@ from crossmargin.engine import commands as ask
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Event, OrderCancelled, Refused
 from crossmargin.instruments.contracts import Contract
-from crossmargin.service.deribit_call import Call
-from crossmargin.service.deribit_errors import (
+from crossmargin.service.deribit.call import Call
+from crossmargin.service.deribit.errors import (
     DeribitError,
     Record,
     invalid_params,
     not_implemented,
     refused,
 )
-from crossmargin.service.deribit_instruments import (
+from crossmargin.service.deribit.instruments import (
     kind_of,
     of_currency,
     quantity_of,
     tick,
 )
-from crossmargin.service.deribit_order_state import known, open_of_caller, owned
+from crossmargin.service.deribit.order_state import known, open_of_caller, owned
 
 LONGEST_LABEL = 64
 WAIT_SECONDS = 30.0

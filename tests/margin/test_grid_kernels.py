@@ -10,9 +10,10 @@ import pytest
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import Asset
 from crossmargin.instruments.symbols import parse_contract
+from crossmargin.margin.coin_parts import coin_slices
 from crossmargin.margin.grid_columns import GridColumns, grid_columns, opened, packed
 from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH, margin_book
-from crossmargin.margin.grid_slices import coin_slices, margin_books, margin_slices, remargin_coins
+from crossmargin.margin.grid_slices import margin_books, margin_slices, remargin_coins
 from crossmargin.margin.methods import method_named
 from crossmargin.margin.open_orders import worst_subset
 from crossmargin.margin.order_kernels import deficit_bound, fill, worst_subset_deficit

@@ -12,8 +12,9 @@ from crossmargin.bench.workloads import SEED
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import Asset
 from crossmargin.instruments.symbols import parse_contract
+from crossmargin.margin.coin_parts import CoinSlices, coin_slices, empty_parts
 from crossmargin.margin.grid_columns import GridColumns, grid_columns
-from crossmargin.margin.grid_slices import CoinSlices, coin_slices, empty_parts, margin_slices, remargin_coins
+from crossmargin.margin.grid_slices import margin_slices, remargin_coins
 from crossmargin.margin.methods import method_named
 from crossmargin.margin.scenario_grid import METHOD, ScenarioGridParameters
 from crossmargin.market.forward_curve import ForwardCurve

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from crossmargin.engine import events as happened
-from crossmargin.engine.exposures import GOOD
 from crossmargin.engine.house import House
+from crossmargin.engine.market_view import GOOD
 from crossmargin.engine.state import HaltState, Observed
 
 AUTOMATIC = ("INDEX_JUMP", "MARK_INDEX_GAP", "LIQUIDATED_NOTIONAL", "INSURANCE_LOSS")

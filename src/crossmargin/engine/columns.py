@@ -15,6 +15,7 @@ from decimal import Decimal
 import numpy as np
 
 from crossmargin.compilation import literal_kernel
+from crossmargin.engine.book import Book
 from crossmargin.instruments.contracts import Payoff
 from crossmargin.ledger.ledger import Holding, Ledger
 from crossmargin.ledger.settlement import ContractTerms
@@ -283,6 +284,19 @@ def mark_book(
             return False
         cash[c] = float(totals[c] * scales[c, 0]) / float(scales[c, 1])
     return True
+
+
+def columns_of(book: Book, market: GridMarket) -> tuple[IntArray, FloatArray, FloatArray] | None:
+    """Return a book's rows, quantities and cash, or None if it holds what the market does not have."""
+    cash = np.zeros(len(market.numbers))
+    for name, coins in book.cash.items():
+        if name not in market.numbers:
+            return None
+        cash[market.numbers[name]] = coins
+    if any(name not in market.rows for name in book.positions):
+        return None
+    held = sorted((market.rows[name], quantity) for name, quantity in book.positions.items())
+    return np.array([row for row, _ in held], dtype=np.int64), np.array([size for _, size in held], dtype=float), cash
 
 
 @literal_kernel

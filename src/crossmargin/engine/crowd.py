@@ -11,8 +11,9 @@ import numpy as np
 
 from crossmargin.compilation import literal_kernel
 from crossmargin.engine.columns import BookColumns, GridMarket, mark_book
+from crossmargin.margin.coin_parts import CoinSlices, coin_slices, empty_parts
 from crossmargin.margin.grid_columns import GridColumns, opened
-from crossmargin.margin.grid_slices import CoinSlices, coin_slices, empty_parts, remargin_coins
+from crossmargin.margin.grid_slices import remargin_coins
 from crossmargin.units import BoolArray, FloatArray, IntArray
 
 MANY = 16

@@ -100,7 +100,7 @@ def _hand(house: House, name: str, other: str, instrument_id: str, lots: int, re
 def _remember(house: House, taker: str, instrument_id: str, lots: int) -> None:
     backstop = house.state.accounts[taker].backstop
     assert backstop is not None  # noqa: S101  (the caller looked)
-    value = house.exposures.terms(instrument_id).value(lots, house.mark(instrument_id))
+    value = house.view.terms(instrument_id).value(lots, house.mark(instrument_id))
     held, cost = backstop.taken.get(instrument_id, (0, 0))
     backstop.taken[instrument_id] = (held + lots, cost + value)
 
@@ -145,7 +145,7 @@ def _plan_adl(house: House, name: str, to_raise: int) -> dict[str, list[tuple[Cu
 
 def _opposite(house: House, name: str, instrument_id: str, *, bounded: bool) -> list[Winner]:
     """Return who holds the other side: lots, profit in money; `bounded` keeps each above maintenance."""
-    terms, mark, long = house.exposures.terms(instrument_id), house.mark(instrument_id), house.lots(name, instrument_id)
+    terms, mark, long = house.view.terms(instrument_id), house.mark(instrument_id), house.lots(name, instrument_id)
     result = []
     for other in house.state.ledger.holders(instrument_id):
         lots = house.lots(other, instrument_id)
@@ -278,7 +278,7 @@ def _collateral(house: House, name: str) -> dict[str, int]:
     return {
         asset: _in_money(house, asset, quanta, up=False)
         for asset, quanta in balances
-        if quanta > 0 and asset != house.parameters.money and house.exposures.index(asset) is not None
+        if quanta > 0 and asset != house.parameters.money and house.view.index(asset) is not None
     }
 
 
@@ -303,7 +303,7 @@ def _in_money(house: House, asset: str, quanta: int, *, up: bool) -> int:
     money = house.parameters.money
     if asset == money:
         return quanta
-    price, unit = house.exposures.index(asset), house.exposures.index(money)
+    price, unit = house.view.index(asset), house.view.index(money)
     assert price is not None  # noqa: S101  (what is held as margin has a price)
     assert unit is not None  # noqa: S101
     numerator, denominator = quanta, 1
@@ -318,7 +318,7 @@ def _in_money(house: House, asset: str, quanta: int, *, up: bool) -> int:
 
 def _usd_in_money(house: House, amount: float) -> int:
     money = house.parameters.money
-    unit = house.exposures.index(money)
+    unit = house.view.index(money)
     assert unit is not None  # noqa: S101
     return int(Decimal(repr(amount)) / unit / house.state.assets[money].quantum)
 
@@ -327,13 +327,13 @@ def _owed_at_mark(house: House, name: str) -> int:
     """Return what the account would owe in money if everything were closed at the mark; negative is left over."""
     totals = dict(house.state.ledger.balances.get(name, {}))
     for instrument_id in house.positions(name):
-        terms, holding = house.exposures.terms(instrument_id), house.state.ledger.holding(name, instrument_id)
+        terms, holding = house.view.terms(instrument_id), house.state.ledger.holding(name, instrument_id)
         mark = house.mark(instrument_id)
         worth = terms.value(holding.lots, mark) if terms.is_paid_up else unrealised(terms, holding, mark)
         totals[terms.settle] = totals.get(terms.settle, 0) + worth
     owed = 0
     for asset, quanta in sorted(totals.items()):
-        if house.exposures.index(asset) is not None:
+        if house.view.index(asset) is not None:
             owed += (
                 _in_money(house, asset, -quanta, up=True) if quanta < 0 else -_in_money(house, asset, quanta, up=False)
             )
@@ -360,7 +360,7 @@ def _largest_market(house: House, name: str) -> str:
     """Return the underlying with most notional: the market that a shortfall is put down to."""
     sizes: dict[str, Decimal] = {}
     for instrument_id, lots in house.positions(name).items():
-        base = house.exposures.contract(instrument_id).base
+        base = house.view.contract(instrument_id).base
         sizes[base] = sizes.get(base, Decimal(0)) + house.notional(instrument_id, lots)
     return max(sorted(sizes), key=lambda key: sizes[key], default="cash")
 
@@ -383,7 +383,7 @@ def _tell(house: House, name: str, winner: str, instrument_id: str, lots: int, h
             account=name,
             winner=winner,
             instrument=instrument_id,
-            quantity=lots * house.exposures.terms(instrument_id).lot_size,
+            quantity=lots * house.view.terms(instrument_id).lot_size,
             price=house.mark(instrument_id),
             haircut=house.amount(money, haircut),
         )

@@ -14,6 +14,7 @@ import msgspec
 
 from crossmargin.engine import audit, funds, liquidation, listing, margin_calls, orders, prices, reconciling, settling
 from crossmargin.engine import events as happened
+from crossmargin.engine.book import Health, as_portfolio
 from crossmargin.engine.breakers import FINAL, reopen_if_calm
 from crossmargin.engine.commands import (
     AccrueInterest,
@@ -51,7 +52,6 @@ from crossmargin.engine.commands import (
     Withdraw,
 )
 from crossmargin.engine.events import Event
-from crossmargin.engine.exposures import Health
 from crossmargin.engine.house import House, No
 from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.state import HaltState, Snapshot, State, encode_snapshot, encode_state
@@ -104,7 +104,7 @@ class Engine:
 
         Profits since entry are in the cash, so positions stand as entered at their marks of now.
         """
-        found = self._house.exposures.portfolio(account, self._house.exposures.book(account))
+        found = as_portfolio(account, self._house.exposures.book(account), self._house.view)
         market = self.market()
         positions = tuple(
             each
@@ -116,11 +116,11 @@ class Engine:
 
     def market(self) -> MarketSnapshot:
         """Return what was observed last."""
-        return self._house.exposures.snapshot()
+        return self._house.view.snapshot()
 
     def mark(self, instrument_id: str) -> Decimal | None:
         """Return the mark of a contract that is taken on; None where it has none."""
-        return self._house.exposures.mark(instrument_id)
+        return self._house.view.mark(instrument_id)
 
     def margin_parameters(self, method: str) -> Parameters:
         """Return the parameters of a method that are in force now.
@@ -130,11 +130,11 @@ class Engine:
         MarketDataError
             If none are.
         """
-        return self._house.exposures.parameters_in_force(method)
+        return self._house.rules.parameters_in_force(method)
 
     def terms(self, instrument_id: str) -> ContractTerms:
         """Return a contract that is taken on, in whole numbers."""
-        return self._house.exposures.terms(instrument_id)
+        return self._house.view.terms(instrument_id)
 
     def poison(self, command_id: str) -> tuple[Event, ...]:
         """Halt because a command raised; only an operator's `Resume` opens again."""

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from crossmargin.engine.book import profits
 from crossmargin.engine.commands import (
     ChargeFee,
     CloseAccount,
@@ -174,9 +175,7 @@ def register_backstop(house: House, command: RegisterBackstop) -> No | None:
 def withdrawable_profit(house: House, account: str, asset: str) -> int:
     """Return the quanta of `asset` that were realised as profit and are not settled by their payers yet."""
     held = house.state.ledger.holdings.get(account, {})
-    return sum(
-        max(holding.unsettled, 0) for name, holding in held.items() if house.exposures.terms(name).settle == asset
-    )
+    return sum(max(holding.unsettled, 0) for name, holding in held.items() if house.view.terms(name).settle == asset)
 
 
 def _checked(house: House, account: str, asset: str, amount: Decimal) -> int | No:
@@ -214,12 +213,12 @@ def _may_leave(house: House, account: str, asset: str, quanta: int) -> No | None
 
 
 def _margin_left(house: House, account: str, asset: str, quanta: int) -> No | None:
-    if house.exposures.index(asset) is None:
+    if house.view.index(asset) is None:
         return None  # it counts for nothing as margin
     book = house.exposures.book(account)
     book.add_cash(asset, -float(house.amount(asset, quanta)))
     if not house.parameters.unrealised_profit_withdrawable:
-        for name, gain in house.exposures.profits(account).items():
+        for name, gain in profits(account, house.state.ledger, house.view).items():
             book.add_cash(name, -gain)
     if not book.positions and not house.orders_of(account) and all(cash >= 0.0 for cash in book.cash.values()):
         return None

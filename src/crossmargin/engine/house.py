@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from crossmargin.engine import events as happened
+from crossmargin.engine.book import Health
 from crossmargin.engine.events import Event, Refused
-from crossmargin.engine.exposures import Exposures, Health
+from crossmargin.engine.exposures import Exposures
+from crossmargin.engine.margin_rules import MarginRules
+from crossmargin.engine.market_view import MarketView
 from crossmargin.engine.parameters import EngineParameters
 from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.resting import Resting
@@ -36,7 +39,9 @@ class House:
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self.exposures = Exposures(state)
+        self.view = MarketView(state)
+        self.rules = MarginRules(state, self.view)
+        self.exposures = Exposures(state, self.view, self.rules)
         self.resting = Resting(state)
         self.events: list[Event] = []
         self.touched: set[str] = set()
@@ -116,7 +121,7 @@ class House:
 
     def trade(self, buyer: str, seller: str, instrument_id: str, lots: int, price: Decimal, reason: str) -> None:
         """Let `lots` change hands."""
-        terms = self.exposures.terms(instrument_id)
+        terms = self.view.terms(instrument_id)
         trade(self.state.ledger, terms, buyer, seller, lots, price)
         for account in (buyer, seller):
             if not is_house(account):
@@ -139,15 +144,15 @@ class House:
 
     def mark(self, instrument_id: str) -> Decimal:
         """Return the mark of a contract that is held, and so has one."""
-        mark = self.exposures.mark(instrument_id)
+        mark = self.view.mark(instrument_id)
         assert mark is not None  # noqa: S101  (checked when it was first traded)
         return mark
 
     def notional(self, instrument_id: str, lots: int) -> Decimal:
         """Return USD of underlying behind `lots`, at mark and index prices."""
-        terms = self.exposures.terms(instrument_id)
+        terms = self.view.terms(instrument_id)
         if terms.is_paid_up:
-            price = self.exposures.index(terms.contract.base) or Decimal(0)
+            price = self.view.index(terms.contract.base) or Decimal(0)
             return abs(lots) * terms.lot_size * terms.contract.contract_size * price
         return self.usd(terms.settle, abs(terms.value(lots, self.mark(instrument_id))))
 
@@ -167,5 +172,5 @@ class House:
 
     def usd(self, asset: str, quanta: int) -> Decimal:
         """Return quanta of an asset in USD at its index price, exactly; 0 without a price."""
-        price = self.exposures.index(asset)
+        price = self.view.index(asset)
         return Decimal(0) if price is None else self.amount(asset, quanta) * price

@@ -11,9 +11,9 @@ from decimal import Decimal
 
 from crossmargin.engine import defaults
 from crossmargin.engine import events as happened
+from crossmargin.engine.book import Book, Health
 from crossmargin.engine.breakers import watch_flows
 from crossmargin.engine.commands import BidAuction, FillLiquidation
-from crossmargin.engine.exposures import Book, Health
 from crossmargin.engine.house import House, No
 from crossmargin.engine.orders import apply_fill, can_carry, is_reducing, whole_lots
 from crossmargin.engine.refusals import Refusal
@@ -90,7 +90,7 @@ def fill(house: House, command: FillLiquidation) -> No | None:
         return worse
     buyer, seller = (command.account, command.counterparty) if lots > 0 else (command.counterparty, command.account)
     house.trade(buyer, seller, order.instrument, abs(lots), command.price, "liquidation")
-    terms = house.exposures.terms(order.instrument)
+    terms = house.view.terms(order.instrument)
     house.pay("liquidation fee", terms.settle, command.account, FEES, fee)
     house.emit(
         happened.Liquidated(
@@ -140,7 +140,7 @@ def check_backstop(house: House, name: str) -> None:
     for instrument_id, (lots, value) in sorted(backstop.taken.items()):
         if house.state.listings[instrument_id].expired:
             continue
-        terms = house.exposures.terms(instrument_id)
+        terms = house.view.terms(instrument_id)
         loss += house.usd(terms.settle, value - terms.value(lots, house.mark(instrument_id)))
     if loss <= backstop.loss_cap:
         return
@@ -176,7 +176,7 @@ def _order_slice(house: House, name: str, found: Liquidation) -> None:
     if best is None:
         _hand_over(house, name)
         return
-    terms = house.exposures.terms(best.instrument)
+    terms = house.view.terms(best.instrument)
     slip = Decimal(repr(house.parameters.slice_slippage))
     limit = house.mark(best.instrument) * (1 + slip if best.lots > 0 else 1 - slip)
     found.order = LiquidationOrder(instrument=best.instrument, lots=best.lots, limit=limit, is_hedge=best.is_hedge)
@@ -226,14 +226,14 @@ def _closings(house: House, name: str) -> list[tuple[str, int, bool]]:
         size = max(math.ceil(house.parameters.slice_share * abs(held)), 1)
         if listing.depth is not None:
             size = min(size, listing.depth)
-        if house.exposures.is_good(instrument_id):
+        if house.view.is_good(instrument_id):
             result.append((instrument_id, -size if held > 0 else size, False))
     return result
 
 
 def _hedges(house: House, name: str, book: Book) -> list[tuple[str, int, bool]]:
     """Return what would neutralise the delta of each underlying in which the account has options."""
-    contracts = {name: house.exposures.contract(name) for name in book.positions}
+    contracts = {name: house.view.contract(name) for name in book.positions}
     result = []
     for underlying in sorted({item.base for item in contracts.values() if isinstance(item, Option)}):
         delta = sum(
@@ -242,8 +242,8 @@ def _hedges(house: House, name: str, book: Book) -> list[tuple[str, int, bool]]:
             if item.base == underlying
         )
         for hedge, listing in sorted(house.state.listings.items()):
-            contract = house.exposures.contract(hedge)
-            usable = listing.hedges_underlying and not listing.expired and house.exposures.is_priced(hedge)
+            contract = house.view.contract(hedge)
+            usable = listing.hedges_underlying and not listing.expired and house.view.is_priced(hedge)
             if not usable or contract.base != underlying or isinstance(contract, Option | Spot):
                 continue
             per_lot = house.exposures.delta(name, hedge) * float(listing.lot_size)
@@ -253,7 +253,7 @@ def _hedges(house: House, name: str, book: Book) -> list[tuple[str, int, bool]]:
                 lots = max(-abs(held), min(abs(held), lots))
             if listing.depth is not None:
                 lots = max(-listing.depth, min(listing.depth, lots))
-            if lots and house.exposures.is_good(hedge):
+            if lots and house.view.is_good(hedge):
                 result.append((hedge, lots, True))
     return result
 
@@ -280,7 +280,7 @@ def _after(house: House, name: str, book: Book, instrument_id: str, lots: int) -
     mark, cost = house.mark(instrument_id), _relative_cost(house, instrument_id, lots)
     price = mark * Decimal(repr(1.0 + cost if lots > 0 else 1.0 - cost))
     apply_fill(house, trial, (instrument_id, lots, price))
-    terms = house.exposures.terms(instrument_id)
+    terms = house.view.terms(instrument_id)
     fee = _fee(house, name, instrument_id, lots, price)
     trial.add_cash(terms.settle, -float(house.amount(terms.settle, fee)))
     return house.exposures.examine(name, trial)
@@ -307,11 +307,11 @@ def _relative_cost(house: House, instrument_id: str, lots: int) -> float:
 
 def _fee(house: House, name: str, instrument_id: str, lots: int, price: Decimal) -> int:
     """Return the liquidation fee in quanta: a fraction of the notional, never more than the account is worth."""
-    terms = house.exposures.terms(instrument_id)
+    terms = house.view.terms(instrument_id)
     reference = house.mark(instrument_id) if price <= 0 else price
     numerator, denominator = house.parameters.liquidation_fee.as_integer_ratio()
     fee = abs(terms.value(lots, reference)) * numerator // denominator
-    index = house.exposures.index(terms.settle)
+    index = house.view.index(terms.settle)
     assert index is not None  # noqa: S101  (what is margined has a price)
     worth = Decimal(repr(max(house.health(name).worth, 0.0)))
     return min(fee, int(worth / index / terms.settle_quantum))
@@ -345,7 +345,7 @@ def _fill_allowed(house: House, command: FillLiquidation, order: LiquidationOrde
 def _worse_off(house: House, name: str, fill: tuple[str, int, Decimal], fee: int) -> No | None:
     book, before = house.exposures.book(name), house.health(name)
     apply_fill(house, book, fill)
-    settle = house.exposures.terms(fill[0]).settle
+    settle = house.view.terms(fill[0]).settle
     book.add_cash(settle, -float(house.amount(settle, fee)))
     after = house.exposures.examine(name, book)
     if after.ratio >= before.ratio or (not book.positions and after.equity >= 0.0):

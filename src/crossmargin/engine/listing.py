@@ -12,8 +12,8 @@ from crossmargin.engine.commands import (
     SetParameters,
     Upgrade,
 )
-from crossmargin.engine.exposures import parsed_parameters
 from crossmargin.engine.house import House, No
+from crossmargin.engine.margin_rules import parsed_parameters
 from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.state import AssetTerms, HaltState, Listing, MarginVersion
 from crossmargin.errors import InputError

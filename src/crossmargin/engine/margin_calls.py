@@ -6,7 +6,7 @@ import numpy as np
 
 from crossmargin.engine import events as happened
 from crossmargin.engine import liquidation
-from crossmargin.engine.exposures import Health
+from crossmargin.engine.book import Health
 from crossmargin.engine.house import House
 from crossmargin.engine.state import (
     BANKRUPT,

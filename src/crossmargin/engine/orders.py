@@ -9,8 +9,8 @@ import itertools
 from decimal import Decimal
 
 from crossmargin.engine import events as happened
+from crossmargin.engine.book import Book
 from crossmargin.engine.commands import CancelAllOrders, CancelOrder, PlaceOrder, RecordTrade
-from crossmargin.engine.exposures import Book
 from crossmargin.engine.house import House, No
 from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.state import BANKRUPT, LIQUIDATING, REDUCE_ONLY, OpenOrder
@@ -94,7 +94,7 @@ def record_trade(house: House, command: RecordTrade) -> No | None:
     no = no or _open_interest_allowed(house, command, lots)
     if no is not None:
         return no
-    if isinstance(house.exposures.contract(command.instrument), Spot):
+    if isinstance(house.view.contract(command.instrument), Spot):
         no = _exchange_coins(house, command, lots)
         if no is not None:
             return no
@@ -178,7 +178,7 @@ def _can_carry_by_definition(house: House, account: str, book: Book, more: list[
 def apply_fill(house: House, book: Book, fill: Fill) -> None:
     """Change a book as a fill would."""
     instrument_id, lots, price = fill
-    terms = house.exposures.terms(instrument_id)
+    terms = house.view.terms(instrument_id)
     contract = terms.contract
     quantity, paid = float(lots * terms.lot_size), float(price)
     size = contract.contract_size_float * quantity
@@ -218,7 +218,7 @@ def _price_allowed(house: House, instrument_id: str, price: Decimal, *, reducing
         raise InputError(f"a price must be finite and positive, was {price} for {instrument_id}")
     if house.state.listings[instrument_id].expired:
         return No(Refusal.INSTRUMENT_EXPIRED, instrument_id)
-    quoted = house.exposures.quoted(instrument_id)
+    quoted = house.view.quoted(instrument_id)
     if not quoted.is_priced:
         return No(Refusal.NO_PRICE, instrument_id)
     if not reducing and not quoted.is_good:
@@ -319,7 +319,7 @@ def _charge_taker(house: House, command: RecordTrade, account: str, lots: int) -
     fee = house.parameters.taker_fee
     if not fee or command.taker != ("buyer" if lots > 0 else "seller"):
         return
-    terms = house.exposures.terms(command.instrument)
+    terms = house.view.terms(command.instrument)
     price = house.mark(command.instrument) if terms.is_paid_up else command.price
     numerator, denominator = fee.as_integer_ratio()
     house.charge(account, terms.settle, abs(terms.value(lots, price)) * numerator, denominator, "taker fee")
@@ -327,7 +327,7 @@ def _charge_taker(house: House, command: RecordTrade, account: str, lots: int) -
 
 def _exchange_coins(house: House, command: RecordTrade, lots: int) -> No | None:
     """Move base against quote; neither side may borrow more than it may."""
-    terms = house.exposures.terms(command.instrument)
+    terms = house.view.terms(command.instrument)
     base, quote = terms.contract.base, terms.contract.quote
     coins = house.quanta(base, lots * terms.lot_size * terms.contract.contract_size)
     value = terms.value(lots, command.price)

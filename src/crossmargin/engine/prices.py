@@ -9,8 +9,8 @@ from decimal import Decimal
 from crossmargin.engine import events as happened
 from crossmargin.engine.breakers import watch_prices
 from crossmargin.engine.commands import Quote, UpdateMarket
-from crossmargin.engine.exposures import BOUND, GOOD, STALE
 from crossmargin.engine.house import House, No
+from crossmargin.engine.market_view import BOUND, GOOD, STALE
 from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.state import Observed, SmileState
 from crossmargin.errors import InputError, MarketDataError
@@ -120,14 +120,14 @@ def _judged_index(house: House, command: UpdateMarket) -> tuple[dict[str, Observ
 
 
 def _judged_mark(house: House, instrument_id: str, price: Decimal, index: dict[str, Observed]) -> Observed | None:
-    contract = house.exposures.contract(instrument_id)
+    contract = house.view.contract(instrument_id)
     is_option = isinstance(contract, Option)
     if not price.is_finite() or price < 0 or (price == 0 and not is_option):
         return None
     seen = Observed(price=price, quality=GOOD, time_ns=house.state.time_ns)
     band = house.parameters.mark_band
     base = index.get(contract.base) or house.state.market.index.get(contract.base)
-    quote = index[contract.quote].price if contract.quote in index else house.exposures.index(contract.quote)
+    quote = index[contract.quote].price if contract.quote in index else house.view.index(contract.quote)
     if is_option or band is None or base is None or quote is None:
         return seen
     middle, reach = base.price / quote, Decimal(repr(band))

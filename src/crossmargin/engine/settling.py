@@ -20,11 +20,11 @@ def apply_funding(house: House, command: ApplyFunding) -> No | None:
     no = _marked(house, command.instrument)
     if no is not None:
         return no
-    if not isinstance(house.exposures.contract(command.instrument), Perpetual):
+    if not isinstance(house.view.contract(command.instrument), Perpetual):
         raise InputError(f"funding is paid on perpetuals, {command.instrument} is none")
     if not command.rate.is_finite() or abs(command.rate) > 1:
         raise InputError(f"a funding rate must be inside [-1, 1], was {command.rate}")
-    terms = house.exposures.terms(command.instrument)
+    terms = house.view.terms(command.instrument)
     entry = funding_entry(house.state.ledger, terms, house.mark(command.instrument), command.rate)
     house.book(entry)
     paid = _users(house, entry)
@@ -39,7 +39,7 @@ def settle(house: House, command: SettleVariation) -> No | None:
         return no
     if house.state.halt is not None:
         return No(Refusal.HALTED_RISK_REDUCTION_ONLY, house.state.halt.breaker)
-    if not house.exposures.is_good(command.instrument):
+    if not house.view.is_good(command.instrument):
         return No(Refusal.PRICE_NOT_GOOD, command.instrument)
     _settle(house, command.instrument, house.mark(command.instrument))
     return None
@@ -98,7 +98,7 @@ def expire(house: House, command: Expire) -> No | None:
         return No(Refusal.UNKNOWN_INSTRUMENT, command.instrument)
     if listing.expired:
         return No(Refusal.INSTRUMENT_EXPIRED, command.instrument)
-    contract = house.exposures.contract(command.instrument)
+    contract = house.view.contract(command.instrument)
     if not isinstance(contract, Future | Option):
         raise InputError(f"only dated contracts expire, {command.instrument} is none")
     if house.state.time_ns < contract.expiry_ns:
@@ -120,7 +120,7 @@ def expire(house: House, command: Expire) -> No | None:
 
 
 def _pay_at_expiry(house: House, instrument_id: str, price: Decimal) -> None:
-    terms = house.exposures.terms(instrument_id)
+    terms = house.view.terms(instrument_id)
     if terms.is_paid_up:
         entry = expiry_entry(house.state.ledger, terms, price)
         house.book(entry)
@@ -134,7 +134,7 @@ def _pay_at_expiry(house: House, instrument_id: str, price: Decimal) -> None:
 
 
 def _settle(house: House, instrument_id: str, price: Decimal) -> dict[str, Decimal]:
-    terms = house.exposures.terms(instrument_id)
+    terms = house.view.terms(instrument_id)
     quanta = settle_variation(house.state.ledger, terms, price)
     paid = {account: house.amount(terms.settle, amount) for account, amount in quanta.items()}
     for account in house.state.ledger.holders(instrument_id):
@@ -149,7 +149,7 @@ def _marked(house: House, instrument_id: str) -> No | None:
         return No(Refusal.UNKNOWN_INSTRUMENT, instrument_id)
     if listing.expired:
         return No(Refusal.INSTRUMENT_EXPIRED, instrument_id)
-    return None if house.exposures.mark(instrument_id) is not None else No(Refusal.NO_PRICE, instrument_id)
+    return None if house.view.mark(instrument_id) is not None else No(Refusal.NO_PRICE, instrument_id)
 
 
 def _users(house: House, entry: Entry) -> dict[str, Decimal]:

@@ -19,9 +19,13 @@ from sqlalchemy import Engine as Database
 
 from crossmargin.engine.commands import Deposit, PlaceOrder, Withdraw
 from crossmargin.engine.engine import Engine
-from crossmargin.engine.events import Refused
 from crossmargin.errors import CrossMarginError, InputError, InvariantError
-from crossmargin.service import analysis, lists, projection, stateless, views
+from crossmargin.service import access_api, analysis, lists, projection, stateless, views
+from crossmargin.service.access_guard import Access, caller, guard
+from crossmargin.service.access_rate_limits import TooManyError
+from crossmargin.service.access_roles import ForbiddenError, UnauthorizedError
+from crossmargin.service.access_routes import check_table
+from crossmargin.service.commands import answered, command_id
 from crossmargin.service.deribit.routes import deribit_routes
 from crossmargin.service.deribit.rpc import open_desk
 from crossmargin.service.deribit.socket import deribit_socket
@@ -45,27 +49,40 @@ class NotHereError(InputError):
 
 
 def application(
-    writer: Writer, *, hosts: list[str] | None = None, feeds: Callable[[], Record] | None = None
+    writer: Writer,
+    *,
+    hosts: list[str] | None = None,
+    feeds: Callable[[], Record] | None = None,
+    access: Access | None = None,
 ) -> Litestar:
     """Return the ASGI application over `writer`; requests for other `hosts` are refused.
 
-    `feeds` says how the feeds do, where there are any.
+    `feeds` says how the feeds do, where there are any. Without `access` it is open: whoever reaches it may do
+    everything.
     """
     state = {
         "writer": writer,
         "desk": open_desk(writer),
         "feeds": feeds or no_feeds,
         "risk_arrays": stateless.RiskArrays(),
+        "access": access,
     }
     api = Router("/api/v1", route_handlers=[overview, accounts, account, explain, surface, compare, what_if, stress, fed,
                                             listed, parameters, liquidations, waterfall, history, orders, deposits,
-                                            withdrawals, stream, stateless.margin, stateless.compare])  # fmt: skip
+                                            withdrawals, stream, stateless.margin, stateless.compare,
+                                            access_api.session, access_api.log_in, access_api.log_out,
+                                            access_api.change_parameters, access_api.approvals,
+                                            access_api.decide])  # fmt: skip
     static = create_static_files_router("/", directories=[Path(__file__).parent / "static"], html_mode=True)
-    return Litestar(
+    built = Litestar(
+        guards=[guard],
         route_handlers=[health, api, deribit_routes(), deribit_socket, static],
         state=State(state),
         exception_handlers={
             CrossMarginError: _refused,
+            UnauthorizedError: access_api.unauthorized,
+            ForbiddenError: access_api.forbidden,
+            TooManyError: access_api.too_many,
             Busy: _busy,
             Starting: _starting,
             UnwrittenError: _unavailable,
@@ -78,6 +95,8 @@ def application(
         openapi_config=OpenAPIConfig(title="crossmargin", version="1", path="/api/v1/schema"),
         request_max_body_size=1_000_000,
     )
+    check_table(built)
+    return built
 
 
 @contextlib.asynccontextmanager
@@ -120,17 +139,21 @@ def fed(state: State) -> Record:
 @get("/accounts", sync_to_thread=True)
 def accounts(
     state: State,
+    request: Request[Any, Any, State],
     limit: Limit = 100,
     cursor: FromQuery[str | None] = None,
     of_state: Annotated[str | None, QueryParameter(name="state")] = None,
 ) -> Record:
-    """Rows of accounts in alphabetical order, page by page."""
+    """Rows of accounts in alphabetical order, page by page; of the caller's accounts only."""
+    who = caller(request)
 
     def page(engine: Engine, _: int) -> Record:
         names = sorted(
             name
             for name, held in engine.state.accounts.items()
-            if (cursor is None or name > cursor) and (of_state is None or held.state == of_state)
+            if (cursor is None or name > cursor)
+            and (of_state is None or held.state == of_state)
+            and (who is None or who.may_touch(name))
         )
         rows = [views.account_row(engine, name) for name in names[:limit]]
         return {"accounts": rows, "next": names[limit - 1] if len(names) > limit else None}
@@ -249,35 +272,42 @@ Key = Annotated[str, HeaderParameter(name="Idempotency-Key", min_length=1, max_l
 
 
 @post("/orders", status_code=200)
-async def orders(state: State, key: Key, data: JSONBody[dict[str, Any]]) -> Response[Record]:
+async def orders(
+    state: State, request: Request[Any, Any, State], key: Key, data: JSONBody[dict[str, Any]]
+) -> Response[Record]:
     """Place an order; the same key with the same content places it once."""
-    return await _asked(state, key, data, PlaceOrder)
+    return await _asked(state, request, key, data, PlaceOrder)
 
 
 @post("/deposits", status_code=200)
-async def deposits(state: State, key: Key, data: JSONBody[dict[str, Any]]) -> Response[Record]:
+async def deposits(
+    state: State, request: Request[Any, Any, State], key: Key, data: JSONBody[dict[str, Any]]
+) -> Response[Record]:
     """Credit money."""
-    return await _asked(state, key, data, Deposit)
+    return await _asked(state, request, key, data, Deposit)
 
 
 @post("/withdrawals", status_code=200)
-async def withdrawals(state: State, key: Key, data: JSONBody[dict[str, Any]]) -> Response[Record]:
+async def withdrawals(
+    state: State, request: Request[Any, Any, State], key: Key, data: JSONBody[dict[str, Any]]
+) -> Response[Record]:
     """Pay money out."""
-    return await _asked(state, key, data, Withdraw)
+    return await _asked(state, request, key, data, Withdraw)
 
 
 async def _asked(
-    state: State, key: str, data: dict[str, Any], kind: type[PlaceOrder | Deposit | Withdraw]
+    state: State,
+    request: Request[Any, Any, State],
+    key: str,
+    data: dict[str, Any],
+    kind: type[PlaceOrder | Deposit | Withdraw],
 ) -> Response[Record]:
     if "id" in data or "type" in data:
         raise InputError("a command is named by its Idempotency-Key, the body held an id or a type")
-    command = msgspec.convert({**data, "id": f"api-{key}", "type": kind.__name__}, type=kind)
-    writer: Writer = state.writer
-    events = await asyncio.wrap_future(writer.submit(command))
-    refusal = next((event for event in events if isinstance(event, Refused)), None)
-    if refusal is not None:
-        return _error(422, refusal.reason, refusal.detail)
-    return Response({"command": command.id, "events": msgspec.to_builtins(events)})
+    who = caller(request)
+    command = msgspec.convert({**data, "id": command_id(who, key), "type": kind.__name__}, type=kind)
+    waiting = access_api.waits(state, who, command) if isinstance(command, Withdraw) else None
+    return await answered(state.writer, command) if waiting is None else waiting
 
 
 class _Seen(msgspec.Struct, frozen=True):

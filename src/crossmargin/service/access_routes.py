@@ -43,6 +43,8 @@ _READ, _RISK, _ADMIN = Scope.READ, Scope.RISK, Scope.ADMIN
 API = "/api/v1"
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/health"): PUBLIC,
+    # sums over all accounts; Prometheus, which signs nothing, has a port of its own
+    ("GET", "/metrics"): Rule(scope=_READ, bound=Bound.HOUSE),
     # the dashboard's files; it then asks as its user
     ("GET", "/"): PUBLIC,
     ("GET", "/{file_path}"): PUBLIC,

@@ -15,6 +15,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine as Database
 
 from crossmargin.engine.commands import Deposit, PlaceOrder, Withdraw
@@ -30,7 +31,9 @@ from crossmargin.service.deribit.routes import deribit_routes
 from crossmargin.service.deribit.rpc import open_desk
 from crossmargin.service.deribit.socket import deribit_socket
 from crossmargin.service.feeding import no_feeds
+from crossmargin.service.figures import Figures
 from crossmargin.service.history import History
+from crossmargin.service.metrics import CountRequests, metrics
 from crossmargin.service.projection_tables import HAPPENED
 from crossmargin.service.stream import Hub, stream
 from crossmargin.service.views import Record
@@ -76,7 +79,7 @@ def application(
     static = create_static_files_router("/", directories=[Path(__file__).parent / "static"], html_mode=True)
     built = Litestar(
         guards=[guard],
-        route_handlers=[health, api, deribit_routes(), deribit_socket, static],
+        route_handlers=[health, metrics, api, deribit_routes(), deribit_socket, static],
         state=State(state),
         exception_handlers={
             CrossMarginError: _refused,
@@ -91,10 +94,13 @@ def application(
             HTTPException: _http,
         },
         lifespan=[_streaming],
+        middleware=[CountRequests(writer.measures)],
         allowed_hosts=AllowedHostsConfig(allowed_hosts=hosts) if hosts else None,
         openapi_config=OpenAPIConfig(title="crossmargin", version="1", path="/api/v1/schema"),
         request_max_body_size=1_000_000,
     )
+    built.state.figures = CollectorRegistry()
+    built.state.figures.register(Figures(writer, built.state.feeds, lambda: getattr(built.state, "hub", None)))
     check_table(built)
     return built
 

@@ -16,11 +16,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 from crossmargin.engine.commands import Command
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Event, Refused, Repeated
 from crossmargin.errors import CrossMarginError, InputError
+from crossmargin.service.measures import Measures, TimedJournal
 from crossmargin.service.projection_changes import Change, change
 from crossmargin.service.projector import Projector
 from crossmargin.store.journal import Journal, UnwrittenError, open_journal
@@ -57,6 +59,15 @@ class Published:
 Answer = tuple[Event, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A command in the queue, whom to answer, and when it came, s."""
+
+    command: Command
+    answer: "Future[Answer]"
+    since: float
+
+
 class Writer:
     """An engine behind its journal, in a folder that no other process may write.
 
@@ -84,6 +95,7 @@ class Writer:
         self._lease = _lease(folder / "writer.lease")
         self.folder, self.projector = folder, projector
         self.lock = threading.RLock()
+        self.measures = Measures()
         self.published: deque[Published] = deque(maxlen=EVENTS_KEPT)
         self.sequence = 0
         self._failure: Exception | None = None
@@ -93,7 +105,7 @@ class Writer:
         self._listeners: list[Callable[[], None]] = []
         self._waiting: list[Callable[[Engine], None]] = []
         self._since_snapshot = 0
-        self._queue: queue.Queue[tuple[Command, Future[Answer]] | None] = queue.Queue(LONGEST_QUEUE)
+        self._queue: queue.Queue[_Waiting | None] = queue.Queue(LONGEST_QUEUE)
         self._thread = threading.Thread(target=self._work, args=(opening,), name="writer", daemon=True)
         self._thread.start()
         if not background:
@@ -111,6 +123,11 @@ class Writer:
     def is_ready(self) -> bool:
         """Whether the engine is open."""
         return self._runner is not None and self._opened.is_set()
+
+    @property
+    def waiting(self) -> int:
+        """Commands in the queue."""
+        return self._queue.qsize()
 
     @property
     def record(self) -> int:
@@ -151,7 +168,7 @@ class Writer:
         if not self._opened.is_set():
             raise Starting("the engine is being opened")
         try:
-            self._queue.put_nowait((command, answer))
+            self._queue.put_nowait(_Waiting(command, answer, perf_counter()))
         except queue.Full as error:
             raise Busy(f"{LONGEST_QUEUE} commands wait already") from error
         return answer
@@ -196,7 +213,8 @@ class Writer:
         self._run()
 
     def _open(self, opening: Callable[[], Sequence[Command]] | None) -> None:
-        self._journal = open_journal(self.folder / "journal", write=True)
+        journal = open_journal(self.folder / "journal", write=True)
+        self._journal = TimedJournal(journal, self.measures.journal_sync_seconds)
         runner = Runner(self._journal, self.folder / "snapshots")
         # numbers of a later run are above those of an earlier one: no record has so many events
         self.sequence = self._journal.head()[0] << 16
@@ -251,23 +269,26 @@ class Writer:
             except queue.Empty:
                 return
             if item is not None:
-                item[1].set_exception(Busy(f"the writer has stopped, {self.failure}"))
+                item.answer.set_exception(Busy(f"the writer has stopped, {self.failure}"))
 
-    def _write(self, asked: list[tuple[Command, "Future[Answer]"]]) -> None:
+    def _write(self, asked: list[_Waiting]) -> None:
         try:
             with self.lock:
-                answers = self._submitted([command for command, _ in asked])
-                for (command, _), events in zip(asked, answers, strict=True):
-                    self._publish(command, self.engine.state.time_ns, events)
+                answers = self._submitted([each.command for each in asked])
+                for each, events in zip(asked, answers, strict=True):
+                    self._publish(each.command, self.engine.state.time_ns, events)
         except Exception as error:
             # whoever waits must hear of it, whatever it is
             if not (isinstance(error, UnwrittenError) and error.is_whole):
                 self._fail(error)
-            for _, waiting in asked:
-                waiting.set_exception(error)
+            for each in asked:
+                each.answer.set_exception(error)
             return
-        for (_, waiting), events in zip(asked, answers, strict=True):
-            waiting.set_result(events)
+        for each, events in zip(asked, answers, strict=True):
+            each.answer.set_result(events)
+        now = perf_counter()
+        for each, events in zip(asked, answers, strict=True):
+            self.measures.answered(each.command, events, now - each.since)
         for listener in tuple(self._listeners):
             listener()
         self._since_snapshot += len(asked)

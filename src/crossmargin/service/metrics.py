@@ -1,0 +1,56 @@
+"""``GET /metrics`` in Prometheus' text format, and the middleware that counts requests by route and status."""
+
+import logging
+from collections.abc import Iterable
+from time import perf_counter
+
+from litestar import get
+from litestar.datastructures import State
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.samples import Sample
+
+from crossmargin.service.measures import Measures
+
+_LOG = logging.getLogger(__name__)
+
+
+@get("/metrics", sync_to_thread=True, media_type=CONTENT_TYPE_PLAIN_0_0_4, include_in_schema=True)
+def metrics(state: State) -> bytes:
+    """Return every metric in Prometheus' text format."""
+    return generate_latest(state.writer.measures.registry) + generate_latest(state.figures)
+
+
+def samples(*registries: CollectorRegistry) -> Iterable[Sample]:
+    """Yield the samples of all metrics, as alerts read them."""
+    for registry in registries:
+        for family in registry.collect():
+            yield from family.samples
+
+
+class CountRequests(ASGIMiddleware):
+    """Counts answers by route, never by path: who asks for what is not there makes no new series."""
+
+    scopes = (ScopeType.HTTP,)
+
+    def __init__(self, measures: Measures) -> None:
+        self._measures = measures
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Time one request to the first byte of its answer."""
+        begun, route = perf_counter(), str(scope.get("path_template") or "")
+        method = str(scope["method"])  # type: ignore[typeddict-item]
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                taken_s, status = perf_counter() - begun, message["status"]
+                self._measures.requests.labels(method, route, status).inc()
+                self._measures.request_seconds.labels(route).observe(taken_s)
+                if status >= 500:
+                    _LOG.warning("answered %d to %s %s", status, method, route)
+            await send(message)
+
+        await next_app(scope, receive, counted)

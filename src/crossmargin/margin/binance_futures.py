@@ -15,12 +15,12 @@ import msgspec
 
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Future, Payoff, Perpetual
+from crossmargin.margin.equity import cash_components
 from crossmargin.margin.exposure import net_quantities
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.margin.perpetual_units import worse_side
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
-from crossmargin.pricing.valuation import cash_by_currency
 from crossmargin.risk.risk_array import RiskArray
 from crossmargin.units import Currency
 
@@ -156,11 +156,6 @@ class BinanceFuturesParameters(Parameters, frozen=True, kw_only=True, forbid_unk
 COLLATERAL = (Currency("USDT"), Currency("USDC"))
 
 
-def no_scenarios(_market: MarketSnapshot, _parameters: BinanceFuturesParameters) -> None:
-    """Return None: this is a rule of tiers."""
-    return
-
-
 def requirement(
     portfolio: Portfolio, market: MarketSnapshot, _risk: RiskArray | None, parameters: BinanceFuturesParameters
 ) -> Requirement:
@@ -173,23 +168,16 @@ def requirement(
     """
     _check(portfolio, parameters)
     initial, maintenance = tier_margins(portfolio, market, parameters.tiers, parameters.leverage)
-    equity = tuple(
-        Component(name=f"{currency} wallet and profit", amount=coins * market.index_price(currency))
-        for currency, coins in sorted(cash_by_currency(portfolio, market).items())
-        if coins
-    )
+    equity = cash_components(portfolio, market)
     needed = math.fsum(part.amount for part in maintenance)
     total = math.fsum(part.amount for part in equity)
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="binance_futures",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=needed,
-        equity=total,
-        initial_components=tuple(part for part in initial if part.amount),
-        maintenance_components=tuple(part for part in maintenance if part.amount),
-        equity_components=equity,
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
         measures={"margin_ratio_maint_over_equity": needed / total} if total > 0.0 else {},
     )
 

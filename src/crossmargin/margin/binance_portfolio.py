@@ -12,7 +12,7 @@ import msgspec
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Payoff
 from crossmargin.margin.binance_futures import NotionalTier, tier_margins
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.margin.perpetual_units import check_perpetuals
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
@@ -74,11 +74,6 @@ class BinancePortfolioParameters(Parameters, frozen=True, kw_only=True, forbid_u
                 raise InputError(f"a collateral rate must be inside [0, 1], was {rate} for {coin}")
 
 
-def no_scenarios(_market: MarketSnapshot, _parameters: BinancePortfolioParameters) -> None:
-    """Return None: this is a rule of tiers."""
-    return
-
-
 def requirement(
     portfolio: Portfolio, market: MarketSnapshot, _risk: RiskArray | None, parameters: BinancePortfolioParameters
 ) -> Requirement:
@@ -107,16 +102,13 @@ def requirement(
     if unified:
         reason = "liquidation begins at a uniMMR of 105 %"
         maintenance.append(Component(name="liquidation level", amount=(LIQUIDATION - 1.0) * unified, reason=reason))
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="binance_portfolio",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=math.fsum(part.amount for part in maintenance),
-        equity=total,
-        initial_components=tuple(part for part in initial if part.amount),
-        maintenance_components=tuple(part for part in maintenance if part.amount),
-        equity_components=equity,
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
         measures={"uniMMR": total / unified} if unified else {},
     )
 

@@ -13,7 +13,7 @@ import msgspec
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Payoff
 from crossmargin.margin.collateral import HaircutSchedule, collateral_credits
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.margin.open_orders import subset_charge
 from crossmargin.margin.perpetual_units import PerpetualLeg, check_perpetuals, hedged_dollars, perpetual_legs
 from crossmargin.market.snapshot import MarketSnapshot
@@ -59,11 +59,6 @@ def unit_maintenance(legs: Sequence[PerpetualLeg], unit: BybitUnit) -> tuple[flo
     return unit.price_range * abs(net), unit.perpetual_rate * gross
 
 
-def no_scenarios(_market: MarketSnapshot, _parameters: BybitPortfolioParameters) -> None:
-    """Return None: the worst of a linear book lies at an end of its price range."""
-    return
-
-
 def requirement(
     portfolio: Portfolio, market: MarketSnapshot, _risk: RiskArray | None, parameters: BybitPortfolioParameters
 ) -> Requirement:
@@ -91,21 +86,16 @@ def requirement(
         needed = math.fsum(part.amount for part in _needed(book, market, parameters, initial=True)[0])
         return needed - math.fsum(part.amount for part in _equity(book, market, parameters))
 
-    orders = subset_charge(portfolio, deficit, "bybit_portfolio")
-    if orders:
-        initial.append(Component(name="open orders", amount=orders, reason="the worst subset of fills"))
+    initial.append(subset_charge(portfolio, deficit, "bybit_portfolio"))
     equity = _equity(portfolio, market, parameters)
     needed, total = (math.fsum(part.amount for part in parts) for parts in (maintenance, equity))
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="bybit_portfolio",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=needed,
-        equity=total,
-        initial_components=tuple(initial),
-        maintenance_components=tuple(maintenance),
-        equity_components=equity,
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
         worst_scenario=label,
         measures={"accountMMRate": needed / total} if total > 0.0 else {},
     )

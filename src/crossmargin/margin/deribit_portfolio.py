@@ -17,12 +17,13 @@ import numpy as np
 
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Future, Option, Payoff, Perpetual, Spot
+from crossmargin.margin.equity import check_haircuts, haircut_components
 from crossmargin.margin.exposure import net_quantities
 from crossmargin.margin.method import Component, Explanation, Method, Parameters, Requirement
-from crossmargin.margin.open_orders import ENUMERATED, worst_subset
+from crossmargin.margin.open_orders import subset_charge
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio, Position
-from crossmargin.pricing.valuation import cash_by_currency, model_price, position_value
+from crossmargin.pricing.valuation import model_price
 from crossmargin.risk.risk_array import RiskArray
 from crossmargin.scenarios.scenario_set import ScenarioSet, VolTenor
 from crossmargin.units import Currency, FloatArray, years_between
@@ -219,22 +220,14 @@ def requirement(
     _check(portfolio, parameters)
     found = pools(portfolio, market, risk, parameters)
     parts = [part for pool in found for part in pool.components]
-    orders = _order_margin(portfolio, market, risk, parameters)
-    initial = (*parts, Component(name="open orders", amount=orders)) if orders else tuple(parts)
-    equity = _equity_components(portfolio, market, parameters)
     worst = max(found, key=lambda pool: pool.matrix.worst_case * pool.index, default=None)
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="deribit_portfolio",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=parameters.mm_factor * math.fsum(part.amount for part in parts),
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=tuple(part for part in initial if part.amount),
-        maintenance_components=tuple(
-            replace(part, amount=parameters.mm_factor * part.amount) for part in parts if part.amount
-        ),
-        equity_components=equity,
+        initial=[*parts, _order_margin(portfolio, market, risk, parameters)],
+        maintenance=[replace(part, amount=parameters.mm_factor * part.amount) for part in parts],
+        equity=haircut_components(portfolio, market, parameters.haircuts),
         worst_scenario=f"{worst.name}: {worst.label}" if worst and worst.matrix.worst_case else "",
         explanation=Explanation(
             name="worst case of each pool",
@@ -353,34 +346,14 @@ def _size_at_index(contract: Perpetual | Future | Option, market: MarketSnapshot
 
 def _order_margin(
     portfolio: Portfolio, market: MarketSnapshot, risk: RiskArray, parameters: DeribitPortfolioParameters
-) -> float:
+) -> Component:
     """What the worst subset of fills adds; the venue's own, cruder charge for open orders is not published in full."""
-    if not portfolio.orders:
-        return 0.0
-    if len(portfolio.orders) > ENUMERATED:
-        count = len(portfolio.orders)
-        raise InputError(f"deribit_portfolio tries every subset of up to {ENUMERATED} orders, was given {count}")
 
     def deficit(book: Portfolio) -> float:
         needed = math.fsum(part.amount for pool in pools(book, market, risk, parameters) for part in pool.components)
-        return needed - math.fsum(part.amount for part in _equity_components(book, market, parameters))
+        return needed - math.fsum(part.amount for part in haircut_components(book, market, parameters.haircuts))
 
-    return max(worst_subset(portfolio, deficit)[0] - deficit(replace(portfolio, orders=())), 0.0)
-
-
-def _equity_components(
-    portfolio: Portfolio, market: MarketSnapshot, parameters: DeribitPortfolioParameters
-) -> tuple[Component, ...]:
-    parts = []
-    for currency, coins in sorted(cash_by_currency(portfolio, market).items()):
-        value = coins * market.index_price(currency)
-        counted = value * (1.0 - parameters.haircuts[currency]) if value > 0.0 else value
-        if counted:
-            parts.append(Component(name=f"{currency} collateral", amount=counted, reason="after haircut"))
-    options = position_value(portfolio.positions, market)
-    if options:
-        parts.append(Component(name="option value", amount=options))
-    return tuple(parts)
+    return subset_charge(portfolio, deficit, "deribit_portfolio")
 
 
 def _check(portfolio: Portfolio, parameters: DeribitPortfolioParameters) -> None:
@@ -392,9 +365,7 @@ def _check(portfolio: Portfolio, parameters: DeribitPortfolioParameters) -> None
             raise InputError(f"deribit_portfolio needs parameters of {contract.id}, has none")
         if contract.venue != "deribit":
             raise InputError(f"deribit_portfolio margins contracts of Deribit only, was given {contract.id}")
-    for balance in portfolio.balances:
-        if balance.currency not in parameters.haircuts and balance.amount != 0.0:
-            raise InputError(f"deribit_portfolio needs a haircut of {balance.currency}, has none")
+    check_haircuts(portfolio, "deribit_portfolio", parameters.haircuts)
 
 
 METHOD = Method(

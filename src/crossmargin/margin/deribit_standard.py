@@ -10,12 +10,12 @@ import msgspec
 
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Future, Option, Payoff, Perpetual
+from crossmargin.margin.equity import check_haircuts, haircut_components
 from crossmargin.margin.exposure import net_quantities
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
-from crossmargin.margin.open_orders import ENUMERATED, with_fills, worst_subset
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
+from crossmargin.margin.open_orders import subset_charge
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
-from crossmargin.pricing.valuation import cash_by_currency, position_value
 from crossmargin.risk.risk_array import RiskArray
 
 
@@ -68,11 +68,6 @@ def short_option_margin(*, is_call: bool, strike: float, index: float, mark: flo
     return max(initial, maintenance), maintenance
 
 
-def no_scenarios(_market: MarketSnapshot, _parameters: DeribitStandardParameters) -> None:
-    """Return None: this is a rule of rates."""
-    return
-
-
 def requirement(
     portfolio: Portfolio, market: MarketSnapshot, _risk: RiskArray | None, parameters: DeribitStandardParameters
 ) -> Requirement:
@@ -85,20 +80,14 @@ def requirement(
     """
     _check(portfolio, parameters)
     initial, maintenance = _components(portfolio, market, parameters)
-    orders = _order_margin(portfolio, market, parameters)
-    if orders:
-        initial.append(Component(name="open orders", amount=orders))
-    equity = _equity_components(portfolio, market, parameters)
-    return Requirement(
+    initial.append(_order_margin(portfolio, market, parameters))
+    return Requirement.from_components(
         account=portfolio.account,
         method="deribit_standard",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=math.fsum(part.amount for part in maintenance),
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=tuple(initial),
-        maintenance_components=tuple(maintenance),
-        equity_components=equity,
+        initial=initial,
+        maintenance=maintenance,
+        equity=haircut_components(portfolio, market, parameters.haircuts),
     )
 
 
@@ -133,33 +122,12 @@ def _components(
     return initial, maintenance
 
 
-def _order_margin(portfolio: Portfolio, market: MarketSnapshot, parameters: DeribitStandardParameters) -> float:
-    if not portfolio.orders:
-        return 0.0
-    if len(portfolio.orders) > ENUMERATED:
-        count = len(portfolio.orders)
-        raise InputError(f"deribit_standard tries every subset of up to {ENUMERATED} orders, was given {count}")
-
+def _order_margin(portfolio: Portfolio, market: MarketSnapshot, parameters: DeribitStandardParameters) -> Component:
     def deficit(book: Portfolio) -> float:
         needed = math.fsum(part.amount for part in _components(book, market, parameters)[0])
-        return needed - math.fsum(part.amount for part in _equity_components(book, market, parameters))
+        return needed - math.fsum(part.amount for part in haircut_components(book, market, parameters.haircuts))
 
-    return max(worst_subset(portfolio, deficit)[0] - deficit(with_fills(portfolio, ())), 0.0)
-
-
-def _equity_components(
-    portfolio: Portfolio, market: MarketSnapshot, parameters: DeribitStandardParameters
-) -> tuple[Component, ...]:
-    parts = []
-    for currency, coins in sorted(cash_by_currency(portfolio, market).items()):
-        value = coins * market.index_price(currency)
-        counted = value * (1.0 - parameters.haircuts[currency]) if value > 0.0 else value
-        if counted:
-            parts.append(Component(name=f"{currency} collateral", amount=counted, reason="after haircut"))
-    options = position_value(portfolio.positions, market)
-    if options:
-        parts.append(Component(name="option value", amount=options))
-    return tuple(parts)
+    return subset_charge(portfolio, deficit, "deribit_standard")
 
 
 def _check(portfolio: Portfolio, parameters: DeribitStandardParameters) -> None:
@@ -170,9 +138,7 @@ def _check(portfolio: Portfolio, parameters: DeribitStandardParameters) -> None:
             raise InputError(f"deribit_standard margins derivatives of Deribit only, was given {contract.id}")
         if not isinstance(contract, Option) and f"{contract.base}/{contract.settle}" not in parameters.futures:
             raise InputError(f"deribit_standard needs rates of {contract.base}/{contract.settle}, has none")
-    for balance in portfolio.balances:
-        if balance.currency not in parameters.haircuts and balance.amount != 0.0:
-            raise InputError(f"deribit_standard needs a haircut of {balance.currency}, has none")
+    check_haircuts(portfolio, "deribit_standard", parameters.haircuts)
 
 
 METHOD = Method(

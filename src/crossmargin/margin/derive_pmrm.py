@@ -3,7 +3,6 @@
 Rule: `PMRM` and `PMRMLib` of Derive v2 (derivexyz/v2-core, commit 7736900d); page docs/methods/derive_pmrm.md.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ from crossmargin.margin.derive_book import (
     vol_factors,
 )
 from crossmargin.margin.derive_pmrm2 import Move, VolMove
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.risk.risk_array import RiskArray
@@ -222,16 +221,13 @@ def _stated(portfolio: Portfolio, answer: PmrmMargin, market: PmrmMarket, versio
 
     maintenance = parts(1.0)
     initial = (*parts(answer.initial_factor), Component(name="oracle confidence", amount=answer.oracle))
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="derive_pmrm",
         version=version,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=math.fsum(part.amount for part in maintenance),
-        equity=answer.value,
-        initial_components=initial,
-        maintenance_components=maintenance,
-        equity_components=(Component(name="cash, coins and contracts at their value", amount=answer.value),),
+        initial=initial,
+        maintenance=maintenance,
+        equity=(Component(name="cash, coins and contracts at their value", amount=answer.value),),
         worst_scenario=label if answer.worst < 0.0 else "",
         measures={"net_initial_margin": answer.net_initial, "net_maintenance_margin": answer.net_maintenance},
     )
@@ -241,6 +237,6 @@ METHOD = Method(
     name="derive_pmrm",
     title="Derive portfolio margin",
     parameters=PmrmParameters,
-    scenarios=lambda _market, _parameters: None,
+    scenarios=no_scenarios,
     requirement=requirement,
 )

@@ -23,7 +23,7 @@ from crossmargin.margin.derive_book import (
     holdings,
     split_balances,
 )
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.risk.risk_array import RiskArray
@@ -357,16 +357,13 @@ def _stated(portfolio: Portfolio, answer: Pmrm2Margin, market: Pmrm2Market, vers
 
     maintenance = (scan(market.maintenance_factor), *answer.maintenance_contingencies)
     initial = (scan(answer.initial_factor), *answer.maintenance_contingencies, *answer.initial_contingencies)
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="derive_pmrm2",
         version=version,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=math.fsum(part.amount for part in maintenance),
-        equity=answer.value,
-        initial_components=initial,
-        maintenance_components=maintenance,
-        equity_components=(Component(name="cash, collateral and contracts at their value", amount=answer.value),),
+        initial=initial,
+        maintenance=maintenance,
+        equity=(Component(name="cash, collateral and contracts at their value", amount=answer.value),),
         worst_scenario=label if answer.worst < 0.0 else "",
         measures={"net_initial_margin": answer.net_initial, "net_maintenance_margin": answer.net_maintenance},
     )
@@ -380,6 +377,6 @@ METHOD = Method(
     name="derive_pmrm2",
     title="Derive portfolio margin 2",
     parameters=Pmrm2Parameters,
-    scenarios=lambda _market, _parameters: None,
+    scenarios=no_scenarios,
     requirement=requirement,
 )

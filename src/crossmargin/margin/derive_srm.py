@@ -20,7 +20,7 @@ from crossmargin.margin.derive_book import (
     split_balances,
     unit_values,
 )
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.risk.risk_array import RiskArray
@@ -216,16 +216,13 @@ def requirement(
     needed, kept = _components(worth, initial), _components(worth, maintenance)
     total = math.fsum(part.amount for part in equity)
     asked, below = math.fsum(part.amount for part in needed), math.fsum(part.amount for part in kept)
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="derive_srm",
         version=parameters.effective,
-        initial=asked,
-        maintenance=below,
-        equity=total,
-        initial_components=needed,
-        maintenance_components=kept,
-        equity_components=equity,
+        initial=needed,
+        maintenance=kept,
+        equity=equity,
         measures={"net_initial_margin": total - asked, "net_maintenance_margin": total - below},
     )
 
@@ -277,6 +274,6 @@ METHOD = Method(
     name="derive_srm",
     title="Derive standard margin",
     parameters=SrmParameters,
-    scenarios=lambda _market, _parameters: None,
+    scenarios=no_scenarios,
     requirement=requirement,
 )

@@ -14,7 +14,7 @@ from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Contract, Payoff, Perpetual, Spot
 from crossmargin.margin.drift_rules import SIZE_UNIT, size_discounted_asset_weight, size_premium_liability_weight
 from crossmargin.margin.exposure import net_quantities
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.pricing.valuation import unrealised_profit
@@ -93,17 +93,14 @@ def requirement(
     maintenance = _components({name: part.maintenance for name, part in parts.items()})
     equity = _equity(portfolio, market)
     total = math.fsum(part.amount for part in equity)
-    needed, kept = math.fsum(part.amount for part in initial), math.fsum(part.amount for part in maintenance)
-    return Requirement(
+    needed = math.fsum(part.amount for part in initial)
+    return Requirement.from_components(
         account=portfolio.account,
         method="drift",
         version=parameters.effective,
-        initial=needed,
-        maintenance=kept,
-        equity=total,
-        initial_components=initial,
-        maintenance_components=maintenance,
-        equity_components=equity,
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
         measures={"free collateral": total - needed},
     )
 
@@ -253,6 +250,6 @@ METHOD = Method(
     name="drift",
     title="Drift v2: weights that worsen with size",
     parameters=DriftParameters,
-    scenarios=lambda _market, _parameters: None,
+    scenarios=no_scenarios,
     requirement=requirement,
 )

@@ -4,7 +4,6 @@ Whole quanta and exact fractions, rounded as the chain rounds. Rule: `x/perpetua
 dydxprotocol/v4-chain, commit 84d4664b; page docs/methods/dydx.md.
 """
 
-import math
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -13,11 +12,11 @@ import msgspec
 
 from crossmargin.errors import InputError, MarketDataError
 from crossmargin.instruments.contracts import Payoff, Perpetual
+from crossmargin.margin.equity import cash_components
 from crossmargin.margin.exposure import net_quantities
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
-from crossmargin.pricing.valuation import cash_by_currency
 from crossmargin.risk.risk_array import RiskArray
 from crossmargin.units import Currency
 
@@ -139,21 +138,14 @@ def requirement(
         reason = f"{fraction / 10_000:g} % of notional"
         initial.append(Component(name=name, amount=whole / MILLION, reason=reason))
         needed.append(Component(name=name, amount=maintenance(terms, quanta) / MILLION))
-    equity = tuple(
-        Component(name=f"{currency} value", amount=coins * market.index_price(currency))
-        for currency, coins in sorted(cash_by_currency(portfolio, market).items())
-        if coins
-    )
-    return Requirement(
+    equity = cash_components(portfolio, market)
+    return Requirement.from_components(
         account=portfolio.account,
         method="dydx",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=math.fsum(part.amount for part in needed),
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=tuple(part for part in initial if part.amount),
-        maintenance_components=tuple(part for part in needed if part.amount),
-        equity_components=equity,
+        initial=initial,
+        maintenance=needed,
+        equity=equity,
     )
 
 
@@ -203,6 +195,6 @@ METHOD = Method(
     name="dydx",
     title="dYdX v4: perpetuals",
     parameters=DydxParameters,
-    scenarios=lambda _market, _parameters: None,
+    scenarios=no_scenarios,
     requirement=requirement,
 )

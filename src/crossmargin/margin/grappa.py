@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Option, Payoff
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.margin.payoff_floor import Floor, Leg, payoff_floor
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
@@ -65,16 +65,13 @@ def requirement(
     needed = tuple(part for part in parts if part.amount)
     total = math.fsum(part.amount for part in needed)
     equity = _collateral(_balances(portfolio, parameters), needs, market)
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="grappa",
         version=parameters.effective,
-        initial=total,
-        maintenance=total,
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=needed,
-        maintenance_components=needed,
-        equity_components=equity,
+        initial=needed,
+        maintenance=needed,
+        equity=equity,
         worst_scenario="least payoff at expiry" if total else "",
         measures={f"collateral needed, {name}": amount for name, amount in sorted(needs.items()) if amount},
     )
@@ -132,6 +129,6 @@ METHOD = Method(
     name="grappa",
     title="Grappa: fully collateralised options",
     parameters=GrappaParameters,
-    scenarios=lambda _market, _parameters: None,
+    scenarios=no_scenarios,
     requirement=requirement,
 )

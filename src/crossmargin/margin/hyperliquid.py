@@ -5,19 +5,19 @@ tier (hyperliquid gitbook: margining, margin tiers, liquidations, portfolio marg
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Payoff, Perpetual
+from crossmargin.margin.equity import cash_components
 from crossmargin.margin.exposure import net_quantities
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
-from crossmargin.margin.perpetual_units import worse_side
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
+from crossmargin.margin.perpetual_units import held_contracts, worse_side
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
-from crossmargin.pricing.valuation import cash_by_currency
 from crossmargin.risk.risk_array import RiskArray
 from crossmargin.units import Currency
 
@@ -139,11 +139,6 @@ def tiered_maintenance(notional: float, tiers: Sequence[MarginTier]) -> float:
     return total
 
 
-def no_scenarios(_market: MarketSnapshot, _parameters: HyperliquidParameters) -> None:
-    """Return None: this is a rule of tiers."""
-    return
-
-
 def requirement(
     portfolio: Portfolio, market: MarketSnapshot, _risk: RiskArray | None, parameters: HyperliquidParameters
 ) -> Requirement:
@@ -155,37 +150,38 @@ def requirement(
         Naming the first contract or balance that a perpetuals account does not hold.
     """
     _check(portfolio, parameters)
-    contracts = {position.instrument.id: position.instrument for position in portfolio.positions}
-    contracts |= {order.instrument.id: order.instrument for order in portfolio.orders}
-    held = net_quantities(portfolio.positions)
-    initial, maintenance = [], []
-    for name, contract in sorted(contracts.items()):
-        price = contract.contract_size_float * market.mark_price(contract) * market.index_price(contract.settle)
-        tiers = parameters.tiers[contract.base]
-        worst = worse_side(portfolio, name, held.get(name, 0.0)) * price
-        notional = abs(held.get(name, 0.0)) * price
-        allowed = [tier.max_leverage for tier in tiers if tier.lower_bound <= worst][-1]
-        initial.append(Component(name=name, amount=worst / min(parameters.leverage, allowed)))
-        maintenance.append(Component(name=name, amount=tiered_maintenance(notional, tiers)))
-    equity = tuple(
-        Component(name=f"{currency} value", amount=coins * market.index_price(currency))
-        for currency, coins in sorted(cash_by_currency(portfolio, market).items())
-        if coins
-    )
+    initial, maintenance = perpetual_margins(portfolio, market, parameters.tiers, parameters.leverage)
+    equity = cash_components(portfolio, market)
     # a position at its largest leverage may not ask for less than what it is liquidated at
     needed = math.fsum(part.amount for part in maintenance)
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="hyperliquid",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=needed,
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=tuple(part for part in initial if part.amount),
-        maintenance_components=tuple(part for part in maintenance if part.amount),
-        equity_components=equity,
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
         measures={"crossMaintenanceMarginUsed": needed},
     )
+
+
+def perpetual_margins(
+    portfolio: Portfolio, market: MarketSnapshot, tiers: Mapping[str, Sequence[MarginTier]], leverage: float
+) -> tuple[list[Component], list[Component]]:
+    """Return initial and maintenance margin of every perpetual held or ordered; orders at the worse side.
+
+    `leverage` is what the account chose; a tier may allow less.
+    """
+    initial, maintenance = [], []
+    held = net_quantities(portfolio.positions)
+    for name, contract in sorted({contract.id: contract for contract in held_contracts(portfolio)}.items()):
+        price = contract.contract_size_float * market.mark_price(contract) * market.index_price(contract.settle)
+        ordered = worse_side(portfolio, name, held.get(name, 0.0)) * price
+        allowed = [tier.max_leverage for tier in tiers[contract.base] if tier.lower_bound <= ordered][-1]
+        initial.append(Component(name=name, amount=ordered / min(leverage, allowed)))
+        notional = abs(held.get(name, 0.0)) * price
+        maintenance.append(Component(name=name, amount=tiered_maintenance(notional, tiers[contract.base])))
+    return initial, maintenance
 
 
 def _check(portfolio: Portfolio, parameters: HyperliquidParameters) -> None:

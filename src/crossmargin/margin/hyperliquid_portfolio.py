@@ -11,16 +11,15 @@ import msgspec
 
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Payoff
-from crossmargin.margin.exposure import net_quantities
 from crossmargin.margin.hyperliquid import (
     LIQUIDATION_RATIO,
     MIN_BORROW_OFFSET,
     MarginTier,
     maintenance_requirement,
-    tiered_maintenance,
+    perpetual_margins,
 )
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
-from crossmargin.margin.perpetual_units import check_perpetuals, held_contracts, worse_side
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
+from crossmargin.margin.perpetual_units import check_perpetuals
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.pricing.valuation import cash_by_currency
@@ -65,11 +64,6 @@ class HyperliquidPortfolioParameters(Parameters, frozen=True, kw_only=True, forb
 USDC = Currency("USDC")
 
 
-def no_scenarios(_market: MarketSnapshot, _parameters: HyperliquidPortfolioParameters) -> None:
-    """Return None: this is a rule of tiers."""
-    return
-
-
 def requirement(
     portfolio: Portfolio, market: MarketSnapshot, _risk: RiskArray | None, parameters: HyperliquidPortfolioParameters
 ) -> Requirement:
@@ -90,7 +84,7 @@ def requirement(
     cash = cash_by_currency(portfolio, market)
     usdc = cash.pop(USDC, 0.0) * market.index_price(USDC)
     borrowed, balance = max(-usdc, 0.0), max(usdc, 0.0)
-    initial, perpetuals = _perpetuals(portfolio, market, parameters)
+    initial, perpetuals = perpetual_margins(portfolio, market, parameters.tiers, parameters.leverage)
     lent, lendable = _lent(cash, market, parameters)
     needed = maintenance_requirement(math.fsum(part.amount for part in perpetuals), borrowed)
     maintenance = [
@@ -111,35 +105,15 @@ def requirement(
         if part.amount
     )
     value = balance + lent
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="hyperliquid_portfolio",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=floor,
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=tuple(part for part in initial if part.amount),
-        maintenance_components=tuple(part for part in maintenance if part.amount),
-        equity_components=equity,
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
         measures={"portfolioMarginRatio": needed / value} if value > 0.0 else {},
     )
-
-
-def _perpetuals(
-    portfolio: Portfolio, market: MarketSnapshot, parameters: HyperliquidPortfolioParameters
-) -> tuple[list[Component], list[Component]]:
-    """Initial and maintenance margin of each perpetual."""
-    initial, maintenance = [], []
-    held = net_quantities(portfolio.positions)
-    for name, contract in sorted({contract.id: contract for contract in held_contracts(portfolio)}.items()):
-        price = contract.contract_size_float * market.mark_price(contract) * market.index_price(contract.settle)
-        tiers = parameters.tiers[contract.base]
-        ordered = worse_side(portfolio, name, held.get(name, 0.0)) * price
-        allowed = [tier.max_leverage for tier in tiers if tier.lower_bound <= ordered][-1]
-        initial.append(Component(name=name, amount=ordered / min(parameters.leverage, allowed)))
-        notional = abs(held.get(name, 0.0)) * price
-        maintenance.append(Component(name=name, amount=tiered_maintenance(notional, tiers)))
-    return initial, maintenance
 
 
 def _lent(

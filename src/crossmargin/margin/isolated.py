@@ -12,7 +12,7 @@ from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Future, Option, Perpetual, Spot
 from crossmargin.margin.collateral import HaircutSchedule, collateral_credits
 from crossmargin.margin.exposure import net_quantities
-from crossmargin.margin.method import Component, Explanation, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Explanation, Method, Parameters, Requirement, no_scenarios
 from crossmargin.margin.open_orders import ENUMERATED, with_fills, worst_subset
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Order, Portfolio, Position
@@ -46,11 +46,6 @@ class IsolatedParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_f
             raise InputError("option_maintenance_rate must not exceed option_minimum_rate")
 
 
-def no_scenarios(_market: MarketSnapshot, _parameters: IsolatedParameters) -> None:
-    """Return None: this is a rule of rates."""
-    return
-
-
 def requirement(
     portfolio: Portfolio, market: MarketSnapshot, _risk: RiskArray | None, parameters: IsolatedParameters
 ) -> Requirement:
@@ -62,16 +57,13 @@ def requirement(
         initial.append(Component(name="open orders", amount=orders))
     maintenance = tuple(Component(name=_name(p), amount=amount) for p, _, amount in lots if amount)
     equity = _equity_components(portfolio, market, parameters)
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="isolated",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=math.fsum(part.amount for part in maintenance),
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=tuple(initial),
-        maintenance_components=maintenance,
-        equity_components=equity,
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
         explanation=Explanation(
             name="each position alone",
             pnl=-math.fsum(amount for _, amount, _ in lots),

@@ -13,7 +13,7 @@ import msgspec
 
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Payoff, Perpetual, Spot
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.pricing.valuation import unrealised_profit
@@ -183,11 +183,6 @@ class MangoParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fiel
     """On positive perpetual profit when adding risk; its maintenance counterpart is 1."""
 
 
-def no_scenarios(_market: MarketSnapshot, _parameters: MangoParameters) -> None:
-    """Return None: this is a rule of weights."""
-    return
-
-
 def requirement(
     portfolio: Portfolio, market: MarketSnapshot, _risk: RiskArray | None, parameters: MangoParameters
 ) -> Requirement:
@@ -203,16 +198,13 @@ def requirement(
     equity = _equity(portfolio, market)
     initial = _health(portfolio, market, parameters, initial=True)
     maintenance = _health(replace(portfolio, orders=()), market, parameters, initial=False)
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="mango",
         version=parameters.effective,
-        initial=equity - initial,
-        maintenance=equity - maintenance,
-        equity=equity,
-        initial_components=(Component(name="initial weights", amount=equity - initial),),
-        maintenance_components=(Component(name="maintenance weights", amount=equity - maintenance),),
-        equity_components=(Component(name="balances and profit", amount=equity),),
+        initial=(Component(name="initial weights", amount=equity - initial),),
+        maintenance=(Component(name="maintenance weights", amount=equity - maintenance),),
+        equity=(Component(name="balances and profit", amount=equity),),
         measures={"init_health": initial, "maint_health": maintenance},
     )
 

@@ -1,7 +1,7 @@
 """What a margin method is, and what it answers."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -97,6 +97,52 @@ class Requirement:
             invariant(math.isfinite(total), f"{name} of {self.account} must be finite, was {total}")
             invariant(abs(summed - total) <= 1e-9 * scale, f"components of {name} must sum to {total}, did to {summed}")
 
+    @classmethod
+    def from_components(
+        cls,
+        *,
+        account: AccountId,
+        method: str,
+        version: str,
+        initial: Iterable[Component],
+        maintenance: Iterable[Component],
+        equity: Iterable[Component],
+        worst_scenario: str = "",
+        explanation: Explanation | None = None,
+        measures: Mapping[str, float] | None = None,
+    ) -> "Requirement":
+        """Return the answer whose three amounts are the exactly rounded sums of these addends; those of 0 are left out.
+
+        Examples
+        --------
+        >>> stated = Requirement.from_components(
+        ...     account=AccountId("desk"),
+        ...     method="isolated",
+        ...     version="2026-01-01",
+        ...     initial=[Component(name="BTC", amount=50.0), Component(name="open orders", amount=0.0)],
+        ...     maintenance=[Component(name="BTC", amount=25.0)],
+        ...     equity=[Component(name="USD", amount=80.0), Component(name="profit", amount=-5.0)],
+        ... )
+        >>> stated.initial, stated.equity, len(stated.initial_components)
+        (50.0, 75.0, 1)
+        """
+        kept = [tuple(part for part in parts if part.amount) for parts in (initial, maintenance, equity)]
+        sums = [math.fsum(part.amount for part in parts) for parts in kept]
+        return cls(
+            account=account,
+            method=method,
+            version=version,
+            initial=sums[0],
+            maintenance=sums[1],
+            equity=sums[2],
+            initial_components=kept[0],
+            maintenance_components=kept[1],
+            equity_components=kept[2],
+            worst_scenario=worst_scenario,
+            explanation=explanation,
+            measures=measures or {},
+        )
+
     @property
     def excess(self) -> float:
         """Equity above the initial requirement; negative is a deficit."""
@@ -133,3 +179,8 @@ class Method(Generic[P]):
     parameters: type[P]
     scenarios: Callable[[MarketSnapshot, P], ScenarioSet | None]
     requirement: Callable[[Portfolio, MarketSnapshot, RiskArray | None, P], Requirement]
+
+
+def no_scenarios(_market: MarketSnapshot, _parameters: Parameters) -> None:
+    """Return None: for a rulebook of rates, tiers or formulas, which revalues nothing."""
+    return

@@ -14,7 +14,7 @@ from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Payoff
 from crossmargin.margin.collateral import HaircutSchedule, collateral_credits
 from crossmargin.margin.exposure import net_quantities
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.margin.perpetual_units import check_perpetuals, held_contracts, worse_side
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
@@ -78,11 +78,6 @@ class OkxMultiCurrencyParameters(Parameters, frozen=True, kw_only=True, forbid_u
             raise InputError(f"leverage must be at least 1, was {self.leverage}")
 
 
-def no_scenarios(_market: MarketSnapshot, _parameters: OkxMultiCurrencyParameters) -> None:
-    """Return None: this is a rule of tiers."""
-    return
-
-
 def requirement(
     portfolio: Portfolio, market: MarketSnapshot, _risk: RiskArray | None, parameters: OkxMultiCurrencyParameters
 ) -> Requirement:
@@ -119,16 +114,13 @@ def requirement(
     counted = collateral_credits(cash_by_currency(portfolio, market), market, parameters.haircuts)
     equity = tuple(Component(name=f"{currency} equity", amount=amount) for currency, amount in counted.items())
     needed, total = (math.fsum(part.amount for part in parts) for parts in (maintenance, equity))
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="okx_multi_currency",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=needed,
-        equity=total,
-        initial_components=tuple(part for part in initial if part.amount),
-        maintenance_components=tuple(part for part in maintenance if part.amount),
-        equity_components=tuple(part for part in equity if part.amount),
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
         measures={"mgnRatio": total / needed} if needed else {},
     )
 

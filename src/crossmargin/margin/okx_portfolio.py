@@ -14,7 +14,7 @@ import numpy as np
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Payoff
 from crossmargin.margin.collateral import HaircutSchedule
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.margin.okx_portfolio_rules import (
     BORROW_INITIAL,
     BORROW_MAINTENANCE,
@@ -106,11 +106,6 @@ def unit_measures(legs: list[PerpetualLeg], terms: UnitTerms) -> tuple[UnitMeasu
     return measures, shocks[int(np.argmin(profits))]
 
 
-def no_scenarios(_market: MarketSnapshot, _parameters: OkxPortfolioParameters) -> None:
-    """Return None: this is a rule of formulas."""
-    return
-
-
 def requirement(
     portfolio: Portfolio, market: MarketSnapshot, _risk: RiskArray | None, parameters: OkxPortfolioParameters
 ) -> Requirement:
@@ -138,20 +133,15 @@ def requirement(
         needed = math.fsum(part.amount * _initial_factor(part) for part in _needed(book, market, parameters)[0])
         return needed - math.fsum(part.amount for part in _equity(book, market, parameters))
 
-    orders = subset_charge(portfolio, deficit, "okx_portfolio")
-    if orders:
-        initial.append(Component(name="open orders", amount=orders, reason="the worst subset of fills"))
+    initial.append(subset_charge(portfolio, deficit, "okx_portfolio"))
     equity = _equity(portfolio, market, parameters)
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="okx_portfolio",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=math.fsum(part.amount for part in maintenance),
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=tuple(initial),
-        maintenance_components=tuple(maintenance),
-        equity_components=equity,
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
         worst_scenario=label,
         measures=measures,
     )

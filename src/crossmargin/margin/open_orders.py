@@ -13,6 +13,7 @@ import numpy as np
 
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Future, Perpetual
+from crossmargin.margin.method import Component
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Balance, Order, Portfolio, Position
 from crossmargin.pricing.valuation import unit_value, unrealised_profit
@@ -138,16 +139,17 @@ def _reducing(quantity: float, held: float) -> float:
     return float(np.sign(quantity)) * min(abs(quantity), abs(held))
 
 
-def subset_charge(portfolio: Portfolio, deficit: Callable[[Portfolio], float], method: str) -> float:
-    """Return what the worst subset of fills adds to `deficit`, at least 0.
+def subset_charge(portfolio: Portfolio, deficit: Callable[[Portfolio], float], method: str) -> Component:
+    """Return what the worst subset of fills adds to `deficit`, at least 0, as a component of the initial requirement.
 
     Raises
     ------
     InputError
         Naming `method`, if there are more orders than every subset of which is tried.
     """
-    if not portfolio.orders:
-        return 0.0
     if len(portfolio.orders) > ENUMERATED:
         raise InputError(f"{method} tries every subset of up to {ENUMERATED} orders, was given {len(portfolio.orders)}")
-    return max(worst_subset(portfolio, deficit)[0] - deficit(replace(portfolio, orders=())), 0.0)
+    added = 0.0
+    if portfolio.orders:
+        added = max(worst_subset(portfolio, deficit)[0] - deficit(replace(portfolio, orders=())), 0.0)
+    return Component(name="open orders", amount=added, reason="the worst subset of fills")

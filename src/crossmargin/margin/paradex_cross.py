@@ -11,7 +11,7 @@ import msgspec
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Contract, Option, Payoff, Perpetual
 from crossmargin.margin.exposure import net_quantities
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.margin.paradex_options import HeldOption, OptionRates, group_margin
 from crossmargin.margin.paradex_rules import cross_initial, open_sizes
 from crossmargin.margin.payoff_floor import Leg
@@ -63,16 +63,13 @@ def requirement(
         maintenance[name] = group_margin(group, spot, rates.maintenance)
     needed, kept = _components(initial), _components(maintenance)
     equity = paradex_equity(portfolio, market)
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="paradex_cross",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in needed),
-        maintenance=math.fsum(part.amount for part in kept),
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=needed,
-        maintenance_components=kept,
-        equity_components=equity,
+        initial=needed,
+        maintenance=kept,
+        equity=equity,
     )
 
 
@@ -176,6 +173,6 @@ METHOD = Method(
     name="paradex_cross",
     title="Paradex cross margin",
     parameters=ParadexCrossParameters,
-    scenarios=lambda _market, _parameters: None,
+    scenarios=no_scenarios,
     requirement=requirement,
 )

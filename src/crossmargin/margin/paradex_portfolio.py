@@ -117,16 +117,13 @@ def requirement(
     maintenance = _components(scanned, parameters.maintenance_factor)
     equity = paradex_equity(portfolio, market)
     worst = max(scanned, key=lambda coin: scanned[coin].scan, default=None)
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="paradex_portfolio",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=math.fsum(part.amount for part in maintenance),
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=initial,
-        maintenance_components=maintenance,
-        equity_components=equity,
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
         worst_scenario=f"{worst}: {_label(scanned[worst].worst)}" if worst and scanned[worst].scan else "",
         measures={f"scan risk, {coin}": each.scan for coin, each in scanned.items()}
         | {f"minimum delta requirement, {coin}": each.delta.minimum for coin, each in scanned.items()},

@@ -200,16 +200,13 @@ def requirement(
     ]
     equity.append(Component(name="option value", amount=position_value(portfolio.positions, market)))
     worst = max(held, key=lambda coin: held[coin].scan, default=None)
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="span",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=math.fsum(part.amount for part in maintenance),
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=initial,
-        maintenance_components=maintenance,
-        equity_components=tuple(part for part in equity if part.amount),
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
         worst_scenario=f"{worst}: {held[worst].worst_label}" if worst and held[worst].scan else "",
         measures={f"scan risk, {coin}": each.scan for coin, each in held.items()},
     )

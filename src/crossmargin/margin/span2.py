@@ -122,19 +122,14 @@ def requirement(
         needed = math.fsum(part.amount for part in _needed(book, risk, parameters)[0])
         return parameters.initial_factor * needed - math.fsum(part.amount for part in _equity(book, market, parameters))
 
-    orders = subset_charge(portfolio, deficit, "span2")
-    if orders:
-        initial.append(Component(name="open orders", amount=orders, reason="the worst subset of fills"))
-    return Requirement(
+    initial.append(subset_charge(portfolio, deficit, "span2"))
+    return Requirement.from_components(
         account=portfolio.account,
         method="span2",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=math.fsum(part.amount for part in maintenance),
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=tuple(initial),
-        maintenance_components=tuple(maintenance),
-        equity_components=equity,
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
         worst_scenario=label,
         measures=measures,
     )

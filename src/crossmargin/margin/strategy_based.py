@@ -12,13 +12,14 @@ import numpy as np
 
 from crossmargin.errors import InputError, invariant
 from crossmargin.instruments.contracts import DOLLAR_COINS, Option, Payoff, Spot
+from crossmargin.margin.equity import equity_components
 from crossmargin.margin.exposure import net_quantities
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.margin.open_orders import subset_charge
 from crossmargin.margin.perpetual_units import held_contracts
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
-from crossmargin.pricing.valuation import cash_by_currency, position_value, unit_value
+from crossmargin.pricing.valuation import cash_by_currency, unit_value
 from crossmargin.risk.risk_array import RiskArray
 from crossmargin.units import Currency
 
@@ -152,11 +153,6 @@ def _uses(shorts: list[Leg], longs: list[Leg], index: float, parameters: Strateg
     return uses
 
 
-def no_scenarios(_market: MarketSnapshot, _parameters: StrategyBasedParameters) -> None:
-    """Return None: this is a rule of strategies."""
-    return
-
-
 def requirement(
     portfolio: Portfolio, market: MarketSnapshot, _risk: RiskArray | None, parameters: StrategyBasedParameters
 ) -> Requirement:
@@ -171,26 +167,21 @@ def requirement(
     options = _options(portfolio, market, parameters)
     initial = [*_coin_margin(portfolio, market, parameters.coin_initial), *options]
     maintenance = [*_coin_margin(portfolio, market, parameters.coin_maintenance), *options]
-    equity = _equity(portfolio, market)
+    equity = equity_components(portfolio, market)
 
     def deficit(book: Portfolio) -> float:
         coins = _coin_margin(book, market, parameters.coin_initial)
         needed = math.fsum(part.amount for part in (*coins, *_options(book, market, parameters)))
-        return needed - math.fsum(part.amount for part in _equity(book, market))
+        return needed - math.fsum(part.amount for part in equity_components(book, market))
 
-    orders = subset_charge(portfolio, deficit, "strategy_based")
-    if orders:
-        initial.append(Component(name="open orders", amount=orders, reason="the worst subset of fills"))
-    return Requirement(
+    initial.append(subset_charge(portfolio, deficit, "strategy_based"))
+    return Requirement.from_components(
         account=portfolio.account,
         method="strategy_based",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=math.fsum(part.amount for part in maintenance),
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=tuple(initial),
-        maintenance_components=tuple(maintenance),
-        equity_components=equity,
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
     )
 
 
@@ -239,16 +230,6 @@ def _coins(portfolio: Portfolio, market: MarketSnapshot) -> dict[Currency, float
             size = position.quantity * contract.contract_size_float
             held[contract.base] = held.get(contract.base, 0.0) + size
     return held
-
-
-def _equity(portfolio: Portfolio, market: MarketSnapshot) -> tuple[Component, ...]:
-    parts = [
-        Component(name=f"{currency} balance", amount=coins * market.index_price(currency))
-        for currency, coins in sorted(cash_by_currency(portfolio, market).items())
-        if coins
-    ]
-    value = position_value(portfolio.positions, market)
-    return (*parts, Component(name="option and spot value", amount=value)) if value else tuple(parts)
 
 
 def _check(portfolio: Portfolio, market: MarketSnapshot) -> None:

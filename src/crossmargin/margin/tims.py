@@ -10,6 +10,7 @@ import numpy as np
 
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import DOLLAR_COINS, Asset, Option, Payoff, Spot
+from crossmargin.margin.equity import equity_components
 from crossmargin.margin.exposure import book_pnl, check_scenarios_move, net_quantities
 from crossmargin.margin.method import Component, Method, Parameters, Requirement
 from crossmargin.margin.open_orders import subset_charge
@@ -17,7 +18,7 @@ from crossmargin.margin.perpetual_units import held_contracts
 from crossmargin.margin.tail_risk import holdings
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
-from crossmargin.pricing.valuation import cash_by_currency, position_value, unit_value
+from crossmargin.pricing.valuation import unit_value
 from crossmargin.risk.risk_array import RiskArray
 from crossmargin.scenarios.scenario_set import ScenarioSet
 from crossmargin.units import Currency, InstrumentId
@@ -70,24 +71,20 @@ def requirement(
             raise InputError(f"tims margins one underlying at a time, was given the quanto {contract.id}")
     check_scenarios_move(portfolio, risk, "tims")
     parts, label = _needed(portfolio, market, risk, parameters)
-    equity = _equity(portfolio, market)
+    equity = equity_components(portfolio, market)
 
     def deficit(book: Portfolio) -> float:
         needed = math.fsum(part.amount for part in _needed(book, market, risk, parameters)[0])
-        return needed - math.fsum(part.amount for part in _equity(book, market))
+        return needed - math.fsum(part.amount for part in equity_components(book, market))
 
-    orders = subset_charge(portfolio, deficit, "tims")
-    initial = [*parts, Component(name="open orders", amount=orders, reason="the worst subset of fills")]
-    return Requirement(
+    initial = [*parts, subset_charge(portfolio, deficit, "tims")]
+    return Requirement.from_components(
         account=portfolio.account,
         method="tims",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=math.fsum(part.amount for part in parts),
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=tuple(part for part in initial if part.amount),
-        maintenance_components=tuple(parts),
-        equity_components=equity,
+        initial=initial,
+        maintenance=parts,
+        equity=equity,
         worst_scenario=label,
     )
 
@@ -128,16 +125,6 @@ def _minimums(portfolio: Portfolio, market: MarketSnapshot, parameters: TimsPara
             least = min(least, quantity * unit_value(contract, market))
         found[contract.underlying] = found.get(contract.underlying, 0.0) + least
     return found
-
-
-def _equity(portfolio: Portfolio, market: MarketSnapshot) -> tuple[Component, ...]:
-    parts = [
-        Component(name=f"{currency} balance and profit", amount=coins * market.index_price(currency))
-        for currency, coins in sorted(cash_by_currency(portfolio, market).items())
-        if coins
-    ]
-    value = position_value(portfolio.positions, market)
-    return (*parts, Component(name="option and spot value", amount=value)) if value else tuple(parts)
 
 
 METHOD = Method(

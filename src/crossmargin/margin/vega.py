@@ -13,7 +13,7 @@ from crossmargin.errors import InputError, MarketDataError
 from crossmargin.instruments.contracts import Contract, Future, Payoff, Perpetual
 from crossmargin.margin.exposure import net_quantities
 from crossmargin.margin.lognormal import lognormal_risk_factors
-from crossmargin.margin.method import Component, Method, Parameters, Requirement
+from crossmargin.margin.method import Component, Method, Parameters, Requirement, no_scenarios
 from crossmargin.margin.vega_rules import MarginLevels, funding_add_on, maintenance_margin, margin_levels
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
@@ -92,16 +92,13 @@ def requirement(
             for currency, coins in sorted(cash_by_currency(portfolio, market).items())
         }
     )
-    return Requirement(
+    return Requirement.from_components(
         account=portfolio.account,
         method="vega",
         version=parameters.effective,
-        initial=math.fsum(part.amount for part in initial),
-        maintenance=math.fsum(part.amount for part in maintenance),
-        equity=math.fsum(part.amount for part in equity),
-        initial_components=initial,
-        maintenance_components=maintenance,
-        equity_components=equity,
+        initial=initial,
+        maintenance=maintenance,
+        equity=equity,
         measures={
             "collateral search level": math.fsum(level.search * price for level in levels.values()),
             "collateral release level": math.fsum(level.release * price for level in levels.values()),
@@ -164,6 +161,6 @@ METHOD = Method(
     name="vega",
     title="Vega: slippage and log-normal risk factors",
     parameters=VegaParameters,
-    scenarios=lambda _market, _parameters: None,
+    scenarios=no_scenarios,
     requirement=requirement,
 )

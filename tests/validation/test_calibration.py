@@ -32,6 +32,8 @@ def test_drawn_coins_are_found_again_and_a_young_one_is_left_out() -> None:
         # 3 % a day is 0.03 sqrt(365) = 57 % a year; Student t with three degrees has tail index 1/3
         assert each.vol_forecast == pytest.approx(0.03 * np.sqrt(365.0), rel=0.15)
         assert each.tail_xi_losses == pytest.approx(1.0 / 3.0, abs=0.2)
+        # volatility that stands still has thin tails: no burst to put a buffer against but the forecast's own noise
+        assert each.buffer.own.interval[1] > 15.0
 
 
 def test_calibrate_as_typed(

@@ -33,7 +33,7 @@ def test_each_moved_set_differs_in_one_number_only(name: str) -> None:
 def test_a_setting_that_is_refused_moves_down_or_not_at_all() -> None:
     found = {name: changed for name, _, _, changed in moved_settings(Brakes(stress_weight=1.0, speed_days=1), 0.5)}
     assert found["stress_weight"] == Brakes(stress_weight=0.5, speed_days=1)  # more than all of it is refused
-    assert found["buffer"] == Brakes(stress_weight=1.0, buffer=0.375, speed_days=1)
+    assert found["buffer_share"] == Brakes(stress_weight=1.0, buffer_share=1.5, speed_days=1)
     assert {name: after for name, _, _, after in moved_settings(TailSettings(least=2, count=2), 0.5)}["least"] is None
 
 

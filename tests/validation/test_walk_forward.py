@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,17 @@ from tests.cli.conftest import run as run
 
 from crossmargin.errors import InputError
 from crossmargin.files.daily_bars import read_daily_bars
-from crossmargin.margin.brakes import Brakes, braked, tool_costs
+from crossmargin.margin.brakes import Brakes, Levels, braked, tool_costs
 from crossmargin.risk.measures import expected_shortfall, value_at_risk
 from crossmargin.scenarios.range_forecast import RangeForecastSettings, range_variance_paths
 from crossmargin.units import Currency, FloatArray
 from crossmargin.validation.anchored import SHARES, anchored, anchored_as_chosen, chosen_anchors
 from crossmargin.validation.books import LinearBooks, named_books, standard_books
+from crossmargin.validation.buffers import book_buffers
+from crossmargin.validation.disclosure import crisis_windows
 from crossmargin.validation.judgement import compared, judged, largest_rise, scaled_to_coverage
-from crossmargin.validation.study import historical_floored
+from crossmargin.validation.stressed import stressed_margins
+from crossmargin.validation.study import filtered_braked, historical_floored
 from crossmargin.validation.walk_forward import TailSettings, filtered_forecasts, filtered_margins, historical_margins
 
 COINS = tuple(Currency(name) for name in ("BTC", "ETH", "SOL", "NEW"))
@@ -112,8 +116,9 @@ def test_poisoning_the_future_changes_nothing() -> None:
 
     def margins(r: FloatArray, v: FloatArray) -> FloatArray:
         forecast = range_variance_paths(r, v, RangeForecastSettings(first_fit=90))
-        core = filtered_margins(books(), r, forecast, SMALL)
-        return braked(core, Brakes(), floor=historical_margins(books(), r, SMALL)).requirement
+        core = filtered_margins(books(), r, forecast, SMALL)[:, :-1]
+        floor = historical_margins(books(), r, SMALL)[:, :-1]
+        return braked(core, Brakes(), Levels(floor=floor, buffers=book_buffers(books(), r, forecast, 1))).requirement
 
     clean, dirty = margins(returns, variances), margins(poisoned, spoiled)
     # the margin of day 200 is known before it
@@ -141,8 +146,8 @@ def test_the_choice_of_an_anchor_knows_no_future() -> None:
 
 def test_a_speed_limit_holds_and_says_what_it_left_uncovered() -> None:
     core = np.array([[1.0, 1.0, 1.0, 1.0, 1.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0]])
-    off = braked(core, Brakes(floor_share=0.0, buffer=0.0, speed_limit=np.inf), floor=core)
-    on = braked(core, Brakes(floor_share=0.0, buffer=0.0), floor=core)
+    off = braked(core, Brakes(floor_share=0.0, buffer_share=0.0, speed_limit=np.inf), Levels(floor=core))
+    on = braked(core, Brakes(floor_share=0.0, buffer_share=0.0), Levels(floor=core))
     assert largest_rise(off.requirement[0]) == 3.0
     assert largest_rise(on.requirement[0]) == pytest.approx(0.5)
     assert not off.uncovered.any()
@@ -151,18 +156,53 @@ def test_a_speed_limit_holds_and_says_what_it_left_uncovered() -> None:
 
 def test_floor_and_buffer() -> None:
     core = np.concatenate([np.full(400, 1.0), np.full(10, 3.0)])[None, :]
-    found = braked(core, Brakes(speed_limit=np.inf), floor=np.full(core.shape, 1.4)).requirement[0]
+    unlimited, levels = Brakes(speed_limit=np.inf), Levels(floor=np.full(core.shape, 1.4))
+    found = braked(core, unlimited, levels).requirement[0]
     assert found[0] == pytest.approx(1.4)  # the floor is more than 1.25
     assert found[-1] == pytest.approx(3.0)  # the buffer is used up at three times the average
-    costs = tool_costs(core, Brakes(speed_limit=np.inf), floor=np.full(core.shape, 1.4))
+    costs = tool_costs(core, unlimited, levels)
     # 400 days at 1 and ten at 3: the floor adds 0.4 to the first, nothing to the others
     assert costs["floor"] == pytest.approx(0.4 * 400 / 430)
     assert costs["speed limit"] == 0.0
     assert max(costs["floor"], costs["buffer"]) <= costs["together"] <= costs["floor"] + costs["buffer"]
-    calm = braked(core, Brakes(floor_share=0.0, speed_limit=np.inf), floor=core).requirement[0]
+    calm = braked(core, Brakes(floor_share=0.0, speed_limit=np.inf), levels).requirement[0]
     assert calm[300] == pytest.approx(1.25)
     with pytest.raises(InputError, match="shape"):
-        braked(core, Brakes(), floor=core[:, 1:])
+        braked(core, Brakes(), Levels(floor=core[:, 1:]))
+    with pytest.raises(InputError, match="shape"):
+        Levels(floor=core, buffers=core[:, 1:])
+
+
+def test_a_calibrated_buffer_takes_up_the_rise_that_it_is_made_for() -> None:
+    core = np.concatenate([np.full(400, 1.0), np.full(5, 1.5)])[None, :]
+    free = Brakes(floor_share=0.0, speed_limit=np.inf)
+    calibrated = Levels(floor=core, buffers=np.full(core.shape, 0.5))
+    off, plain, on = (
+        braked(core, tools, levels).requirement[0]
+        for tools, levels in (
+            (replace(free, buffer_share=0.0), calibrated),
+            (free, Levels(floor=core)),
+            (free, calibrated),
+        )
+    )
+    assert largest_rise(off) == pytest.approx(0.5)
+    assert largest_rise(plain) == pytest.approx(0.2)  # from 1.25 to 1.5
+    assert largest_rise(on) < 0.01  # from 1.5 to 1.5 times an average that has moved a little
+    costs = tool_costs(core, free, calibrated)
+    assert costs["buffer"] > costs["buffer of 25%"] > 0.2
+
+
+def test_a_stress_weight_counts_what_march_2020_did_once_it_is_over() -> None:
+    days = np.array([np.datetime64(day, "ns").astype(np.int64) for day in ("2020-03-14", "2020-03-16", "2020-03-17")])
+    found = stressed_margins(named_books({"long": {"BTC": 1.0}, "short": {"BTC": -1.0}}, COINS), days)
+    assert np.isnan(found[:, :1]).all()
+    np.testing.assert_array_equal(found[:, 1], found[:, 2])
+    assert found[0, 1] > 0.39  # BTC's close of 12 March was 39 % below that of the 11th on every venue
+    core = np.full((2, 3), 0.1)
+    free = Brakes(floor_share=0.0, buffer_share=0.0, speed_limit=np.inf, stress_weight=0.25)
+    asked = braked(core, free, Levels(floor=core, stressed=found)).requirement
+    np.testing.assert_allclose(asked[:, 0], 0.1)
+    np.testing.assert_allclose(asked[:, 1], 0.075 + 0.25 * found[:, 1])
 
 
 def test_a_correct_model_is_judged_correct_and_half_of_it_is_not() -> None:
@@ -217,14 +257,17 @@ def test_the_core_measure_on_the_real_history(shared: Path, record_property: Cal
     assert cheaper.hindsight_change <= -0.05
     assert cheaper.score_change <= -0.08
     # with its tools
-    floor = historical_margins(held, returns, TailSettings(count=100_000))[:, :-1]
-    tools = braked(core, Brakes(), floor=floor)
-    asked = judged("braked", held.names, tools.requirement, profits)
+    tools = filtered_braked(held, bars)
+    asked = judged("braked", held.names, tools.margins, profits)
     assert asked.coverage >= 0.993
     assert asked.least_coverage >= 0.987
     assert asked.share_not_rejected("too_many") >= 0.95
     assert asked.green >= 0.95
     assert max(book.largest_rise for book in asked.books) <= 0.5 + 1e-9
+    crises = crisis_windows(tools.margins, profits, bars.days_ns, tools.uncovered)
+    assert [each.crisis for each in crises] == ["may-2021", "november-2022", "august-2024", "october-2025"]
+    assert min(each.coverage for each in crises) >= 0.98
+    assert max(each.median_rise for each in crises) <= 0.6
 
 
 def test_backtest_as_typed(run: Run, shared: Path, tmp_path: Path) -> None:

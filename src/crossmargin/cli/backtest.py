@@ -14,6 +14,7 @@ from crossmargin.cli.walking import walked_margins
 from crossmargin.errors import InputError
 from crossmargin.files.daily_bars import read_daily_bars
 from crossmargin.files.sample import sample_book, sample_market
+from crossmargin.margin.brakes import Brakes
 from crossmargin.margin.methods import METHODS
 from crossmargin.report.backtest import Backtest, backtest_record, backtest_sections, backtest_table
 from crossmargin.report.sections import sections_page
@@ -24,7 +25,7 @@ from crossmargin.validation.correct_model import correct_model_rates
 from crossmargin.validation.daily_bars import DailyBars
 from crossmargin.validation.disclosure import crisis_windows, disclosures, shortfall_test
 from crossmargin.validation.judgement import FEWEST_PERIODS, compared, judged
-from crossmargin.validation.study import MEASURES, WalkedMargins
+from crossmargin.validation.study import MEASURES, WalkedMargins, measures
 from crossmargin.validation.walk_forward import TailSettings, summed_returns
 
 _LISTED = 0.85
@@ -33,7 +34,7 @@ NOTES = (
     "A margin of a day is made from the days before it alone.",
     "Books hold dollars of each coin and are rebalanced daily; margin and loss are per dollar of size.",
     "filtered: expected shortfall 97.5 % of 1,000 whole dates, scaled to a volatility forecast from daily ranges; "
-    "filtered_braked adds the long-lookback floor, a 25 % buffer and a limit of 50 % on the rise over five days; "
+    "filtered_braked adds the long-lookback floor, a buffer per asset and a limit of 50 % on the rise over five days; "
     "filtered_anchored draws it towards its own past level, by a share chosen every 90 days from the days before; "
     "historical: expected shortfall 97.5 % of the last 500 dates; historical_floored: not below that of all dates.",
     "Methods and rulebooks are asked for a book of 100,000 dollars of perpetuals of their venue on the close before, "
@@ -53,6 +54,7 @@ def backtest(
     horizon: int = 1,
     level: float = 0.99,
     random: int = 12,
+    stress_weight: float = 0.0,
     workers: int = 1,
     checkpoint: Path | None = None,
     report: Path | None = None,
@@ -81,6 +83,8 @@ def backtest(
         Share of periods to be covered.
     random
         Random books beside the others.
+    stress_weight
+        Share of what a book would lose in March 2020 in the margin of filtered_braked.
     workers
         Processes that margin days beside each other; results are the same with any number.
     checkpoint
@@ -108,8 +112,9 @@ def backtest(
         tests, profits = _option_tests(data, names, tuple(books or ()), random, workers, horizon, level, quiet=json)
     else:
         tests, profits = _linear_tests(
-            data, names, tuple(books or KINDS), (from_, to), random, workers, checkpoint, horizon, level, quiet=json
-        )
+            data, names, tuple(books or KINDS), (from_, to), random, workers, checkpoint, horizon, level,
+            brakes=Brakes(stress_weight=stress_weight), quiet=json,
+        )  # fmt: skip
     judged_names = tuple(book.name for book in tests[0].judgement.books)
     if report is not None:
         sections = backtest_sections(tests, judged_names, profits)
@@ -132,6 +137,7 @@ def _linear_tests(
     horizon: int,
     level: float,
     *,
+    brakes: Brakes,
     quiet: bool,
 ) -> tuple[list[Backtest], FloatArray]:
     """Return the tests of perpetuals through daily bars, and the profits of the books judged."""
@@ -140,8 +146,9 @@ def _linear_tests(
     chosen = chosen_days(dates, *between)
     held = _books(bars, kinds, random)
     walked = walked_margins(
-        names, held, bars, range(max(chosen.start, 1), chosen.stop), horizon, workers, checkpoint, quiet=quiet
-    )
+        names, held, bars, range(max(chosen.start, 1), chosen.stop), horizon, workers, checkpoint,
+        measures=measures(brakes), quiet=quiet,
+    )  # fmt: skip
     profits = _in_common(walked, held.profits(summed_returns(bars.returns, horizon)), chosen)
     kept = np.isfinite(profits)[:, ::horizon].sum(axis=1) >= FEWEST_PERIODS
     if not kept.any():
@@ -239,7 +246,7 @@ def _tested(
         uncovered=margin.uncovered[:, chosen][kept],
         dates=dates[chosen],
         years=disclosures(margins, made, horizon),
-        windows=crisis_windows(margins, made, days_ns[chosen]),
+        windows=crisis_windows(margins, made, days_ns[chosen], margin.uncovered[:, chosen][kept]),
         ranks=ranks,
         shortfall=None
         if quantiles is None

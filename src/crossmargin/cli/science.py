@@ -10,6 +10,7 @@ from crossmargin.files.daily_bars import read_daily_bars
 from crossmargin.files.parameters import read_parameters
 from crossmargin.margin.tail_risk import METHOD
 from crossmargin.report.calibration import (
+    buffer_table,
     calibration_record,
     calibration_sections,
     calibration_table,
@@ -23,6 +24,8 @@ from crossmargin.validation.collateral_calibration import coin_haircuts, depende
 NOTES = (
     "Volatility: forecast of the next day from daily ranges of all coins, and an exponentially weighted one, both a year's.",
     "Tails: shape of a Pareto fit to a tenth of standardised moves; 0 is thin, a third is Student's t with three degrees.",
+    "Buffers: what volatility goes beyond its average by on one day in twenty, by the tail index of a GARCH drawn towards "
+    "those of the other coins; where the index is not sure, not less than the five-day rise so far.",
     "Haircuts: expected shortfall 99 % while the amount is sold, wrong-way risk and cost of selling; volumes and spreads "
     "are those of tail_risk.",
     "Offsets: expected shortfall 97.5 % of a pair in perpetuals under a t copula, against the sum of its legs.",
@@ -31,7 +34,7 @@ NOTES = (
 
 @app.command
 def calibrate(*, data: Path, to: str | None = None, report: Path | None = None, json: bool = False) -> None:
-    """State each coin's volatility forecast, tail and haircut, and each pair's offset, from the daily history of DATA.
+    """State each coin's volatility forecast, tail, buffer and haircut, and each pair's offset, from the history of DATA.
 
     Parameters
     ----------
@@ -61,6 +64,7 @@ def calibrate(*, data: Path, to: str | None = None, report: Path | None = None, 
         return
     for each in (
         calibration_table(found, console.width),
+        *([buffer_table(found, console.width)] if found else []),
         haircut_table(haircuts, console.width),
         offset_table(offsets, console.width),
     ):

@@ -3,7 +3,7 @@
 import concurrent.futures
 import hashlib
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from crossmargin.units import FloatArray
 from crossmargin.validation.books import LinearBooks
 from crossmargin.validation.daily_bars import DailyBars
 from crossmargin.validation.rulebook_walk import rulebook_days
-from crossmargin.validation.study import MEASURES, WalkedMargins
+from crossmargin.validation.study import MEASURES, Measure, WalkedMargins
 
 _CHUNK = 50
 """Days of one task; margins are saved after each."""
@@ -31,10 +31,11 @@ def walked_margins(
     workers: int,
     checkpoint: Path | None,
     *,
+    measures: Mapping[str, Measure] = MEASURES,
     quiet: bool,
 ) -> list[WalkedMargins]:
     """Return the margins of every name: measures for the whole record, methods and rulebooks for `days`."""
-    rulebooks = [name for name in names if name not in MEASURES]
+    rulebooks = [name for name in names if name not in measures]
     found = {name: np.full((len(books.names), bars.days_ns.size), np.nan) for name in rulebooks}
     keys = {name: _key(name, books, bars) for name in rulebooks}
     tasks = []
@@ -48,8 +49,8 @@ def walked_margins(
         if checkpoint is not None:
             _save(checkpoint, keys[name], chunk, asked)
     return [
-        MEASURES[name](books, bars, horizon)
-        if name in MEASURES
+        measures[name](books, bars, horizon)
+        if name in measures
         else WalkedMargins(name=name, margins=found[name], uncovered=np.zeros(found[name].shape))
         for name in followed(names, "measures", total=len(names), quiet=quiet)
     ]

@@ -7,6 +7,8 @@ from rich.table import Table
 
 from crossmargin.report.columns import Column, table
 from crossmargin.report.sections import DataTable, Section
+from crossmargin.scenarios.tail_index import TailIndex
+from crossmargin.validation.buffers import AssetBuffer
 from crossmargin.validation.calibration import Calibration
 from crossmargin.validation.collateral_calibration import CoinHaircuts, Dependence, PairOffsets
 
@@ -25,6 +27,34 @@ def calibration_table(found: Sequence[Calibration], width: int) -> Table:
         Column(heading="tail index, gains", cells=[f"{each.tail_xi_gains:.2f}" for each in found], importance=1),
     )
     return table(columns, width, title="annual volatility, and shape of the tails of standardised moves")
+
+
+def buffer_table(found: Sequence[Calibration], width: int) -> Table:
+    """Return one row per coin: how bursty its volatility is, and the buffer that follows."""
+    own, drawn, rises, buffers, sources = zip(*(_buffer_cells(each.buffer) for each in found), strict=True)
+    columns = (
+        Column(heading="coin", cells=[each.currency for each in found], words=True),
+        Column(heading="GARCH tail index", cells=list(own), importance=2),
+        Column(heading="drawn to the others", cells=list(drawn)),
+        Column(heading="5-day rise", cells=list(rises), importance=1),
+        Column(heading="buffer", cells=list(buffers)),
+        Column(heading="from", cells=list(sources), words=True, importance=3),
+    )
+    return table(columns, width, title="tail index with its 95 % interval, rise exceeded on one day in twenty, buffer")
+
+
+def _buffer_cells(found: AssetBuffer) -> tuple[str, str, str, str, str]:
+    def shown(index: TailIndex) -> str:
+        low, high = index.interval
+        return f"{index.index:.1f} ({low:.1f} to {high:.1f})"
+
+    return (
+        shown(found.own),
+        shown(found.drawn),
+        f"{found.rise:.0%}",
+        f"{found.buffer:.0%}",
+        "index" if found.from_index else "larger of both",
+    )
 
 
 def haircut_table(found: Sequence[CoinHaircuts], width: int) -> Table:
@@ -69,6 +99,11 @@ def calibration_record(
                 "vol_ewma": each.vol_ewma,
                 "tail_xi_losses": each.tail_xi_losses,
                 "tail_xi_gains": each.tail_xi_gains,
+                "garch_tail_index": _index_record(each.buffer.own),
+                "garch_tail_index_shrunk": _index_record(each.buffer.drawn),
+                "five_day_rise": each.buffer.rise,
+                "buffer": each.buffer.buffer,
+                "buffer_from_index": each.buffer.from_index,
             }
             for each in coins
         ],
@@ -97,6 +132,10 @@ def calibration_record(
     }
 
 
+def _index_record(found: TailIndex) -> dict[str, Any]:
+    return {"index": found.index, "interval": list(found.interval), "stable": found.stable}
+
+
 def calibration_sections(
     coins: Sequence[Calibration], haircuts: Sequence[CoinHaircuts], offsets: Sequence[PairOffsets], found: Dependence
 ) -> list[Section]:
@@ -113,6 +152,19 @@ def calibration_sections(
     net_heads = ("pair", *(law.law for law in (offsets[0].laws if offsets else ())))
     return [
         Section(heading="Volatility and tails", tables=(DataTable(heads=heads, rows=rows),)),
+        Section(
+            heading="Buffers",
+            words=(
+                "Tail index of a GARCH by itself and drawn to those of the other coins, each with its 95 % interval; the "
+                "rise of the volatility forecast over five days that was exceeded on one day in twenty; and the buffer.",
+            ),
+            tables=(
+                DataTable(
+                    heads=("coin", "tail index", "drawn to the others", "5-day rise", "buffer", "from"),
+                    rows=tuple((each.currency, *_buffer_cells(each.buffer)) for each in coins),
+                ),
+            ),
+        ),
         Section(
             heading="Correlation",
             words=("Of standardised daily moves, the last 250 days, shrunk (Ledoit & Wolf).",),

@@ -1,6 +1,7 @@
 """Yearly disclosures, crisis windows and the comparison of margins, as sections of a page and as records."""
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -63,12 +64,21 @@ def crisis_section(found: Mapping[str, Sequence[CrisisWindow]]) -> Section:
     rows = []
     for margin, windows in found.items():
         by_name = {window.crisis: window for window in windows}
-        rows.append((margin, *(f"{by_name[name].coverage:.2%}" if name in by_name else "" for name in names)))
+        shown = [_covered_and_risen(by_name[name]) if name in by_name else "" for name in names]
+        rows.append((margin, *shown))
     return Section(
         heading="Inside crises",
-        words=("Share of book-days covered in the fifteen days around the middle of each crisis.",),
+        words=(
+            "Share of book-days covered in the fifteen days around the middle of each crisis, and the median book's largest "
+            "five-day rise then, before a speed limit.",
+        ),
         tables=(DataTable(heads=("margin", *names), rows=tuple(rows)),),
     )
+
+
+def _covered_and_risen(window: CrisisWindow) -> str:
+    rise = f", {window.median_rise:.0%}" if math.isfinite(window.median_rise) else ""
+    return f"{window.coverage:.2%}{rise}"
 
 
 def disclosure_records(years: Sequence[Disclosure], dates: Sequence[dt.date]) -> list[dict[str, Any]]:
@@ -96,6 +106,7 @@ def crisis_records(windows: Sequence[CrisisWindow]) -> list[dict[str, Any]]:
             "coverage": window.coverage,
             "breaches": window.breaches,
             "observations": window.observations,
+            "median_rise": window.median_rise if math.isfinite(window.median_rise) else None,
         }
         for window in windows
     ]

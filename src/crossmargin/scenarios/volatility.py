@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.integrate import quad
 from scipy.optimize import brentq, minimize
 
 from crossmargin.errors import InputError
@@ -254,6 +253,20 @@ def _fit_scaled(
     return (*parts(best[1]), best[0])
 
 
+def garch_variance_path(errors: FloatArray, omega: float, alpha: float, beta: float) -> FloatArray:
+    """Return the variance of each period and the one after of a GARCH(1,1) that starts at the mean square of `errors`."""
+    return np.asarray(_garch_path(errors, omega, alpha, beta, 0.0, float(np.mean(errors**2))))
+
+
+def garch_log_likelihood(errors: FloatArray, omega: float, alpha: float, beta: float) -> float:
+    """Return the Gaussian log-likelihood of `errors` under `garch_variance_path`."""
+    return -float(_garch_loss(errors, omega, alpha, beta, 0.0, float(np.mean(errors**2))))
+
+
+_MOMENT_STEP = 0.005
+"""Of the normal variable in `garch_tail_index`."""
+
+
 def garch_tail_index(alpha: float, beta: float) -> float:
     """Return the Kesten tail index of a Gaussian GARCH(1,1).
 
@@ -275,13 +288,14 @@ def garch_tail_index(alpha: float, beta: float) -> float:
         raise InputError(f"alpha > 0, beta >= 0 and alpha + beta <= 1 must hold, were {alpha} and {beta}")
 
     def log_moment(half: float) -> float:
-        def inside(z: float) -> float:
-            return math.exp(half * math.log(alpha * z * z + beta) - 0.5 * z * z) if z or beta else 0.0
-
-        # the integrand is even; its mass for high moments lies near sqrt(2 half)
-        peak = math.sqrt(2.0 * half) + 1.0
-        mass = quad(inside, 0.0, peak, limit=200)[0] + quad(inside, peak, peak + 40.0, limit=200)[0]
-        return math.log(2.0 * mass / math.sqrt(2.0 * math.pi))
+        # even and all but analytic: the trapezoid rule converges faster than any power of its step. High moments have
+        # their mass near sqrt(2 half)
+        z = np.arange(_MOMENT_STEP, math.sqrt(2.0 * half) + 12.0, _MOMENT_STEP)
+        logs = half * np.log(alpha * z * z + beta) - 0.5 * z * z
+        top = float(logs.max())
+        at_zero = 0.5 * math.exp(half * math.log(beta) - top) if beta > 0.0 else 0.0
+        mass = (float(np.exp(logs - top).sum()) + at_zero) * _MOMENT_STEP
+        return top + math.log(2.0 * mass / math.sqrt(2.0 * math.pi))
 
     if abs(alpha + beta - 1.0) <= 1e-12:
         return 2.0

@@ -1,4 +1,4 @@
-"""Volatility forecast and tails of each coin, as they stand at the end of a record."""
+"""Volatility forecast, tails and buffer of each coin, as they stand at the end of a record."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from crossmargin.scenarios.range_forecast import range_variance_paths
 from crossmargin.scenarios.tails import fit_pareto_tail
 from crossmargin.scenarios.volatility import ewma_variance_path
 from crossmargin.units import DAYS_PER_YEAR, Currency, FloatArray
+from crossmargin.validation.buffers import AssetBuffer, asset_buffers
 from crossmargin.validation.daily_bars import DailyBars
 
 _TAIL = 0.1
@@ -17,7 +18,7 @@ _FEWEST_DAYS = 250
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Annual volatility expected of the next day, and the shape of the Pareto tails of standardised daily moves."""
+    """Annual volatility expected of the next day, the shape of the Pareto tails of standardised daily moves, the buffer."""
 
     currency: Currency
     days: int
@@ -25,14 +26,16 @@ class Calibration:
     vol_ewma: float
     tail_xi_losses: float
     tail_xi_gains: float
+    buffer: AssetBuffer
 
 
 def calibrations(bars: DailyBars) -> tuple[Calibration, ...]:
     """Return the calibration of every coin that trades at the end and has 250 days with a forecast."""
     returns = bars.returns
     paths = range_variance_paths(returns, bars.variances)
+    buffers = asset_buffers(returns, paths)
     found = []
-    for currency, row, path in zip(bars.currencies, returns, paths, strict=True):
+    for place, (currency, row, path) in enumerate(zip(bars.currencies, returns, paths, strict=True)):
         shapes = row / np.sqrt(path[:-1])
         shapes = shapes[np.isfinite(shapes)]
         if shapes.size >= _FEWEST_DAYS and np.isfinite(row[-1]):
@@ -44,6 +47,7 @@ def calibrations(bars: DailyBars) -> tuple[Calibration, ...]:
                     vol_ewma=_annual(ewma_variance_path(row, 0.94)[-1]),
                     tail_xi_losses=_xi(-shapes),
                     tail_xi_gains=_xi(shapes),
+                    buffer=buffers[place],
                 )
             )
     return tuple(found)

@@ -16,6 +16,7 @@ from crossmargin.errors import InputError
 from crossmargin.scenarios.crises import CRISES
 from crossmargin.units import NANOSECONDS_PER_DAY, FloatArray, IntArray
 from crossmargin.validation.coverage import acerbi_szekely_z2, z2_critical_value
+from crossmargin.validation.judgement import largest_rise
 
 YEAR = 365
 _AROUND = 7
@@ -99,11 +100,19 @@ def _year(margins: FloatArray, profits: FloatArray, first: int, end: int, horizo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrisisWindow:
-    """Coverage in the days around a crisis, all books together."""
+    """Coverage in the days around a crisis, all books together.
+
+    Attributes
+    ----------
+    median_rise
+        The median book's largest five-day rise of what was wanted before a speed limit, of the books with a margin on
+        every day; NaN without one.
+    """
 
     crisis: str
     breaches: int
     observations: int
+    median_rise: float
 
     @property
     def coverage(self) -> float:
@@ -111,7 +120,9 @@ class CrisisWindow:
         return 1.0 - self.breaches / self.observations
 
 
-def crisis_windows(margins: FloatArray, profits: FloatArray, days_ns: IntArray) -> tuple[CrisisWindow, ...]:
+def crisis_windows(
+    margins: FloatArray, profits: FloatArray, days_ns: IntArray, uncovered: FloatArray | None = None
+) -> tuple[CrisisWindow, ...]:
     """Return coverage in the fifteen days around the middle of each named crisis that the record holds.
 
     Parameters
@@ -119,8 +130,10 @@ def crisis_windows(margins: FloatArray, profits: FloatArray, days_ns: IntArray) 
     margins, profits : arrays of shape (n_books, n_days)
     days_ns : array of shape (n_days,)
         Ends of the days.
+    uncovered : array of the shape of `margins`, optional
+        What a speed limit took from them.
     """
-    found = []
+    found, wanted = [], margins if uncovered is None else margins + uncovered
     for crisis in CRISES:
         first, last = (np.datetime64(day, "D").astype(np.int64) for day in (crisis.first, crisis.last))
         dates = days_ns // NANOSECONDS_PER_DAY - 1  # a day ends at the next one's midnight
@@ -130,10 +143,18 @@ def crisis_windows(margins: FloatArray, profits: FloatArray, days_ns: IntArray) 
         if inside.sum() == 2 * _AROUND + 1 and known.any():
             found.append(
                 CrisisWindow(
-                    crisis=crisis.name, breaches=int((loss > asked)[known].sum()), observations=int(known.sum())
+                    crisis=crisis.name,
+                    breaches=int((loss > asked)[known].sum()),
+                    observations=int(known.sum()),
+                    median_rise=_median_rise(wanted[:, inside]),
                 )
             )
     return tuple(found)
+
+
+def _median_rise(wanted: FloatArray) -> float:
+    rises = [largest_rise(row) for row in wanted if np.isfinite(row).all()]
+    return float(np.median(rises)) if rises else math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

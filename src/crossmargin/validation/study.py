@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from crossmargin.margin.brakes import Brakes, braked, tool_costs
+from crossmargin.margin.brakes import Brakes, Levels, braked, tool_costs
 from crossmargin.scenarios.range_forecast import RangeForecastSettings, range_variance_paths
 from crossmargin.units import FloatArray
 from crossmargin.validation.anchored import anchored_as_chosen
 from crossmargin.validation.books import LinearBooks
+from crossmargin.validation.buffers import book_buffers
 from crossmargin.validation.daily_bars import DailyBars
+from crossmargin.validation.stressed import stressed_margins
 from crossmargin.validation.walk_forward import (
     TailSettings,
     filtered_forecasts,
@@ -61,9 +64,11 @@ def filtered(books: LinearBooks, bars: DailyBars, horizon: int = 1) -> WalkedMar
     )
 
 
-def filtered_braked(books: LinearBooks, bars: DailyBars, horizon: int = 1) -> WalkedMargins:
-    """The core measure with floor, buffer and speed limit."""
-    return core_with_tools(books, bars, TailSettings(horizon=horizon), RangeForecastSettings(), Brakes())
+def filtered_braked(
+    books: LinearBooks, bars: DailyBars, horizon: int = 1, brakes: Brakes | None = None
+) -> WalkedMargins:
+    """The core measure with floor, calibrated buffers and speed limit."""
+    return core_with_tools(books, bars, TailSettings(horizon=horizon), RangeForecastSettings(), brakes or Brakes())
 
 
 def core_with_tools(
@@ -71,16 +76,21 @@ def core_with_tools(
 ) -> WalkedMargins:
     """Return `filtered_braked` under other settings."""
     returns = bars.returns
-    core = filtered_forecasts(books, returns, range_variance_paths(returns, bars.variances, forecast), tail)
-    floor = historical_margins(books, returns, replace(tail, count=ALL_HISTORY))[:, :-1]
-    found = braked(core.shortfall[:, :-1], brakes, floor=floor)
+    paths = range_variance_paths(returns, bars.variances, forecast)
+    core = filtered_forecasts(books, returns, paths, tail)
+    levels = Levels(
+        floor=historical_margins(books, returns, replace(tail, count=ALL_HISTORY))[:, :-1],
+        stressed=stressed_margins(books, bars.days_ns, tail.horizon),
+        buffers=book_buffers(books, returns, paths),
+    )
+    found = braked(core.shortfall[:, :-1], brakes, levels)
     return WalkedMargins(
         name="filtered_braked",
         margins=found.requirement,
         uncovered=found.uncovered,
         # the tools stretch the law of the core: its quantile grows with its shortfall
         quantiles=core.quantile[:, :-1] * found.requirement / core.shortfall[:, :-1],
-        tool_costs=tool_costs(core.shortfall[:, :-1], brakes, floor=floor),
+        tool_costs=tool_costs(core.shortfall[:, :-1], brakes, levels),
     )
 
 
@@ -103,7 +113,8 @@ def historical_floored(books: LinearBooks, bars: DailyBars, horizon: int = 1) ->
     return _plain("historical_floored", np.fmax(recent, whole))
 
 
-MEASURES: dict[str, Callable[[LinearBooks, DailyBars, int], WalkedMargins]] = {
+Measure = Callable[[LinearBooks, DailyBars, int], WalkedMargins]
+MEASURES: dict[str, Measure] = {
     "filtered": filtered,
     "filtered_braked": filtered_braked,
     "filtered_anchored": filtered_anchored,
@@ -111,6 +122,11 @@ MEASURES: dict[str, Callable[[LinearBooks, DailyBars, int], WalkedMargins]] = {
     "historical_floored": historical_floored,
 }
 """Measures that are computed for all books and days at once, over a horizon in days."""
+
+
+def measures(brakes: Brakes) -> Mapping[str, Measure]:
+    """Return `MEASURES` with these tools."""
+    return MEASURES | {"filtered_braked": partial(filtered_braked, brakes=brakes)}
 
 
 def _plain(name: str, margins: FloatArray) -> WalkedMargins:

@@ -1,4 +1,4 @@
-"""Joint scenarios against the dates that they come from, and mixtures against their parts."""
+"""Joint scenarios against the dates that they come from."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +8,8 @@ import polars as pl
 import pytest
 
 from crossmargin.errors import InputError
-from crossmargin.risk.measures import expected_shortfall
-from crossmargin.scenarios.joint import joint_filtered_scenarios, mixed
-from crossmargin.scenarios.scenario_set import ScenarioSet
+from crossmargin.scenarios.filtered import filtered_scenarios
+from crossmargin.scenarios.joint import joint_filtered_scenarios
 from crossmargin.scenarios.volatility import ewma_variance_path
 from crossmargin.units import Currency, FloatArray
 
@@ -55,26 +54,20 @@ def test_history_s_own_spot_vol_dependence_is_kept(
     record_property("outside_cases", drawn.size)
 
 
-def test_a_mixture_has_the_shortfall_of_its_weighted_scenarios() -> None:
-    rng = np.random.default_rng(6)
-
-    def drawn(scale: float, n: int) -> ScenarioSet:
-        return ScenarioSet(
-            name="x",
-            underlyings=(BTC,),
-            price_factor=np.exp(scale * rng.normal(size=(1, n))),
-            vol_shock=np.zeros((1, n)),
-            labels=tuple(map(str, range(n))),
-        )
-
-    calm, stressed = drawn(0.02, 1_500), drawn(0.1, 100)
-    both = mixed([(calm, 0.75), (stressed, 0.25)])
-    assert both.weights.sum() == pytest.approx(1.0)
-    assert both.weights[1_500:].sum() == pytest.approx(0.25)
-    # 1,500 equal to 0.75 and 100 repeated five times to 0.25: the same law with equal weights
-    repeated = np.concatenate([calm.price_factor[0], np.repeat(stressed.price_factor[0], 5)]) - 1.0
-    ours = expected_shortfall(both.price_factor[0] - 1.0, 0.975, both.weights)
-    assert float(ours) == pytest.approx(float(expected_shortfall(repeated, 0.975)), rel=1e-9)
+def test_no_factor_is_rescaled_beyond_what_it_has_done() -> None:
+    dice = np.random.default_rng(8)
+    returns, vols = 0.01 * dice.normal(size=(2, 1, 300))
+    returns[0, 200], vols[0, 200] = 0.4, -0.5  # a jump out of calm ...
+    returns[0, -30:] *= 10.0  # ... told again on a stormy day
+    vols[0, -30:] *= 10.0
+    dates = tuple(map(str, range(300)))
+    found = joint_filtered_scenarios((BTC,), returns, vol_moves=vols, dates=dates)
+    assert np.log(found.price_factor).max() == pytest.approx(0.4)
+    assert np.log1p(found.vol_shock).min() == pytest.approx(-0.5)
+    paths = np.array([ewma_variance_path(row, 0.94) for row in returns])
+    alone = filtered_scenarios((BTC,), returns, paths, dates=dates)
+    assert np.log(alone.price_factor).max() == pytest.approx(0.4)
+    assert (returns[:, -270:] / np.sqrt(paths[:, -271:-1]) * np.sqrt(paths[:, -1])).max() > 1.0  # without the bound
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -85,5 +78,3 @@ def test_what_does_not_fit_is_refused() -> None:
         joint_filtered_scenarios((BTC, ALT), np.array([np.ones(200), np.full(200, np.nan)]), dates=dates)
     with pytest.raises(InputError, match="100 dates must be complete"):
         joint_filtered_scenarios((BTC,), np.ones((1, 90)), dates=dates[:90])
-    with pytest.raises(InputError, match="at least one scenario set"):
-        mixed([])

@@ -1,16 +1,13 @@
-"""Prices, vols and bases together: whole past dates, every factor at its own volatility of today; and mixtures of sets.
+"""Prices, vols and bases together: whole past dates, every factor at its own volatility of today.
 
 A date on which prices fell, vols rose and futures went to a discount stays one scenario, so that the dependence between
 the three is history's own. Filtering is that of `scenarios.filtered`, factor by factor.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 import numpy as np
 
 from crossmargin.errors import InputError
-from crossmargin.scenarios.filtered import standardised_residuals
+from crossmargin.scenarios.filtered import largest_moves, standardised_residuals
 from crossmargin.scenarios.scenario_set import ScenarioSet, VolTenor
 from crossmargin.scenarios.volatility import ewma_variance_path
 from crossmargin.units import Currency, FloatArray
@@ -30,6 +27,8 @@ def joint_filtered_scenarios(
     vol_tenor: VolTenor | None = None,
 ) -> ScenarioSet:
     """Return the last `count` dates that are complete for every factor, each factor rescaled to its forecast of today.
+
+    No rescaled move of prices, vols or bases goes beyond what one of them has done (`scenarios.filtered.largest_moves`).
 
     Parameters
     ----------
@@ -76,7 +75,10 @@ def joint_filtered_scenarios(
         raise InputError(f"at least {FEWEST_DATES} dates must be complete for all factors, {complete.size} are")
     rescaled = np.zeros((stacked.shape[0], complete.size))
     rescaled[listed] = np.sqrt(variances[:, -1:]) * residuals[:, complete]
-    parts = dict(zip(blocks, np.split(rescaled, len(blocks)), strict=True))
+    parts = {
+        name: np.clip(block, *largest_moves(moved)[:, -1:])
+        for (name, moved), block in zip(blocks.items(), np.split(rescaled, len(blocks)), strict=True)
+    }
     return ScenarioSet(
         name="joint filtered historical",
         underlyings=currencies,
@@ -85,53 +87,4 @@ def joint_filtered_scenarios(
         basis=parts.get("basis"),
         labels=tuple(f"{dates[day]}, rescaled" for day in complete),
         vol_tenor=vol_tenor or VolTenor(),
-    )
-
-
-def mixed(sets: Sequence[tuple[ScenarioSet, float]], name: str = "mixture") -> ScenarioSet:
-    """Return scenario sets as one, each with its total weight: a quarter for a stressed period, say.
-
-    A coin that a set does not move stands still in its scenarios (EMIR RTS 153/2013, Art. 28(1)(b), gives stressed
-    observations at least 25 %).
-
-    Raises
-    ------
-    InputError
-        If there is none, weights do not sum to 1, or the sets scale vols over time in different ways.
-
-    Examples
-    --------
-    >>> from crossmargin.scenarios.stress import Stress, stress_scenarios
-    >>> calm = stress_scenarios([Stress(name="calm", prices={Currency("BTC"): 0.01})])
-    >>> crash = stress_scenarios([Stress(name="crash", prices={Currency("ETH"): -0.5})])
-    >>> mixed([(calm, 0.75), (crash, 0.25)]).price_factor
-    array([[1.01, 1.  ],
-           [1.  , 0.5 ]])
-    """
-    if not sets:
-        raise InputError("a mixture needs at least one scenario set, had none")
-    shares = [weight for _, weight in sets]
-    if min(shares) < 0.0 or abs(sum(shares) - 1.0) > 1e-9:
-        raise InputError(f"weights of a mixture must be probabilities, their sum was {sum(shares)}")
-    first = sets[0][0]
-    kept = [each for each, _ in sets]
-    if any(
-        (s.vol_tenor, s.min_vol_up, s.horizon_years) != (first.vol_tenor, first.min_vol_up, first.horizon_years)
-        for s in kept
-    ):
-        raise InputError("sets of a mixture must scale vols and pass time alike")
-    coins = tuple(sorted({coin for each in kept for coin in each.underlyings}))
-    with_basis = any(each.basis is not None for each in kept)
-    return replace(
-        first,
-        name=name,
-        underlyings=coins,
-        price_factor=np.array([np.concatenate([each.price_factors(coin) for each in kept]) for coin in coins]),
-        vol_shock=np.array([np.concatenate([each.vol_shocks(coin) for each in kept]) for coin in coins]),
-        basis=np.array([np.concatenate([each.basis_shifts(coin) for each in kept]) for coin in coins])
-        if with_basis
-        else None,
-        labels=tuple(label for each in kept for label in each.labels),
-        damping=np.concatenate([each.damping for each in kept]),
-        weights=np.concatenate([share * each.weights for each, share in sets]),
     )

@@ -121,7 +121,7 @@ def shrunk(found: Sequence[TailIndex]) -> tuple[TailIndex, ...]:
     --------
     >>> sure, unsure = TailIndex(log_mean=1.0, log_spread=0.1), TailIndex(log_mean=3.0, log_spread=1.0)
     >>> [round(each.log_mean, 2) for each in shrunk([sure, unsure])]
-    [1.01, 1.75]
+    [1.0, 2.21]
     """
     if not found:
         return ()

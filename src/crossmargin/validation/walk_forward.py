@@ -13,6 +13,7 @@ from crossmargin.compilation import kernel
 from crossmargin.elementary import exponential
 from crossmargin.errors import InputError
 from crossmargin.risk.kernels import tail_and_worst, tail_shape
+from crossmargin.scenarios.filtered import largest_moves
 from crossmargin.units import BoolArray, FloatArray, IntArray
 from crossmargin.validation.books import LinearBooks
 
@@ -121,25 +122,6 @@ def summed_returns(returns: FloatArray, horizon: int) -> FloatArray:
     window = np.lib.stride_tricks.sliding_window_view(returns, horizon, axis=1)
     summed[:, : window.shape[1]] = window.sum(axis=2)
     return summed
-
-
-def largest_moves(moved: FloatArray, horizon: int) -> FloatArray:
-    """Return the largest fall and rise of any coin that were over before each day, shape (2, n_days + 1).
-
-    A move that is rescaled to a stormy day compounds: the 390 % that DOGE gained on 28 January 2021, expected at 7 % of
-    volatility, would be a factor of 236 at the 24 % of three days later. No rescaled move goes beyond what some coin has
-    done. Zero before the first move.
-
-    Examples
-    --------
-    >>> largest_moves(np.array([[0.1, -0.2, 0.3]]), 1).tolist()
-    [[0.0, 0.0, -0.2, -0.2], [0.0, 0.1, 0.1, 0.3]]
-    """
-    known = np.where(np.isfinite(moved), moved, 0.0)
-    found = np.zeros((2, moved.shape[1] + 1))
-    found[0, horizon:] = np.minimum.accumulate(np.minimum(known.min(axis=0), 0.0))[: moved.shape[1] + 1 - horizon]
-    found[1, horizon:] = np.maximum.accumulate(np.maximum(known.max(axis=0), 0.0))[: moved.shape[1] + 1 - horizon]
-    return found
 
 
 def _forecasts(

@@ -6,6 +6,7 @@ import threading
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pytest
 from litestar.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from crossmargin.engine.commands import Deposit, UpdateMarket, Withdraw
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.service.application import application
+from crossmargin.service.metrics import metrics_server
 from crossmargin.service.opening import opening_commands
 from crossmargin.service.projector import Projector
 from crossmargin.service.writer import Writer
@@ -86,6 +88,15 @@ def test_requests_count_by_route_and_status_never_by_path(client):
     assert seen["crossmargin_requests_total", *sorted((route, "GET", "200"))] == 1
     assert seen["crossmargin_requests_total", *sorted((route, "GET", "404"))] == 2
     assert not any("nobody" in part or "such" in part for key in seen for part in key)
+
+
+def test_prometheus_reads_the_same_on_a_port_of_its_own(client, writer):
+    with metrics_server("127.0.0.1", 0, writer.measures.registry, client.app.state.figures) as port:
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    apart = {family.name for family in text_string_to_metric_families(text)}
+    assert apart == {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/metrics")
 
 
 def test_a_service_that_is_opening_is_measured(tmp_path):

@@ -1,6 +1,8 @@
 """Run the service."""
 
+import contextlib
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +10,9 @@ from crossmargin.cli.app import app, console
 from crossmargin.errors import InputError
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+    from prometheus_client import CollectorRegistry
+
     from crossmargin.service.configuration import Settings
     from crossmargin.service.writer import Writer
 
@@ -49,6 +54,7 @@ def serve(
         from crossmargin.service.application import application
         from crossmargin.service.configuration import settings
         from crossmargin.service.feeding import feeding, parse_feed
+        from crossmargin.service.logs import open_logs, secrets_in
     except ImportError as error:
         raise InputError(f"serving needs the extra crossmargin[service], {error.name} is missing") from error
     from crossmargin.service.clock import Clock
@@ -56,6 +62,7 @@ def serve(
     flags = {"host": host, "port": port, "folder": None if folder is None else str(folder), "database": database}
     feeds = [parse_feed(each) for each in feed or ()]
     chosen = settings(flags, os.environ, config)
+    open_logs(sys.stderr, known=secrets_in(chosen.database_url))
     writer = _writer(chosen)
     clock = Clock(writer, tick_s=chosen.tick_s, longest_jump_s=chosen.longest_jump_s)
     # a Host header carries the port, unless it is the usual one
@@ -63,9 +70,13 @@ def serve(
     hosts = [*names, *(f"{name}:{chosen.port}" for name in names)]
     console.print(f"http://{chosen.host}:{chosen.port}/ serves {chosen.folder}", soft_wrap=True)
     try:
-        with feeding(writer, feeds) as fed:
-            answering = application(writer, hosts=hosts, feeds=fed.status)
-            server = uvicorn.Server(uvicorn.Config(answering, host=chosen.host, port=chosen.port))
+        with contextlib.ExitStack() as stack:
+            fed = stack.enter_context(feeding(writer, feeds))
+            answering = application(writer, hosts=hosts, feeds=fed.status, tracer=_tracer(chosen, stack))
+            _serve_metrics(chosen, writer, answering.state.figures, stack)
+            # the logs are ours, and hold no request's query
+            told = uvicorn.Config(answering, host=chosen.host, port=chosen.port, log_config=None, access_log=False)
+            server = uvicorn.Server(told)
 
             def stop_on_failure() -> None:
                 # a supervisor starts the process again, and the journal says what is on disk
@@ -97,3 +108,24 @@ def _writer(chosen: "Settings") -> "Writer":
         background=True,
         projector=Projector(chosen.database_url, folder),
     )
+
+
+def _tracer(chosen: "Settings", stack: contextlib.ExitStack) -> "Tracer | None":
+    if chosen.trace_endpoint is None:
+        return None
+    from crossmargin.service.tracing import open_tracing
+
+    provider = open_tracing(chosen.trace_endpoint)
+    stack.callback(provider.shutdown)
+    tracer: Tracer = provider.get_tracer("crossmargin")
+    return tracer
+
+
+def _serve_metrics(
+    chosen: "Settings", writer: "Writer", figures: "CollectorRegistry", stack: contextlib.ExitStack
+) -> None:
+    if chosen.metrics_port is None:
+        return
+    from crossmargin.service.metrics import metrics_server
+
+    stack.enter_context(metrics_server(chosen.host, chosen.metrics_port, writer.measures.registry, figures))

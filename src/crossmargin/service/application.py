@@ -15,6 +15,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
+from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine as Database
 
@@ -36,6 +37,7 @@ from crossmargin.service.history import History
 from crossmargin.service.metrics import CountRequests, metrics
 from crossmargin.service.projection_tables import HAPPENED
 from crossmargin.service.stream import Hub, stream
+from crossmargin.service.tracing import TraceRequests
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Busy, Starting, Writer
 from crossmargin.store.journal import UnwrittenError
@@ -57,11 +59,12 @@ def application(
     hosts: list[str] | None = None,
     feeds: Callable[[], Record] | None = None,
     access: Access | None = None,
+    tracer: Tracer | None = None,
 ) -> Litestar:
     """Return the ASGI application over `writer`; requests for other `hosts` are refused.
 
     `feeds` says how the feeds do, where there are any. Without `access` it is open: whoever reaches it may do
-    everything.
+    everything. Requests are traced where there is a `tracer`.
     """
     state = {
         "writer": writer,
@@ -94,7 +97,7 @@ def application(
             HTTPException: _http,
         },
         lifespan=[_streaming],
-        middleware=[CountRequests(writer.measures)],
+        middleware=[CountRequests(writer.measures), *([] if tracer is None else [TraceRequests(tracer)])],
         allowed_hosts=AllowedHostsConfig(allowed_hosts=hosts) if hosts else None,
         openapi_config=OpenAPIConfig(title="crossmargin", version="1", path="/api/v1/schema"),
         request_max_body_size=1_000_000,

@@ -32,11 +32,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     longest_jump_s: float = 30.0
     """A step of the system's clock that is longer is not passed on to the engine."""
 
+    metrics_port: int | None = None
+    """Port of the same host on which Prometheus reads the metrics without a key; none if not given."""
+    trace_endpoint: str | None = None
+    """URL of an OpenTelemetry collector's traces; none are made if not given."""
+
     def __post_init__(self) -> None:
         if self.host != "localhost" and not _is_loopback(self.host):
             raise InputError(f"a host must be a loopback address while requests carry no keys, was {self.host}")
-        if not 0 <= self.port < 1 << 16:
-            raise InputError(f"a port must be between 0 and 65535, was {self.port}")
+        for port in (self.port, self.metrics_port or 0):
+            if not 0 <= port < 1 << 16:
+                raise InputError(f"a port must be between 0 and 65535, was {port}")
         if not 0 <= self.tick_s < self.longest_jump_s:
             raise InputError(f"a tick must be 0 or more and shorter than the longest jump, was {self.tick_s} s")
 

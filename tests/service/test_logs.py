@@ -1,0 +1,71 @@
+"""Logs: one JSON object a line, and a planted secret in none of them."""
+
+import io
+import json
+import logging
+
+import pytest
+import structlog
+
+from crossmargin.service.logs import Redaction, open_logs, secrets_in
+
+PLANTED = "s3cr3t-Zk9/planted"
+
+
+@pytest.fixture
+def lines():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    written = io.StringIO()
+    yield written
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def test_every_line_is_an_object_with_time_level_logger_and_fields(lines):
+    open_logs(lines)
+    logging.getLogger("some.library").warning("%d of %s", 3, "three")
+    structlog.get_logger("crossmargin.x").info("snapshot written", record=7, route="/a")
+    first, second = map(json.loads, lines.getvalue().splitlines())
+    assert (first["event"], first["level"], first["logger"]) == ("3 of three", "warning", "some.library")
+    assert (second["event"], second["record"], second["route"]) == ("snapshot written", 7, "/a")
+    assert second["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        lambda to: to.warning("could not connect to postgresql://me:%s@db/x", PLANTED),
+        lambda to: to.warning("headers {'x-crossmargin-signature': '%s'}", PLANTED),
+        lambda to: to.warning("Authorization: Bearer %s", PLANTED),
+        lambda to: to.warning("GET /public/auth?client_secret=%s&x=1", PLANTED),
+        lambda to: to.warning('{"password":"%s"}', PLANTED),
+        lambda to: to.warning("asked", extra={"api_key": PLANTED}),
+        lambda to: to.warning("asked", extra={"body": {"deep": [{"secret": PLANTED}]}}),
+        lambda to: to.warning("asked", extra={"url": f"https://u:{PLANTED}@h"}),
+    ],
+)
+def test_a_planted_secret_is_hidden_by_its_place(lines, log):
+    open_logs(lines)
+    log(logging.getLogger("x"))
+    assert PLANTED not in lines.getvalue()
+    assert "[hidden]" in lines.getvalue()
+
+
+def test_a_known_secret_is_hidden_wherever_it_stands(lines):
+    open_logs(lines, known=[PLANTED])
+    try:
+        int(PLANTED)
+    except ValueError:
+        logging.getLogger("x").exception("it said %s", PLANTED)
+    line = json.loads(lines.getvalue())
+    assert PLANTED not in json.dumps(line)
+    assert "ValueError" in line["exception"]
+    # without the hiding it would be there
+    assert PLANTED in Redaction().text(f"it said {PLANTED}")
+
+
+def test_a_urls_password_is_known_in_both_forms():
+    assert secrets_in("postgresql://me@db/x") == []
+    assert secrets_in("sqlite:///x") == []
+    assert secrets_in("postgresql://me:a%2Fb@db/x") == ["a%2Fb", "a/b"]

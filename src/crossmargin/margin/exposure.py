@@ -1,15 +1,17 @@
 """A book's exposures on a risk array, in one canonical order so that sums come out the same on every machine."""
 
 import math
+import operator
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from crossmargin.compilation import literal_kernel
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import DOLLAR_COINS, Perpetual, Spot
 from crossmargin.portfolio import Portfolio, Position
 from crossmargin.risk.risk_array import RiskArray
-from crossmargin.units import Currency, FloatArray, InstrumentId
+from crossmargin.units import Currency, FloatArray, InstrumentId, IntArray
 
 
 def net_quantities(positions: Iterable[Position]) -> dict[InstrumentId, float]:
@@ -31,26 +33,37 @@ def by_underlying(positions: Iterable[Position]) -> dict[Currency, list[Position
 
 def book_pnl(quantities: Mapping[InstrumentId, float], risk: RiskArray) -> FloatArray:
     """Return ``sum of quantity * row`` over `quantities` in the order of ids, shape (n_scenarios,)."""
-    total = np.zeros(risk.scenarios.size)
-    for instrument, quantity in sorted(quantities.items()):
-        total += quantity * risk.row(instrument)
+    names = sorted(quantities)
+    return weighted_rows(np.array([quantities[name] for name in names]), risk.row_numbers(names), risk.pnl)
+
+
+@literal_kernel
+def weighted_rows(weights: FloatArray, rows: IntArray, table: FloatArray) -> FloatArray:
+    """Return ``sum of weights[i] * table[rows[i]]``, added in the order given, shape (table.shape[1],)."""
+    total = np.zeros(table.shape[1])
+    for place in range(len(rows)):
+        weight, row = weights[place], rows[place]
+        for column in range(table.shape[1]):
+            total[column] += weight * table[row, column]
     return total
 
 
 def book_delta(quantities: Mapping[InstrumentId, float], risk: RiskArray) -> float:
     """Return the USD exposure of `quantities` per +100 % of their underlyings, all taken together."""
     # correctly rounded: `sum` adds in another way from Python 3.12 on
-    return math.fsum(quantity * float(risk.delta[risk.row_number(name)]) for name, quantity in quantities.items())
+    deltas = risk.delta[risk.row_numbers(quantities)].tolist()
+    return math.fsum(map(operator.mul, quantities.values(), deltas))
 
 
 def deltas_by_expiry(positions: Iterable[Position], risk: RiskArray) -> dict[int, float]:
     """Return USD exposure per expiry (ns); 0 stands for spot and perpetuals."""
     deltas: dict[int, float] = {}
-    for position in positions:
+    held = list(positions)
+    of_one = risk.delta[risk.row_numbers(position.instrument.id for position in held)].tolist()
+    for position, delta in zip(held, of_one, strict=True):
         contract = position.instrument
         expiry = 0 if isinstance(contract, Perpetual | Spot) else contract.expiry_ns
-        delta = position.quantity * float(risk.delta[risk.row_number(contract.id)])
-        deltas[expiry] = deltas.get(expiry, 0.0) + delta
+        deltas[expiry] = deltas.get(expiry, 0.0) + position.quantity * delta
     return dict(sorted(deltas.items()))
 
 

@@ -340,12 +340,20 @@ def _bucket(
     risk: RiskArray,
     parameters: ScenarioGridParameters,
 ) -> _Bucket:
-    held = dict(net_quantities(own))
+    held = net_quantities(own)
+    sizes = {
+        item.instrument.id: item.instrument.contract_size_float for item in own if isinstance(item.instrument, Option)
+    }
+    short = math.fsum(max(-quantity, 0.0) * sizes[name] for name, quantity in held.items() if name in sizes)
     if underlying in hedging:
         held[InstrumentId(underlying)] = hedging[underlying]
     pnl = book_pnl(held, risk)
     worst = int(worst_scenario(pnl))
-    gross = math.fsum(abs(quantity * float(risk.row(name)[worst])) for name, quantity in held.items())
+    names = sorted(held)
+    in_worst = [
+        held[name] * unit for name, unit in zip(names, risk.pnl[risk.row_numbers(names), worst].tolist(), strict=True)
+    ]
+    gross = math.fsum(map(abs, in_worst))
     # a perfect hedge leaves rounding dust behind, which is no loss
     scan = loss if (loss := float(worst_loss(pnl))) > _DUST * gross else 0.0
     label = risk.scenarios.labels[worst]
@@ -353,15 +361,12 @@ def _bucket(
         underlying=underlying,
         delta=book_delta(held, risk),
         scan=scan,
-        charge=max(scan, parameters.short_option_minimum * market.index_price(underlying) * short_coins(own)),
+        charge=max(scan, parameters.short_option_minimum * market.index_price(underlying) * short),
         worst_label=label,
         explanation=Explanation(
             name=f"{underlying}: {label}",
             pnl=float(pnl[worst]),
-            children=tuple(
-                Explanation(name=name, pnl=quantity * float(risk.row(name)[worst]))
-                for name, quantity in sorted(held.items())
-            ),
+            children=tuple(Explanation(name=name, pnl=lost) for name, lost in zip(names, in_worst, strict=True)),
         ),
     )
 

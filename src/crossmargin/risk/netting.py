@@ -16,6 +16,8 @@ def netting_sets(portfolio: Portfolio) -> tuple[tuple[str | None, Portfolio], ..
     Balances and open orders belong to the cross-margined part; a group holds its positions and their profit.
     """
     groups = sorted({p.isolated_group for p in portfolio.positions if p.isolated_group is not None})
+    if not groups:
+        return ((None, portfolio),)
     cross = tuple(p for p in portfolio.positions if p.isolated_group is None)
     return (
         (None, replace(portfolio, positions=cross)),

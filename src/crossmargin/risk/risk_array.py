@@ -57,6 +57,14 @@ class RiskArray:
         """
         return np.asarray(self.pnl[self.row_number(instrument_id)])
 
+    def row_numbers(self, instrument_ids: Iterable[InstrumentId]) -> IntArray:
+        """Return the rows of `instrument_ids`, in their order."""
+        rows = self.rows
+        try:
+            return np.array([rows[name] for name in instrument_ids], dtype=np.int64)
+        except KeyError as error:
+            raise InputError(f"the risk array must hold every instrument of the book, lacks {error.args[0]}") from None
+
     def row_number(self, instrument_id: str) -> int:
         """Return the row of `instrument_id`."""
         try:

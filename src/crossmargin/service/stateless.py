@@ -6,6 +6,7 @@ risk array of that market is built once and grows with the instruments that are 
 
 import functools
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -66,13 +67,13 @@ class RiskArrays:
         self, book: list[Portfolio], market: MarketSnapshot, method: Method[Any], parameters: Parameters
     ) -> RiskArray | None:
         """Return an array that holds everything in `book`; another market than the last begins anew."""
-        wanted: dict[InstrumentId, Instrument] = {InstrumentId(item.id): item for item in held_instruments(book)}
         with self._lock:
             if self._market is not market:
                 self._market, self._held = market, {}
             known = self._held.get(method.name)
-            if known is not None and wanted.keys() <= known.rows.keys():
+            if known is not None and all(name in known.rows for each in book for name in _names(each)):
                 return known
+            wanted: dict[InstrumentId, Instrument] = {InstrumentId(item.id): item for item in held_instruments(book)}
             scenarios = method.scenarios(market, parameters)
             if scenarios is None:
                 return None
@@ -80,6 +81,17 @@ class RiskArrays:
                 wanted |= {InstrumentId(item.id): item for item in known.instruments}
             self._held[method.name] = risk_array(wanted.values(), market, scenarios)
             return self._held[method.name]
+
+
+def _names(portfolio: Portfolio) -> Iterator[InstrumentId]:
+    """Name what a risk array must have a row for: contracts, the coins that they are about and paid in, and cash."""
+    for item in (*portfolio.positions, *portfolio.orders):
+        contract = item.instrument
+        yield contract.id
+        yield InstrumentId(contract.underlying)
+        yield InstrumentId(contract.settle)
+    for balance in portfolio.balances:
+        yield InstrumentId(balance.currency)
 
 
 def margin_answer(question: MarginQuestion, market: MarketSnapshot, arrays: RiskArrays) -> Record:

@@ -75,7 +75,14 @@ def serve(
             answering = application(writer, hosts=hosts, feeds=fed.status, tracer=_tracer(chosen, stack))
             _serve_metrics(chosen, writer, answering.state.figures, stack)
             # the logs are ours, and hold no request's query
-            told = uvicorn.Config(answering, host=chosen.host, port=chosen.port, log_config=None, access_log=False)
+            told = uvicorn.Config(
+                answering,
+                host=chosen.host,
+                port=chosen.port,
+                log_config=None,
+                access_log=False,
+                ws_per_message_deflate=False,
+            )
             server = uvicorn.Server(told)
 
             def stop_on_failure() -> None:

@@ -6,9 +6,10 @@ risk array of that market is built once and grows with the instruments that are 
 
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 from litestar import post
 from litestar.datastructures import State
@@ -22,11 +23,11 @@ from crossmargin.files.market_tables import MarketTables
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import Instrument
 from crossmargin.margin.method import Method, Parameters, Requirement
-from crossmargin.margin.methods import method_named
+from crossmargin.margin.methods import DEFAULT_METHOD, method_named
 from crossmargin.margin.requirements import held_instruments, risk_for
 from crossmargin.margin.ring_fence import account_requirement
 from crossmargin.market.snapshot import MarketSnapshot
-from crossmargin.portfolio import Portfolio
+from crossmargin.portfolio import Order, Portfolio, Position
 from crossmargin.risk.risk_array import RiskArray, risk_array
 from crossmargin.service import analysis, views
 from crossmargin.service.views import Record
@@ -36,6 +37,8 @@ from crossmargin.units import InstrumentId
 MOST_INSTRUMENTS = 5_000
 """Instruments that the engine's market's risk array may hold before it is begun anew."""
 MOST_ACCOUNTS = 1_000
+MOST_AT_ONCE = 64
+"""Positions and balances of a book that is margined without a thread of its own; open orders are never."""
 _shipped = functools.cache(read_parameters)
 
 
@@ -63,6 +66,17 @@ class RiskArrays:
         self._market: MarketSnapshot | None = None
         self._held: dict[str, RiskArray] = {}
 
+    def holds(self, question: MarginQuestion, market: MarketSnapshot) -> bool:
+        """Whether no row has to be built for a book that names its contracts canonically."""
+        names = [row.instrument for row in question.book.positions]
+        names += [row.currency for row in question.book.balances]
+        used = {question.method or row.method or DEFAULT_METHOD for row in question.book.accounts}
+        with self._lock:
+            return self._market is market and all(
+                (known := self._held.get(method)) is not None and all(name in known.rows for name in names)
+                for method in used
+            )
+
     def of(
         self, book: list[Portfolio], market: MarketSnapshot, method: Method[Any], parameters: Parameters
     ) -> RiskArray | None:
@@ -85,7 +99,8 @@ class RiskArrays:
 
 def _names(portfolio: Portfolio) -> Iterator[InstrumentId]:
     """Name what a risk array must have a row for: contracts, the coins that they are about and paid in, and cash."""
-    for item in (*portfolio.positions, *portfolio.orders):
+    held: Iterable[Position | Order] = (*portfolio.positions, *portfolio.orders)
+    for item in held:
         contract = item.instrument
         yield contract.id
         yield InstrumentId(contract.underlying)
@@ -141,10 +156,30 @@ def _market(state: State) -> MarketSnapshot:
         return writer.engine.market()
 
 
-@post("/margin", sync_to_thread=True, status_code=200)
-def margin(state: State, data: JSONBody[MarginQuestion]) -> Record:
+@post("/margin", status_code=200)
+async def margin(state: State, data: JSONBody[MarginQuestion]) -> Record:
     """Return the requirement of every account of a book that is nobody's here."""
-    return margin_answer(data, _market(state), state.risk_arrays)
+    # a thread costs as much as a small book's margin, so that is found at once where nothing has to be waited for
+    market = _market_at_once(state) if _is_small(data) else None
+    if market is not None and state.risk_arrays.holds(data, market):
+        return margin_answer(data, market, state.risk_arrays)
+    return await anyio.to_thread.run_sync(lambda: margin_answer(data, _market(state), state.risk_arrays))
+
+
+def _is_small(question: MarginQuestion) -> bool:
+    rows = len(question.book.positions) + len(question.book.balances) + MOST_AT_ONCE * len(question.book.orders)
+    return question.market is None and rows <= MOST_AT_ONCE
+
+
+def _market_at_once(state: State) -> MarketSnapshot | None:
+    """Return the engine's market unless somebody holds the engine."""
+    writer: Writer = state.writer
+    if not writer.lock.acquire(blocking=False):
+        return None
+    try:
+        return writer.engine.market()
+    finally:
+        writer.lock.release()
 
 
 @post("/compare", sync_to_thread=True, status_code=200)

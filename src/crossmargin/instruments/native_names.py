@@ -5,6 +5,7 @@ never stand for one contract.
 """
 
 import enum
+import functools
 from collections.abc import Callable
 
 from crossmargin.errors import InputError
@@ -96,6 +97,11 @@ def parse_instrument_name(text: str, terms: Terms | None = None) -> Contract:
     >>> parse_instrument_name("binance.spot:BTCUSDT").id
     'binance:BTC/USDT'
     """
+    # books name the same contracts again and again; a name of any length must not fill the memory
+    return (_kept if len(text) <= _LONGEST_KEPT else _parsed_name)(text, terms)
+
+
+def _parsed_name(text: str, terms: Terms | None) -> Contract:
     venue, colon, name = text.partition(":")
     venue, _, kind = venue.partition(".")
     native = colon and venue in _PARSERS and ("/" not in name or kind)
@@ -105,6 +111,10 @@ def parse_instrument_name(text: str, terms: Terms | None = None) -> Contract:
     if kind and kind not in kinds:
         raise InputError(f"a kind of market must be spot or derivative, was {kind!r} in {text!r}")
     return parse_native(venue, name, kinds.get(kind), terms)
+
+
+_LONGEST_KEPT = 64
+_kept = functools.lru_cache(maxsize=16_384)(_parsed_name)
 
 
 def _deribit(contract: Contract) -> str | None:

@@ -6,7 +6,6 @@
 
 import dataclasses
 import datetime as dt
-import functools
 import re
 from decimal import Decimal
 from typing import TypedDict
@@ -30,7 +29,6 @@ _CANONICAL = re.compile(
     rf"(?P<venue>[a-z][a-z0-9_]*):(?P<base>{_TICKER}(?:-{_TICKER})?)/(?P<quote>{_TICKER})"
     rf"(?::(?P<settle>{_TICKER})(?:-(?P<expiry>\d{{6}})(?:-(?P<strike>(?:0|[1-9]\d*)(?:\.\d*[1-9])?)-(?P<type>[CP]))?)?)?"
 )
-_LONGEST_KEPT = 64
 _EXPIRY_HOUR_UTC = 8  # Deribit, OKX, Binance, Bybit and Derive settle dated contracts at 08:00 UTC
 
 
@@ -63,11 +61,6 @@ def parse_contract(text: str, terms: Terms | None = None) -> Contract:
         If `text` is not of the form ``venue:BASE/QUOTE[:SETTLE[-YYMMDD[-STRIKE-C|P]]]``, its date does not exist, or
         its size is not known.
     """
-    # books name the same contracts again and again; a name of any length must not fill the memory
-    return (_kept if len(text) <= _LONGEST_KEPT else _parsed)(text, terms)
-
-
-def _parsed(text: str, terms: Terms | None) -> Contract:
     match = _CANONICAL.fullmatch(text)
     if match is None:
         raise InputError(f"an instrument is named venue:BASE/QUOTE[:SETTLE[-YYMMDD[-STRIKE-C|P]]], was {text!r}")
@@ -88,9 +81,6 @@ def _parsed(text: str, terms: Terms | None) -> Contract:
         return _with_terms(Future(**names, expiry_ns=expiry_ns), "future", terms)
     strike, kind = Decimal(part["strike"]), OptionType(part["type"])
     return _with_terms(Option(**names, expiry_ns=expiry_ns, strike=strike, option_type=kind), "option", terms)
-
-
-_kept = functools.lru_cache(maxsize=16_384)(_parsed)
 
 
 class _Names(TypedDict):

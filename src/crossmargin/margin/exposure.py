@@ -13,6 +13,8 @@ from crossmargin.portfolio import Portfolio, Position
 from crossmargin.risk.risk_array import RiskArray
 from crossmargin.units import Currency, FloatArray, InstrumentId, IntArray
 
+_UNDATED = (Perpetual, Spot)
+
 
 def net_quantities(positions: Iterable[Position]) -> dict[InstrumentId, float]:
     """Return contracts per instrument, sorted by id; lots of one instrument are one holding."""
@@ -62,7 +64,7 @@ def deltas_by_expiry(positions: Iterable[Position], risk: RiskArray) -> dict[int
     of_one = risk.delta[risk.row_numbers(position.instrument.id for position in held)].tolist()
     for position, delta in zip(held, of_one, strict=True):
         contract = position.instrument
-        expiry = 0 if isinstance(contract, Perpetual | Spot) else contract.expiry_ns
+        expiry = 0 if isinstance(contract, _UNDATED) else contract.expiry_ns
         deltas[expiry] = deltas.get(expiry, 0.0) + position.quantity * delta
     return dict(sorted(deltas.items()))
 

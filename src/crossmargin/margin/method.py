@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from crossmargin.errors import invariant
+from crossmargin.errors import InvariantError
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.risk.risk_array import RiskArray
@@ -94,8 +94,10 @@ class Requirement:
         ):
             summed = math.fsum(part.amount for part in parts)
             scale = max(1.0, math.fsum(abs(part.amount) for part in parts))
-            invariant(math.isfinite(total), f"{name} of {self.account} must be finite, was {total}")
-            invariant(abs(summed - total) <= 1e-9 * scale, f"components of {name} must sum to {total}, did to {summed}")
+            if not math.isfinite(total):
+                raise InvariantError(f"{name} of {self.account} must be finite, was {total}")
+            if not abs(summed - total) <= 1e-9 * scale:
+                raise InvariantError(f"components of {name} must sum to {total}, did to {summed}")
 
     @classmethod
     def from_components(

@@ -9,6 +9,7 @@ is collateral after haircut. What is borrowed always enters the array.
 """
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from crossmargin.margin.exposure import (
     check_scenarios_move,
     deltas_by_expiry,
     net_quantities,
+    weighted_rows,
 )
 from crossmargin.margin.method import Component, Explanation, Method, Parameters, Requirement
 from crossmargin.margin.open_orders import ENUMERATED, fill_profits, immediate_profits, worst_subset
@@ -347,19 +349,18 @@ def _bucket(
     short = math.fsum(max(-quantity, 0.0) * sizes[name] for name, quantity in held.items() if name in sizes)
     if underlying in hedging:
         held[InstrumentId(underlying)] = hedging[underlying]
-    pnl = book_pnl(held, risk)
-    worst = int(worst_scenario(pnl))
     names = sorted(held)
-    in_worst = [
-        held[name] * unit for name, unit in zip(names, risk.pnl[risk.row_numbers(names), worst].tolist(), strict=True)
-    ]
+    amounts, rows = [held[name] for name in names], risk.row_numbers(names)
+    pnl = weighted_rows(np.array(amounts), rows, risk.pnl)
+    worst = int(worst_scenario(pnl))
+    in_worst = list(map(operator.mul, amounts, risk.pnl[rows, worst].tolist()))
     gross = math.fsum(map(abs, in_worst))
     # a perfect hedge leaves rounding dust behind, which is no loss
-    scan = loss if (loss := float(worst_loss(pnl))) > _DUST * gross else 0.0
+    scan = loss if (loss := max(-float(pnl[worst]), 0.0)) > _DUST * gross else 0.0
     label = risk.scenarios.labels[worst]
     return _Bucket(
         underlying=underlying,
-        delta=book_delta(held, risk),
+        delta=math.fsum(map(operator.mul, amounts, risk.delta[rows].tolist())),
         scan=scan,
         charge=max(scan, parameters.short_option_minimum * market.index_price(underlying) * short),
         worst_label=label,

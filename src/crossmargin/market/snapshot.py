@@ -105,7 +105,7 @@ class MarketSnapshot:
         """
         if currency == USD:
             return 1.0
-        return _good(self.index.get(currency), f"index price for {currency}", self.time_ns)
+        return _good(self.index.get(currency), "index price", currency, self.time_ns)
 
     def delivery_average(self, currency: Currency) -> float:
         """Return the running average of the index towards a delivery; the index price where none is known."""
@@ -120,7 +120,7 @@ class MarketSnapshot:
         """
         price = self.marks.get(instrument.id)
         if price is not None:
-            return _good(price, f"mark price for {instrument.id}", self.time_ns)
+            return _good(price, "mark price", instrument.id, self.time_ns)
         match instrument:
             case Asset():
                 return self.index_price(instrument.currency)
@@ -129,7 +129,7 @@ class MarketSnapshot:
             case Future():
                 return self.forward(instrument.base, instrument.expiry_ns) / self.index_price(instrument.quote)
             case Option():
-                return _good(None, f"mark price for {instrument.id}", self.time_ns)
+                return _good(None, "mark price", instrument.id, self.time_ns)
 
     def forward(self, underlying: Currency, expiry_ns: int) -> float:
         """Return the USD forward of `underlying` at `expiry_ns`; the index price where no curve is known."""
@@ -150,9 +150,9 @@ class MarketSnapshot:
         return surface.vol(option.expiry_ns, option.strike_float, self.forward(option.underlying, option.expiry_ns))
 
 
-def _good(price: Price | None, what: str, time_ns: int) -> float:
+def _good(price: Price | None, kind: str, of: str, time_ns: int) -> float:
     if price is None:
-        raise MarketDataError(f"no {what} at {time_ns} ns")
+        raise MarketDataError(f"no {kind} for {of} at {time_ns} ns")
     if price.quality is not Quality.GOOD:
-        raise MarketDataError(f"{what} must be good, was {price.quality.value} at {time_ns} ns")
+        raise MarketDataError(f"{kind} for {of} must be good, was {price.quality.value} at {time_ns} ns")
     return price.value

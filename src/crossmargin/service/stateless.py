@@ -6,7 +6,6 @@ risk array of that market is built once and grows with the instruments that are 
 
 import functools
 import threading
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import anyio.to_thread
@@ -27,7 +26,7 @@ from crossmargin.margin.methods import DEFAULT_METHOD, method_named
 from crossmargin.margin.requirements import held_instruments, risk_for
 from crossmargin.margin.ring_fence import account_requirement
 from crossmargin.market.snapshot import MarketSnapshot
-from crossmargin.portfolio import Order, Portfolio, Position
+from crossmargin.portfolio import Portfolio
 from crossmargin.risk.risk_array import RiskArray, risk_array
 from crossmargin.service import analysis, views
 from crossmargin.service.views import Record
@@ -85,7 +84,7 @@ class RiskArrays:
             if self._market is not market:
                 self._market, self._held = market, {}
             known = self._held.get(method.name)
-            if known is not None and all(name in known.rows for each in book for name in _names(each)):
+            if known is not None and all(_names(each) <= known.rows.keys() for each in book):
                 return known
             wanted: dict[InstrumentId, Instrument] = {InstrumentId(item.id): item for item in held_instruments(book)}
             scenarios = method.scenarios(market, parameters)
@@ -97,16 +96,11 @@ class RiskArrays:
             return self._held[method.name]
 
 
-def _names(portfolio: Portfolio) -> Iterator[InstrumentId]:
-    """Name what a risk array must have a row for: contracts, the coins that they are about and paid in, and cash."""
-    held: Iterable[Position | Order] = (*portfolio.positions, *portfolio.orders)
-    for item in held:
-        contract = item.instrument
-        yield contract.id
-        yield InstrumentId(contract.underlying)
-        yield InstrumentId(contract.settle)
-    for balance in portfolio.balances:
-        yield InstrumentId(balance.currency)
+def _names(portfolio: Portfolio) -> set[str]:
+    """Name contracts and cash; an array that has a contract's row has those of the coins that it is about and paid in."""
+    names: set[str] = {item.instrument.id for item in portfolio.positions}
+    names |= {item.instrument.id for item in portfolio.orders}
+    return names | {balance.currency for balance in portfolio.balances}
 
 
 def margin_answer(question: MarginQuestion, market: MarketSnapshot, arrays: RiskArrays) -> Record:

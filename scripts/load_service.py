@@ -1,16 +1,20 @@
-"""Load on a running service: ``python scripts/load_service.py margin|stream|orders --port 8000``.
+"""Load on a running service: ``python scripts/load_service.py margin|orders|stream --port 8000``.
 
-``margin`` posts a 20-position book as fast as it goes; ``stream`` holds subscribers and proves by sequence that none of
-them lost a message. The server's CPU time is stated apart from this process's own.
+``margin`` posts a 20-position book and ``orders`` orders as fast as it goes, or at a rate; ``stream`` holds subscribers and
+proves by sequence that none of them lost a message. The server's CPU time is stated apart from this process's own.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
+import os
+import re
 import resource
 import socket
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -23,6 +27,9 @@ CONNECTIONS = 32
 POSITIONS = 20
 TICKS = 100
 SETTLING_SECONDS = 15
+LENGTH = re.compile(rb"(?i)content-length: (\d+)")
+ORDERED, ORDER_PRICE = "deribit:BTC/USD:BTC", "1000"
+ORDERERS = ("coin-holder", "hedger", "delta-hedged-seller", "basis-trader", "market-maker")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -42,36 +49,97 @@ def book() -> dict:
     return tables | {"positions": tables["positions"][:POSITIONS]}
 
 
-async def post(port: int, path: str, body: bytes, until: float, waits: list[float], headers: str = "") -> None:
-    """Ask again and again on one connection; HTTP is written by hand, so that the load costs little itself."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n{headers}"
-    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-    while time.perf_counter() < until:
-        began = time.perf_counter()
-        writer.write(request)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        length = next(int(x.split(b":")[1]) for x in answer.split(b"\r\n") if x.lower().startswith(b"content-length"))
-        content = await reader.readexactly(length)
-        if b" 200 " not in answer.split(b"\r\n")[0]:
+class Connection:
+    """One HTTP connection; what is sent and read is written by hand, so that the load costs little itself."""
+
+    def __init__(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._port, self._reader, self._writer = port, reader, writer
+
+    @classmethod
+    async def open(cls, port: int) -> "Connection":
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return cls(port, reader, writer)
+
+    async def ask(self, path: str, body: bytes, headers: str = "") -> bytes:
+        """Post a body and return the answer's; anything but success ends the program."""
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nContent-Type: application/json\r\n{headers}"
+        self._writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answer = await self._reader.readuntil(b"\r\n\r\n")
+        (length,) = LENGTH.findall(answer)
+        content = await self._reader.readexactly(int(length))
+        if not answer.startswith(b"HTTP/1.1 200 "):
             raise SystemExit(content.decode())
-        waits.append(time.perf_counter() - began)
-    writer.close()
+        return content
 
 
-async def margin(port: int, seconds: float) -> dict:
-    body = json.dumps({"book": book()}).encode()
-    await post(port, "/api/v1/margin", body, time.perf_counter() + 1, [])
-    waits: list[float] = []
-    until = time.perf_counter() + seconds
-    await asyncio.gather(*(post(port, "/api/v1/margin", body, until, waits) for _ in range(CONNECTIONS)))
-    waits.sort()
+def figures(waits: list[float], seconds: float) -> dict:
+    waits = sorted(waits)
     return {
+        "requests": len(waits),
         "requests_per_second": round(len(waits) / seconds),
         "p50_ms": round(1e3 * waits[len(waits) // 2], 2),
         "p99_ms": round(1e3 * waits[len(waits) * 99 // 100], 2),
     }
+
+
+async def margin(port: int, seconds: float) -> dict:
+    """Ask for the margin of a book of twenty positions as fast as it goes."""
+    body = json.dumps({"book": book()}).encode()
+    waits: list[float] = []
+
+    async def ask(connection: Connection) -> None:
+        while (began := time.perf_counter()) < until:
+            await connection.ask("/api/v1/margin", body)
+            waits.append(time.perf_counter() - began)
+
+    connections = [await Connection.open(port) for _ in range(CONNECTIONS)]
+    await connections[0].ask("/api/v1/margin", body)  # which builds the risk array
+    until = time.perf_counter() + seconds
+    await asyncio.gather(*(ask(each) for each in connections))
+    return figures(waits, seconds)
+
+
+def order_body(account: str, number: int) -> bytes:
+    asked = {
+        "account": account,
+        "order": f"load-{number}",
+        "instrument": ORDERED,
+        "side": "buy",
+        "quantity": "1",
+        "price": ORDER_PRICE,
+    }
+    return json.dumps(asked).encode()
+
+
+async def place(
+    connection: Connection, run: int, numbers: Iterator[int], until: float, pace: float | None
+) -> list[float]:
+    """Place orders on one connection until it is time; `pace` orders a second on the clock, waits counted from it."""
+    waits: list[float] = []
+    due = time.perf_counter()
+    while due < until and time.perf_counter() < until:
+        if pace is not None:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        began = due if pace is not None else time.perf_counter()
+        number = next(numbers)
+        account = ORDERERS[number % len(ORDERERS)]
+        await connection.ask(
+            "/api/v1/orders", order_body(account, run + number), f"Idempotency-Key: {run}-{number}\r\n"
+        )
+        waits.append(time.perf_counter() - began)
+        due = due + 1.0 / pace if pace is not None else time.perf_counter()
+    return waits
+
+
+async def orders(port: int, seconds: float, per_second: float | None) -> dict:
+    """Orders far from the market, so that each is checked, journaled, acknowledged, and rests."""
+    run, numbers = time.time_ns() // 1_000_000, itertools.count()
+    connections = [await Connection.open(port) for _ in range(CONNECTIONS)]
+    pace = None if per_second is None else per_second / CONNECTIONS
+    until = time.perf_counter() + seconds
+    found = await asyncio.gather(*(place(each, run, numbers, until, pace) for each in connections))
+    return figures([wait for waits in found for wait in waits], seconds)
 
 
 async def follow(port: int, channels: list[str], last: asyncio.Future) -> tuple[int, int]:
@@ -101,17 +169,16 @@ async def stream(port: int, subscribers: int, channels: list[str]) -> dict:
     last: asyncio.Future = asyncio.get_running_loop().create_future()
     tasks = [asyncio.create_task(follow(port, channels, last)) for _ in range(subscribers)]
     await asyncio.sleep(SETTLING_SECONDS)
-    run, began = time.time_ns(), time.perf_counter()
+    run, began, connection = time.time_ns(), time.perf_counter(), await Connection.open(port)
+    body = json.dumps({"account": "cash-only", "asset": "USDC", "amount": "0.01"}).encode()
     for tick in range(TICKS):
-        body = json.dumps({"account": "cash-only", "asset": "USDC", "amount": "0.01"}).encode()
-        await post(port, "/api/v1/deposits", body, time.perf_counter() + 1e-6, [], f"Idempotency-Key: {run}-{tick}\r\n")
+        await connection.ask("/api/v1/deposits", body, f"Idempotency-Key: {run}-{tick}\r\n")
         await asyncio.sleep(max(0.0, began + 0.1 * (tick + 1) - time.perf_counter()))
     took = time.perf_counter() - began
     health = await asyncio.to_thread(lambda: json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/health")))
     last.set_result(health["sequence"])
     await asyncio.sleep(0.3)
-    body = json.dumps({"account": "cash-only", "asset": "USDC", "amount": "0.01"}).encode()
-    await post(port, "/api/v1/deposits", body, time.perf_counter() + 1e-6, [], f"Idempotency-Key: {run}-end\r\n")
+    await connection.ask("/api/v1/deposits", body, f"Idempotency-Key: {run}-end\r\n")
     found = await asyncio.wait_for(asyncio.gather(*tasks), 120)
     return {
         "subscribers": subscribers,
@@ -124,24 +191,26 @@ async def stream(port: int, subscribers: int, channels: list[str]) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["margin", "stream"])
+    parser.add_argument("what", choices=["margin", "orders", "stream"])
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--pid", type=int, help="of the server, to state its CPU time")
+    parser.add_argument("--pid", type=int, nargs="*", default=[], help="of the server, to state its CPU time")
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--per-second", type=float, help="orders at this rate, not as fast as it goes")
     parser.add_argument("--subscribers", type=int, default=1000)
     parser.add_argument("--channels", nargs="+", default=["accounts"])
     asked = parser.parse_args()
-    server, own, began = cpu_seconds(asked.pid) if asked.pid else 0.0, own_seconds(), time.perf_counter()
-    work = (
-        margin(asked.port, asked.seconds)
-        if asked.what == "margin"
-        else stream(asked.port, asked.subscribers, asked.channels)
-    )
+    work = {
+        "margin": lambda: margin(asked.port, asked.seconds),
+        "orders": lambda: orders(asked.port, asked.seconds, asked.per_second),
+        "stream": lambda: stream(asked.port, asked.subscribers, asked.channels),
+    }[asked.what]()
+    server, own, began = sum(map(cpu_seconds, asked.pid)), own_seconds(), time.perf_counter()
     found = asyncio.run(work)
-    took = time.perf_counter() - began
-    if asked.pid:
-        found["server_cpus"] = round((cpu_seconds(asked.pid) - server) / took, 2)
-    print(json.dumps(found | {"load_cpus": round((own_seconds() - own) / took, 2)}))
+    took, used = time.perf_counter() - began, sum(map(cpu_seconds, asked.pid)) - server
+    found |= {"server_cpus": round(used / took, 2), "load_cpus": round((own_seconds() - own) / took, 2)}
+    done = found.get("requests") or found["messages"]
+    found["server_cpu_us_each"] = round(1e6 * used / done, 1)
+    print(json.dumps(found | {"load_average": os.getloadavg()[0]}))
 
 
 if __name__ == "__main__":

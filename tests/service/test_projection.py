@@ -11,7 +11,7 @@ from litestar.testing import TestClient
 
 from crossmargin.engine import commands as ask
 from crossmargin.files.sample import sample_book, sample_market
-from crossmargin.service import projection, projector
+from crossmargin.service import projection, projection_changes, projector
 from crossmargin.service.application import application
 from crossmargin.service.opening import opening_commands
 from crossmargin.service.projection_tables import METADATA, POSITION, REQUIREMENTS
@@ -154,6 +154,26 @@ def test_a_burst_that_overflows_is_had_from_the_journal(tmp_path, url, monkeypat
     waiting = [writer.submit(each) for each in story()]
     for each in waiting:
         each.result(timeout=60)
+    assert writer.projector.wait_for(writer.record, 60)
+    running = contents(writer.projector.database)
+    writer.close()
+    assert running == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
+
+
+@pytest.mark.parametrize("lost", [{2}, {3, 4, 5}])
+def test_a_change_that_the_writer_lost_is_had_from_the_journal(tmp_path, monkeypatch, lost):
+    made = iter(range(1000))
+
+    def failing(*given):
+        if next(made) in lost:
+            raise ValueError("no rows")
+        return projection_changes.change(*given)
+
+    monkeypatch.setattr("crossmargin.service.writer.change", failing)
+    folder, url = tmp_path / "j", f"sqlite:///{tmp_path}/projection.sqlite"
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder))
+    assert writer.projector.wait_for(writer.record, 60)
+    told(writer, story())
     assert writer.projector.wait_for(writer.record, 60)
     running = contents(writer.projector.database)
     writer.close()

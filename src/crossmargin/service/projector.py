@@ -104,14 +104,11 @@ class Projector:
             del self._waiting[:LONGEST_TRANSACTION]
             if not batch and not self._waiting and self._stopping:
                 return False
-        if batch and not self._is_next(batch[0]):
+        before = (self._written, *(each.record for each in batch))
+        if any(each.follows > known for each, known in zip(batch, before, strict=False)):
             self._catch_up()
         self._write([each for each in batch if each.record > self._written])
         return True
-
-    def _is_next(self, made: Change) -> bool:
-        """Whether nothing that changes the tables stands between them and `made`; headers of segments do not."""
-        return made.record <= self._written + 2
 
     def _write(self, batch: list[Change]) -> None:
         if not batch:
@@ -140,7 +137,8 @@ class Projector:
         self._tell(record)
         batch: list[Change] = []
         for number, command, events in applied(engine, journal, record, until):
-            batch.append(change(engine, number, command, events))
+            batch.append(change(engine, number, record, command, events))
+            record = number
             if len(batch) == LONGEST_TRANSACTION:
                 self._write(batch)
                 batch = []

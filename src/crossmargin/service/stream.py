@@ -146,7 +146,7 @@ class Hub:
         """Write what changed since the last look; the engine is held no longer than that takes to find."""
         with self._writer.lock:
             engine, sequence = self._writer.engine, self._writer.sequence
-            if sequence == self._told["accounts"]:
+            if sequence == self._told["overview"]:
                 return []
             events = _after(self._writer, self._told["events"])
             changed = self._changed(engine)

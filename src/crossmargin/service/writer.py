@@ -105,6 +105,8 @@ class Writer:
         self._listeners: list[Callable[[], None]] = []
         self._waiting: list[Callable[[Engine], None]] = []
         self._since_snapshot = 0
+        self._followed = 0
+        """Record of the last command that the projector was, or should have been, told of."""
         self._queue: queue.Queue[_Waiting | None] = queue.Queue(LONGEST_QUEUE)
         self._thread = threading.Thread(target=self._work, args=(opening,), name="writer", daemon=True)
         self._thread.start()
@@ -229,7 +231,8 @@ class Writer:
             for name in runner.engine.state.accounts:
                 runner.engine.health(name)
         if self.projector is not None:
-            self.projector.start(self._journal.head()[0])
+            self._followed = self._journal.head()[0]
+            self.projector.start(self._followed)
         with self.lock:
             self._runner = runner
             for look in self._waiting:
@@ -305,10 +308,11 @@ class Writer:
 
         def watch(record: int, command: Command, events: Answer) -> None:
             try:
-                made.append(change(runner.engine, record, command, events))
+                made.append(change(runner.engine, record, self._followed, command, events))
             except Exception:
                 # the projector finds the gap, meets the same fault in its own thread, and stops
                 _LOG.exception("record %d could not be projected", record)
+            self._followed = record
 
         answers = runner.submit(commands, watch)
         self.projector.offer(made, self._journal.head()[0])

@@ -26,6 +26,7 @@ def serve(
     database: str | None = None,
     config: Path | None = None,
     feed: list[str] | None = None,
+    alerts: Path | None = None,
 ) -> None:
     """Serve the public API and the dashboard, on the sample book where FOLDER is new.
 
@@ -47,10 +48,13 @@ def serve(
     feed
         Where prices come from: replay:FILE or replay:FILE@SPEED (max waits for nothing), or ccxt:VENUE,VENUE. Time is then
         the feed's.
+    alerts
+        TOML file with rules of alerts on any metric, and the channels that they tell.
     """
     try:
         import uvicorn
 
+        from crossmargin.service.alert_rules import AlertRules, read_rules
         from crossmargin.service.application import application
         from crossmargin.service.configuration import settings
         from crossmargin.service.feeding import feeding, parse_feed
@@ -60,9 +64,11 @@ def serve(
     from crossmargin.service.clock import Clock
 
     flags = {"host": host, "port": port, "folder": None if folder is None else str(folder), "database": database}
+    flags["alerts"] = None if alerts is None else str(alerts)
     feeds = [parse_feed(each) for each in feed or ()]
     chosen = settings(flags, os.environ, config)
-    open_logs(sys.stderr, known=secrets_in(chosen.database_url))
+    rules = AlertRules() if chosen.alerts is None else read_rules(Path(chosen.alerts), os.environ)
+    open_logs(sys.stderr, known=[*secrets_in(chosen.database_url), *rules.channels.values()])
     writer = _writer(chosen)
     clock = Clock(writer, tick_s=chosen.tick_s, longest_jump_s=chosen.longest_jump_s)
     # a Host header carries the port, unless it is the usual one
@@ -72,7 +78,7 @@ def serve(
     try:
         with contextlib.ExitStack() as stack:
             fed = stack.enter_context(feeding(writer, feeds))
-            answering = application(writer, hosts=hosts, feeds=fed.status, tracer=_tracer(chosen, stack))
+            answering = application(writer, hosts=hosts, feeds=fed.status, tracer=_tracer(chosen, stack), alerts=rules)
             _serve_metrics(chosen, writer, answering.state.figures, stack)
             # the logs are ours, and hold no request's query
             told = uvicorn.Config(

@@ -79,6 +79,8 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", f"{API}/parameters"): Rule(scope=_ADMIN, bound=Bound.HOUSE),
     ("GET", f"{API}/approvals"): Rule(scope=_ADMIN, bound=Bound.HOUSE),
     ("POST", f"{API}/approvals/{{identifier}}"): Rule(scope=_ADMIN, bound=Bound.HOUSE),
+    ("GET", f"{API}/alerts"): Rule(scope=_RISK, bound=Bound.HOUSE),
+    ("POST", f"{API}/alerts/{{identifier}}/acknowledge"): Rule(scope=_RISK, bound=Bound.HOUSE),
     ("POST", f"{API}/orders"): Rule(scope=Scope.TRADE, bound=Bound.BODY),
     ("POST", f"{API}/deposits"): Rule(scope=_ADMIN, bound=Bound.BODY),
     ("POST", f"{API}/withdrawals"): Rule(scope=Scope.WITHDRAW, bound=Bound.BODY, weight=5),

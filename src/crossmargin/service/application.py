@@ -22,11 +22,13 @@ from sqlalchemy import Engine as Database
 from crossmargin.engine.commands import Deposit, PlaceOrder, Withdraw
 from crossmargin.engine.engine import Engine
 from crossmargin.errors import CrossMarginError, InputError, InvariantError
-from crossmargin.service import access_api, analysis, lists, projection, stateless, views
+from crossmargin.service import access_api, alerts_api, analysis, lists, projection, stateless, views
 from crossmargin.service.access_guard import Access, caller, guard
 from crossmargin.service.access_rate_limits import TooManyError
 from crossmargin.service.access_roles import ForbiddenError, UnauthorizedError
 from crossmargin.service.access_routes import check_table
+from crossmargin.service.alert_rules import AlertRules
+from crossmargin.service.alert_watch import AlertWatch
 from crossmargin.service.commands import answered, command_id
 from crossmargin.service.deribit.routes import deribit_routes
 from crossmargin.service.deribit.rpc import open_desk
@@ -34,7 +36,7 @@ from crossmargin.service.deribit.socket import deribit_socket
 from crossmargin.service.feeding import no_feeds
 from crossmargin.service.figures import Figures
 from crossmargin.service.history import History
-from crossmargin.service.metrics import CountRequests, metrics
+from crossmargin.service.metrics import CountRequests, metrics, samples
 from crossmargin.service.projection_tables import HAPPENED
 from crossmargin.service.stream import Hub, stream
 from crossmargin.service.tracing import TraceRequests
@@ -60,11 +62,13 @@ def application(
     feeds: Callable[[], Record] | None = None,
     access: Access | None = None,
     tracer: Tracer | None = None,
+    alerts: AlertRules | None = None,
 ) -> Litestar:
     """Return the ASGI application over `writer`; requests for other `hosts` are refused.
 
     `feeds` says how the feeds do, where there are any. Without `access` it is open: whoever reaches it may do
-    everything. Requests are traced where there is a `tracer`.
+    everything. Requests are traced where there is a `tracer`,
+    and metrics are watched for `alerts`.
     """
     state = {
         "writer": writer,
@@ -78,7 +82,8 @@ def application(
                                             withdrawals, stream, stateless.margin, stateless.compare,
                                             access_api.session, access_api.log_in, access_api.log_out,
                                             access_api.change_parameters, access_api.approvals,
-                                            access_api.decide])  # fmt: skip
+                                            access_api.decide, alerts_api.listed,
+                                            alerts_api.acknowledge])  # fmt: skip
     static = create_static_files_router("/", directories=[Path(__file__).parent / "static"], html_mode=True)
     built = Litestar(
         guards=[guard],
@@ -104,6 +109,8 @@ def application(
     )
     built.state.figures = CollectorRegistry()
     built.state.figures.register(Figures(writer, built.state.feeds, lambda: getattr(built.state, "hub", None)))
+    registries = (writer.measures.registry, built.state.figures)
+    built.state.alerts = AlertWatch(alerts or AlertRules(), writer.folder, lambda: samples(*registries))
     check_table(built)
     return built
 
@@ -114,7 +121,8 @@ async def _streaming(app: Litestar) -> AsyncIterator[None]:
     app.state.hub, app.state.history = Hub(app.state.writer), History(app.state.writer)
     running = [asyncio.create_task(each.run()) for each in (app.state.hub, app.state.history)]
     try:
-        yield
+        with app.state.alerts.running():
+            yield
     finally:
         for each in running:
             each.cancel()

@@ -34,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     metrics_port: int | None = None
     """Port of the same host on which Prometheus reads the metrics without a key; none if not given."""
+    alerts: str | None = None
+    """TOML file with rules of alerts; no metric is watched if not given."""
     trace_endpoint: str | None = None
     """URL of an OpenTelemetry collector's traces; none are made if not given."""
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 
 import msgspec
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import Asset
 from crossmargin.instruments.symbols import parse_contract
-from crossmargin.margin.coin_parts import coin_slices
+from crossmargin.margin.coin_parts import SCREENED, coin_slices
 from crossmargin.margin.grid_columns import GridColumns, grid_columns, opened, packed
 from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH, margin_book
 from crossmargin.margin.grid_slices import margin_books, margin_slices, remargin_coins
@@ -24,6 +25,7 @@ from crossmargin.market.vol_surface import Smile, VolSurface
 from crossmargin.portfolio import Balance, Order, Portfolio, Position, Side
 from crossmargin.pricing.valuation import position_value, usd_value
 from crossmargin.risk.risk_array import RiskArray, risk_array
+from crossmargin.risk.tiles import TILE, in_singles, least_in_pair, rounding_of, tiles_of
 from crossmargin.units import NANOSECONDS_PER_DAY, AccountId, Currency
 
 NOW = 1_767_225_600_000_000_000
@@ -163,6 +165,50 @@ def test_after_one_coin_moved_the_other_slices_stand(threads: int) -> None:
     for (own_rows, quantities, coins), figures in zip(books, found, strict=True):
         margin_book(after, own_rows, quantities, coins, alone)
         assert alone.tolist() == figures.tolist()
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**80])
+def test_the_screen_in_single_precision_leaves_every_bit(scale: float) -> None:
+    _, terms, _, _ = world()
+    steps = msgspec.structs.replace(terms, price_steps=60, vol_moves=tuple(np.linspace(-0.5, 0.5, 5)), tails=())
+    snapshot = market()
+    scenarios = method_named("scenario_grid").scenarios(snapshot, steps)
+    assert scenarios is not None
+    items = [parse_contract(name) for name in CONTRACTS] + [Asset(currency=Currency(name)) for name in CURRENCIES]
+    risk = risk_array(items, snapshot, scenarios)
+    grid = grid_columns(risk, snapshot, steps, CURRENCIES)
+    # beyond the range of single precision nothing is screened
+    grid = grid._replace(pnl=grid.pnl * scale)
+    assert grid.pnl.shape[1] >= SCREENED * TILE
+    rng = np.random.default_rng(20260117)
+    books = [columns_of(random_book(rng), risk) for _ in range(400)]
+    indptr = np.cumsum([0, *(rows.size for rows, _, _ in books)])
+    rows, sizes = np.concatenate([each[0] for each in books]), np.concatenate([each[1] for each in books])
+    sizes[::97] *= 2.0**-70  # beyond it too
+    cash, found, alone = np.array([each[2] for each in books]), np.empty((len(books), 4)), np.empty(4)
+    margin_books(grid, indptr, rows, sizes, cash, found)
+    for place, figures in enumerate(found):
+        held = slice(indptr[place], indptr[place + 1])
+        margin_book(grid, rows[held], sizes[held], cash[place], alone)
+        assert alone.tolist() == figures.tolist()
+
+
+def test_the_screen_is_as_near_as_it_says_and_no_nearer() -> None:
+    rng = np.random.default_rng(7)
+    worst = 0.0
+    for count in (1, 2, 25, 200):
+        pnl, sizes = rng.normal(size=(count, 2 * TILE)), rng.normal(size=count)
+        tiles, out = tiles_of(pnl, np.arange(count)), np.zeros(2, dtype=np.float32)
+        least_in_pair(in_singles(tiles), 0, np.arange(count), sizes.astype(np.float32), 0, count, out, 0)
+        for t in range(2):
+            exact = min(
+                float(sum(Fraction(size) * Fraction(profit) for size, profit in zip(sizes, column, strict=True)))
+                for column in pnl[:, t * TILE : (t + 1) * TILE].T
+            )
+            off = abs(float(out[t]) - exact) / rounding_of(count, float(np.abs(sizes) @ np.abs(pnl).max(axis=1)))
+            assert off < 1.0
+            worst = max(worst, off)
+    assert worst > 1e-3
 
 
 def test_an_add_on_raises_initial_margin_alone() -> None:

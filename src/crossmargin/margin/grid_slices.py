@@ -10,6 +10,7 @@ import numpy as np
 
 from crossmargin.compilation import literal_kernel, parallel_kernel
 from crossmargin.margin.coin_parts import (
+    BLOCK,
     CONCENTRATION,
     DELTA,
     HEDGING,
@@ -24,19 +25,9 @@ from crossmargin.margin.coin_parts import (
     margin_coin_of_some,
 )
 from crossmargin.margin.grid_columns import GridColumns, opened, packed
-from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH, collateral
-from crossmargin.risk.exact_sum import PARTIALS, ROUNDING, sum_exactly
+from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH, credit_of
+from crossmargin.risk.exact_sum import exact_sum, rounded, sum_columns
 from crossmargin.units import FloatArray, IntArray
-
-
-@literal_kernel
-def rounded(total: float, lost: float, size: float, count: int) -> tuple[float, float]:
-    """Return the two floats between which a sum of `count` terms lies: if they are one, the sum rounded once.
-
-    `lost` is the sum of what additions rounded away, `size` that of its sizes.
-    """
-    reach = 2.0 * count * ROUNDING * size + 4.0 * ROUNDING * abs(lost)
-    return total + (lost - reach), total + (lost + reach)
 
 
 @literal_kernel
@@ -50,53 +41,109 @@ def _combine(
     last: int,
 ) -> None:
     """Write equity, initial margin, maintenance margin and worth of accounts `first` to `last` to `out`."""
-    n, n_offsets = grid.index_price.size, grid.offset_credits.size
-    terms, partials = np.empty(5 * n + n_offsets + 1), np.empty(PARTIALS)
-    scans, hedging, moving = np.empty(n), np.zeros(n), np.empty(n, dtype=np.int64)
+    n = grid.index_price.size
     adding = bool((grid.add_on != 0.0).any())
-    count = 0
-    for c in range(n):
-        if not grid.is_dollar[c] or slices.indptr[c, 0] < slices.indptr[c, -1]:
-            moving[count] = c
-            count += 1
-    moving = moving[:count]
-    for a in range(first, last):
-        size, positions, value, lost, rests = 0, 0, 0.0, 0.0, 0.0
+    moving = np.flatnonzero((grid.is_dollar == 0) | (slices.indptr[:, 0] < slices.indptr[:, -1]))
+    n_parts = (CONCENTRATION + 1) * moving.size + grid.offset_credits.size
+    terms, totals, values = np.empty((n_parts, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
+    coins, assets, worths, equities = (
+        np.empty((n + 1, BLOCK)),
+        np.empty((2 * n + 1, BLOCK)),
+        totals.copy(),
+        totals.copy(),
+    )
+    for start in range(first, last, BLOCK):
+        size = min(BLOCK, last - start)
+        _add_values(grid, slices, parts, moving, start, size, values)
+        _parts_of(grid, parts, moving, start, size, terms)
+        sum_columns(terms, size, totals)
+        _assets_of(grid, cash, parts, start, size, values, coins, assets)
+        sum_columns(coins[:n], size, worths)
+        sum_columns(assets, size, equities)
+        for b in range(size):
+            a, extra = start + b, 0.0
+            if adding:
+                extra = _add_on(grid, slices, a)
+            out[a, INITIAL], out[a, MAINTENANCE] = totals[b] + extra, grid.rates[0] * totals[b]
+            out[a, WORTH], out[a, EQUITY] = worths[b] + values[b], equities[b]
+
+
+@literal_kernel
+def _parts_of(grid: GridColumns, parts: FloatArray, moving: IntArray, start: int, size: int, terms: FloatArray) -> None:
+    """Write what initial margin is made of, the credits of offsets included, term by term and account by account."""
+    for m in range(moving.size):
+        for b in range(size):
+            for j in range(CONCENTRATION + 1):
+                terms[m * (CONCENTRATION + 1) + j, b] = parts[moving[m], start + b, j]
+    n_offsets, pairs, shares = grid.offset_credits.size, grid.offset_pairs, grid.offset_credits
+    if n_offsets == 0:
+        return
+    scans, done = np.zeros(grid.index_price.size), (CONCENTRATION + 1) * moving.size
+    for b in range(size):
+        a = start + b
         for m in range(moving.size):
-            c = int(moving[m])
-            part = parts[c, a]
-            for j in range(SCAN, CONCENTRATION + 1):
-                terms[size + j] = part[j]
-            size += CONCENTRATION + 1
-            scans[c], hedging[c] = part[SCAN], part[HEDGING]
-            positions += slices.indptr[c, a + 1] - slices.indptr[c, a] + 4
-            after = value + part[VALUE]
-            back = after - value
-            rest = (value - (after - back)) + (part[VALUE] - back)
-            lost += part[LOST] + rest
-            rests += part[SIZE] + abs(rest)
-            value = after
+            scans[moving[m]] = parts[moving[m], a, SCAN]
         for o in range(n_offsets):
-            one, other = grid.offset_pairs[o, 0], grid.offset_pairs[o, 1]
+            one, other = pairs[o, 0], pairs[o, 1]
+            terms[done + o, b] = 0.0
             if parts[one, a, DELTA] * parts[other, a, DELTA] < 0.0:
                 matched = min(scans[one], scans[other])
                 scans[one] -= matched
                 scans[other] -= matched
-                terms[size] = -(2.0 * matched * grid.offset_credits[o])
-                size += 1
-        total, extra = sum_exactly(terms[:size], partials), 0.0
-        if adding:
-            extra = _add_on(grid, slices, a)
-        out[a, INITIAL], out[a, MAINTENANCE] = total + extra, grid.rates[0] * total
+                terms[done + o, b] = -(2.0 * matched * shares[o])
+
+
+@literal_kernel
+def _add_values(
+    grid: GridColumns,
+    slices: CoinSlices,
+    parts: FloatArray,
+    moving: IntArray,
+    start: int,
+    size: int,
+    values: FloatArray,
+) -> None:
+    """Write the value of what was paid for, rounded once over all coins."""
+    indptr = slices.indptr
+    for b in range(size):
+        a, positions, value, lost, rests = start + b, 0, 0.0, 0.0, 0.0
+        for m in range(moving.size):
+            c = moving[m]
+            positions += indptr[c, a + 1] - indptr[c, a] + 4
+            after = value + parts[c, a, VALUE]
+            back = after - value
+            rest = (value - (after - back)) + (parts[c, a, VALUE] - back)
+            lost += parts[c, a, LOST] + rest
+            rests += parts[c, a, SIZE] + abs(rest)
+            value = after
         low, high = rounded(value, lost, rests, positions)
-        if low != high:
-            low = _value(grid, slices, a, partials)
-        for c in range(n):
-            terms[c] = cash[a, c] * grid.index_price[c]
-        out[a, WORTH] = sum_exactly(terms[:n], partials) + low
-        collateral(cash[a], hedging, grid.index_price, grid.numeraire, grid.tier_first, grid.haircut, grid.up_to, terms)
-        terms[2 * n] = low
-        out[a, EQUITY] = sum_exactly(terms[: 2 * n + 1], partials)
+        values[b] = low if low == high else _value(grid, slices, a)
+
+
+@literal_kernel
+def _assets_of(
+    grid: GridColumns,
+    cash: FloatArray,
+    parts: FloatArray,
+    start: int,
+    size: int,
+    values: FloatArray,
+    coins: FloatArray,
+    assets: FloatArray,
+) -> None:
+    """Write what each currency is worth, and what it counts for: coins in the risk array in full, the rest haircut."""
+    prices, tiers, haircut, up_to = grid.index_price, grid.tier_first, grid.haircut, grid.up_to
+    n, is_dollar = prices.size, grid.is_dollar
+    for c in range(n):
+        price, whole = prices[c], c == grid.numeraire
+        for b in range(size):
+            held = 0.0 if is_dollar[c] else parts[c, start + b, HEDGING]
+            coins[c, b], assets[2 * c, b] = cash[start + b, c] * price, held * price
+            rest = (cash[start + b, c] - held) * price
+            assets[2 * c + 1, b] = (
+                rest if whole or rest <= 0.0 else credit_of(rest, tiers[c], tiers[c + 1], haircut, up_to)
+            )
+    assets[2 * n, :size] = values[:size]
 
 
 @literal_kernel
@@ -116,7 +163,7 @@ def _add_on(grid: GridColumns, slices: CoinSlices, a: int) -> float:
 
 
 @literal_kernel
-def _value(grid: GridColumns, slices: CoinSlices, a: int, partials: FloatArray) -> float:
+def _value(grid: GridColumns, slices: CoinSlices, a: int) -> float:
     """Return the value of what was paid for, from all positions: for sums at the edge of rounding."""
     count = 0
     for c in range(slices.indptr.shape[0]):
@@ -126,7 +173,7 @@ def _value(grid: GridColumns, slices: CoinSlices, a: int, partials: FloatArray) 
         for k in range(slices.indptr[c, a], slices.indptr[c, a + 1]):
             terms[size] = slices.quantities[k] * grid.unit_value[slices.rows[k]]
             size += 1
-    return sum_exactly(terms, partials)
+    return exact_sum(terms)
 
 
 @literal_kernel
@@ -173,18 +220,14 @@ def remargin_coins(
             margin_coin(grid, slices, cash, int(c), parts)
         combined(grid, slices, cash, parts, out)
     else:
-        _remargin_in_parallel(
-            *packed(grid), slices.indptr, slices.rows, slices.quantities, cash, moved, parts, out, threads
-        )
+        _remargin_in_parallel(*packed(grid), slices, cash, moved, parts, out, threads)
 
 
 @parallel_kernel
 def _remargin_in_parallel(
     floats: FloatArray,
     integers: IntArray,
-    indptr: IntArray,
-    rows: IntArray,
-    quantities: FloatArray,
+    slices: CoinSlices,
     cash: FloatArray,
     moved: IntArray,
     parts: FloatArray,
@@ -194,16 +237,14 @@ def _remargin_in_parallel(
     share = (cash.shape[0] + threads - 1) // threads
     for thread in numba.prange(threads):
         first, last = min(thread * share, cash.shape[0]), min((thread + 1) * share, cash.shape[0])
-        _remargin_some(floats, integers, indptr, rows, quantities, cash, moved, parts, out, first, last)
+        _remargin_some(floats, integers, slices, cash, moved, parts, out, first, last)
 
 
 @literal_kernel
 def _remargin_some(
     floats: FloatArray,
     integers: IntArray,
-    indptr: IntArray,
-    rows: IntArray,
-    quantities: FloatArray,
+    slices: CoinSlices,
     cash: FloatArray,
     moved: IntArray,
     parts: FloatArray,
@@ -211,7 +252,7 @@ def _remargin_some(
     first: int,
     last: int,
 ) -> None:
-    grid, slices = opened(floats, integers), CoinSlices(indptr, rows, quantities)
+    grid = opened(floats, integers)
     for c in moved:
         margin_coin_of_some(grid, slices, cash, int(c), parts, first, last)
     _combine(grid, slices, cash, parts, out, first, last)

@@ -92,3 +92,45 @@ def _rounded(partials: FloatArray, count: int) -> float:
         if twice == up - high:
             high = up
     return float(high)
+
+
+@literal_kernel
+def rounded(total: float, lost: float, size: float, count: int) -> tuple[float, float]:
+    """Return the two floats between which a sum of `count` terms lies: if they are one, the sum rounded once.
+
+    `lost` is the sum of what additions rounded away, `size` that of its sizes.
+    """
+    reach = 2.0 * count * ROUNDING * size + 4.0 * ROUNDING * abs(lost)
+    return total + (lost - reach), total + (lost + reach)
+
+
+@literal_kernel
+def sum_columns(terms: FloatArray, size: int, out: FloatArray) -> None:
+    """Write `exact_sum` of each of the first `size` columns of `terms` to `out`.
+
+    Examples
+    --------
+    >>> out = np.empty(2)
+    >>> sum_columns(np.array([[1e16, 0.5], [1.0, 0.25], [-1e16, 0.0]]), 2, out)
+    >>> out.tolist()
+    [1.0, 0.75]
+    """
+    lost, sizes = np.zeros(size), np.zeros(size)
+    out[:size] = 0.0
+    for j in range(terms.shape[0]):
+        _add(terms[j], out, lost, sizes)
+    for b in range(size):
+        low, high = rounded(out[b], lost[b], sizes[b], terms.shape[0])
+        out[b] = low if low == high else exact_sum(terms[:, b].copy())
+
+
+@literal_kernel
+def _add(term: FloatArray, total: FloatArray, lost: FloatArray, size: FloatArray) -> None:
+    for b in range(lost.size):
+        before = total[b]
+        after = before + term[b]
+        part = after - before
+        rest = (before - (after - part)) + (term[b] - part)
+        total[b] = after
+        lost[b] += rest
+        size[b] += abs(rest)

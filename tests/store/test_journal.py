@@ -1,5 +1,6 @@
 """A journal gives back what was written, or refuses at the first record that it cannot."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -177,39 +178,61 @@ def test_a_poisoned_command_halts_now_and_after_a_restart_until_an_operator_resu
 
 
 WRITER = """
+import os
 import sys
 from decimal import Decimal
 from pathlib import Path
 from crossmargin.engine.commands import Deposit
 from crossmargin.store.journal import open_journal
 from crossmargin.store.runner import Runner
-runner = Runner(open_journal(Path(sys.argv[1]), write=True))
-first = runner.engine.state.sequence
-print("ready", flush=True)
-for number in range(first, 10**9):
-    runner.submit([Deposit(id=f"d{number}", account="alice", asset="USDC", amount=Decimal(1))])
-    print(number, flush=True)
+# imports take a second, a kill must not: each life of the writer is a fork of this process
+for _ in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        runner = Runner(open_journal(Path(sys.argv[1]), write=True))
+        for number in range(runner.engine.state.sequence, 10**9):
+            runner.submit([Deposit(id=f"d{number}", account="alice", asset="USDC", amount=Decimal(1))])
+            print(number, flush=True)
+    print("life", child, flush=True)
+    os.waitpid(child, 0)
+    print("dead", flush=True)
 """
+
+
+def live_and_die(process: subprocess.Popen, told: int) -> list[int]:
+    """Let a writer live until it has told of so many commands, kill it, and return all that it told of."""
+    process.stdin.write("live\n")
+    process.stdin.flush()
+    acknowledged, child = [], None
+    for line in process.stdout:
+        word, *rest = line.split()
+        if word == "dead":
+            break
+        if word == "life":
+            child = int(rest[0])
+        else:
+            acknowledged.append(int(word))
+        if child is not None and len(acknowledged) >= told:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+    return acknowledged
 
 
 def kill_at_random(tmp_path: Path, times: int, seed: int) -> None:
     dice = np.random.default_rng(seed)
     path = tmp_path / "j"
-    write(path, play("alice deposits 1").commands)
-    base = len(play("alice deposits 1").commands)
-    for _ in range(times):
-        with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as process:
-            lines = int(dice.integers(1, 60))
-            acknowledged = [process.stdout.readline().strip() for _ in range(lines)]
-            os.kill(process.pid, signal.SIGKILL)
-            acknowledged += process.stdout.read().split("\n")
-        journal = open_journal(path, write=True)  # cuts a torn tail, as a restart does
-        journal.close()
-        engine = replay(open_journal(path)).engine
-        told = [int(line) for line in acknowledged if line.strip().isdigit()]
-        # sequence counts applied commands: none that was told is lost, and at most one more was on disk
-        assert engine.state.ledger.balance("alice", "USDC") == (engine.state.sequence - base + 1) * 1_000_000
-        if told:
+    commands = play("alice deposits 1").commands
+    write(path, commands)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], **pipes) as process:
+        for _ in range(times):
+            told = live_and_die(process, int(dice.integers(1, 60)))
+            journal = open_journal(path, write=True)  # cuts a torn tail, as a restart does
+            journal.close()
+            engine = replay(open_journal(path)).engine
+            # sequence counts applied commands: none that was told is lost, and at most one more was on disk
+            deposits = engine.state.sequence - len(commands) + 1
+            assert engine.state.ledger.balance("alice", "USDC") == deposits * 1_000_000
             assert told[-1] + 1 <= engine.state.sequence <= told[-1] + 2
 
 

@@ -25,6 +25,7 @@ from crossmargin.validation.correct_model import correct_model_rates
 from crossmargin.validation.daily_bars import DailyBars
 from crossmargin.validation.disclosure import crisis_windows, disclosures, shortfall_test
 from crossmargin.validation.judgement import FEWEST_PERIODS, compared, judged
+from crossmargin.validation.netting import pair_savings
 from crossmargin.validation.study import MEASURES, WalkedMargins, measures
 from crossmargin.validation.walk_forward import TailSettings, summed_returns
 
@@ -156,7 +157,7 @@ def _linear_tests(
             f"every margin must answer for a book on {FEWEST_PERIODS} periods, {', '.join(names)} share none"
         )
     tests = [
-        _tested(each, walked[-1], held.names, profits, chosen, kept, dates, bars.days_ns, level, horizon)
+        _tested(each, walked[-1], held.names, profits, chosen, kept, dates, bars.days_ns, level, horizon, held)
         for each in followed(walked, "tests", total=len(walked), quiet=quiet)
     ]
     return tests, profits[kept]
@@ -229,6 +230,7 @@ def _tested(
     days_ns: IntArray,
     level: float,
     horizon: int,
+    held: LinearBooks | None = None,
 ) -> Backtest:
     """Judge the books in `kept`; `profits` are those of the days in `chosen` already."""
 
@@ -252,5 +254,6 @@ def _tested(
         if quantiles is None
         else shortfall_test(margins[:, apart], quantiles[:, apart], made[:, apart], tail),
         tool_costs=margin.tool_costs,
+        savings=() if held is None else pair_savings(held, margin.margins[:, chosen], profits),
         correct=None if ranks is None else correct_model_rates(ranks[:, apart], 1.0 - level),
     )

@@ -26,6 +26,7 @@ from crossmargin.units import FloatArray
 from crossmargin.validation.correct_model import PassRates
 from crossmargin.validation.disclosure import CrisisWindow, Disclosure, ShortfallTest
 from crossmargin.validation.judgement import Comparison, Judgement
+from crossmargin.validation.netting import PairSaving
 from crossmargin.validation.sensitivity import Sensitivity
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Backtest:
     shortfall: ShortfallTest | None = None
     correct: Mapping[str, PassRates] | None = None
     tool_costs: Mapping[str, float] | None = None
+    savings: tuple[PairSaving, ...] = ()
 
 
 def backtest_table(tests: Sequence[Backtest], width: int) -> Table:
@@ -109,6 +111,7 @@ def backtest_record(test: Backtest) -> dict[str, Any]:
         "crises": crisis_records(test.windows),
         "z2": None if test.shortfall is None else shortfall_record(test.shortfall),
         "tool_costs": None if test.tool_costs is None else dict(test.tool_costs),
+        "pairs": [{"pair": each.pair, "saving": each.saving, "coverage": each.coverage} for each in test.savings],
         "correct_model": None if test.correct is None else pass_rate_records(test.correct),
         "books": [
             {
@@ -172,6 +175,8 @@ def backtest_sections(tests: Sequence[Backtest], names: Sequence[str], profits: 
     found.append(crisis_section({test.judgement.margin: test.windows for test in tests}))
     found += [_model(test) for test in tests if test.shortfall is not None or test.correct is not None]
     found += [_tools(test.judgement.margin, test.tool_costs) for test in tests if test.tool_costs is not None]
+    if any(test.savings for test in tests):
+        found.append(_savings(tests))
     found.append(disclosure_section({test.judgement.margin: test.years for test in tests}, dates))
     found += [_ranks(test.judgement.margin, test.ranks) for test in tests if test.ranks is not None]
     shown = [name for name in _SHOWN if name in names] or list(names[:3])
@@ -184,6 +189,17 @@ def _tools(margin: str, costs: Mapping[str, float]) -> Section:
     words = ("What each tool alone, and all together, add to the mean of the core; every book and day with a margin.",)
     table = DataTable(heads=("tool", "of the core"), rows=rows)
     return Section(heading=f"Cost of the tools of {margin}", words=words, tables=(table,))
+
+
+def _savings(tests: Sequence[Backtest]) -> Section:
+    rows = tuple(
+        (test.judgement.margin, each.pair, _percent(each.saving), _percent(each.coverage, 2))
+        for test in tests
+        for each in test.savings
+    )
+    words = ("How far a pair's mean margin lies below the sum of its legs apart, and its own coverage.",)
+    table = DataTable(heads=("margin", "pair", "below its legs", "coverage"), rows=rows)
+    return Section(heading="Hedged pairs", words=words, tables=(table,))
 
 
 def _model(test: Backtest) -> Section:

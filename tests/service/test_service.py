@@ -224,3 +224,29 @@ def test_a_liquidation_is_told_from_start_to_end():
     ]
     assert items[1]["paid_by"] == [{"layer": "insurance", "payer": "@insurance", "amount": "3.5"}]
     assert items[1]["started"]["epoch_ms"] == 0
+
+
+def test_an_order_is_cancelled_by_its_account_alone_and_once(client):
+    (position,) = client.get("/api/v1/accounts/levered-long").json()["positions"]
+    price = str(round(Decimal(position["mark_price"]) * Decimal("0.9")))
+    body = {"account": "cash-only", "order": "c-1", "instrument": position["instrument"], "side": "buy"}
+    body |= {"quantity": "1", "price": price}
+    placed = client.post("/api/v1/orders", json=body, headers={"Idempotency-Key": "c-place"})
+    assert placed.status_code == 200, placed.text
+    cancel = {"headers": {"Idempotency-Key": "c-cancel"}}
+    assert client.delete("/api/v1/accounts/hedger/orders/c-1", **cancel).status_code == 404
+    assert client.delete("/api/v1/accounts/cash-only/orders/none", **cancel).status_code == 404
+    for kind in ("OrderCancelled", "Repeated"):
+        answer = client.delete("/api/v1/accounts/cash-only/orders/c-1", **cancel)
+        assert [each["type"] for each in answer.json()["events"]][:1] == [kind]
+    assert client.get("/api/v1/accounts/cash-only").json()["orders"] == []
+
+
+def test_insurance_and_places_in_the_queue(client):
+    seen = client.get("/api/v1/insurance").json()
+    assert Decimal(seen["fund"]) == Decimal(client.get("/api/v1/overview").json()["insurance_fund"]) == 2_000_000
+    assert (seen["asset"], seen["drawn_by_market"], seen["draws"]) == ("USDC", {}, [])
+    held = client.get("/api/v1/accounts/levered-long").json()["positions"]
+    queue = client.get("/api/v1/accounts/levered-long/deleveraging").json()
+    assert [each["instrument"] for each in queue["positions"]] == [each["instrument"] for each in held]
+    assert client.get("/api/v1/accounts/nobody/deleveraging").status_code == 404

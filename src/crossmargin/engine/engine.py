@@ -14,6 +14,7 @@ import msgspec
 
 from crossmargin.engine import audit, funds, liquidation, listing, margin_calls, orders, prices, reconciling, settling
 from crossmargin.engine import events as happened
+from crossmargin.engine.adl_queue import Standing, standings
 from crossmargin.engine.book import Health, as_portfolio
 from crossmargin.engine.breakers import FINAL, reopen_if_calm
 from crossmargin.engine.commands import (
@@ -121,6 +122,10 @@ class Engine:
     def mark(self, instrument_id: str) -> Decimal | None:
         """Return the mark of a contract that is taken on; None where it has none."""
         return self._house.view.mark(instrument_id)
+
+    def deleveraging_standings(self, account: str) -> tuple[Standing, ...]:
+        """Return where an account stands in the queues for deleveraging."""
+        return standings(self._house, account)
 
     def margin_parameters(self, method: str) -> Parameters:
         """Return the parameters of a method that are in force now.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from litestar import Litestar, Request, Response, get, post
+from litestar import Litestar, Request, Response, delete, get, post
 from litestar.config.allowed_hosts import AllowedHostsConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
@@ -19,7 +19,7 @@ from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine as Database
 
-from crossmargin.engine.commands import Deposit, PlaceOrder, Withdraw
+from crossmargin.engine.commands import CancelOrder, Deposit, PlaceOrder, Withdraw
 from crossmargin.engine.engine import Engine
 from crossmargin.errors import CrossMarginError, InputError, InvariantError
 from crossmargin.service import access_api, alerts_api, analysis, lists, projection, stateless, views
@@ -67,8 +67,7 @@ def application(
     """Return the ASGI application over `writer`; requests for other `hosts` are refused.
 
     `feeds` says how the feeds do, where there are any. Without `access` it is open: whoever reaches it may do
-    everything. Requests are traced where there is a `tracer`,
-    and metrics are watched for `alerts`.
+    everything. Requests are traced where there is a `tracer`, and metrics are watched for `alerts`.
     """
     state = {
         "writer": writer,
@@ -78,8 +77,9 @@ def application(
         "access": access,
     }
     api = Router("/api/v1", route_handlers=[overview, accounts, account, explain, surface, compare, what_if, stress, fed,
-                                            listed, parameters, liquidations, waterfall, history, orders, deposits,
-                                            withdrawals, stream, stateless.margin, stateless.compare,
+                                            listed, parameters, liquidations, waterfall, insurance, deleveraging,
+                                            history, orders, cancel, deposits, withdrawals, stream,
+                                            stateless.margin, stateless.compare,
                                             access_api.session, access_api.log_in, access_api.log_out,
                                             access_api.change_parameters, access_api.approvals,
                                             access_api.decide, alerts_api.listed,
@@ -285,6 +285,19 @@ def waterfall(state: State) -> Record:
     return _read(state, lambda engine, _: {"items": lists.waterfall_items(engine, writer.published), "next": None})
 
 
+@get("/insurance", sync_to_thread=True)
+def insurance(state: State) -> Record:
+    """Return the insurance fund, what markets drew of it, and the draws since this process started."""
+    writer: Writer = state.writer
+    return _read(state, lambda engine, _: lists.insurance_record(engine, writer.published))
+
+
+@get("/accounts/{name:str}/deleveraging", sync_to_thread=True)
+def deleveraging(state: State, name: FromPath[str]) -> Record:
+    """Return the account's places in the queues for deleveraging, contract by contract."""
+    return _of_account(state, name, lists.queue_record)
+
+
 Key = Annotated[str, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=100)]
 
 
@@ -294,6 +307,22 @@ async def orders(
 ) -> Response[Record]:
     """Place an order; the same key with the same content places it once."""
     return await _asked(state, request, key, data, PlaceOrder)
+
+
+@delete("/accounts/{name:str}/orders/{order:str}", status_code=200)
+async def cancel(
+    state: State, request: Request[Any, Any, State], key: Key, name: FromPath[str], order: FromPath[str]
+) -> Response[Record]:
+    """Cancel an open order of the account; the same key cancels it once."""
+    writer, named = state.writer, command_id(caller(request), key)
+
+    def of_account(engine: Engine, account: str) -> bool:
+        found = engine.state.orders.get(order)
+        return engine.has_applied(named) or (found is not None and found.account == account)
+
+    if not await asyncio.to_thread(_of_account, state, name, of_account):
+        raise NotHereError(f"an order must be open, {name} has none called {order}")
+    return await answered(writer, CancelOrder(id=named, order=order))
 
 
 @post("/deposits", status_code=200)

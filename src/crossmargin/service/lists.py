@@ -17,7 +17,7 @@ from crossmargin.engine.events import (
     TakenOver,
 )
 from crossmargin.ledger.account import INSURANCE
-from crossmargin.service.views import Record, event_record, wire_time
+from crossmargin.service.views import Record, credit, event_record, wire_time
 from crossmargin.service.writer import Published
 
 STEPS = LiquidationOrdered | Liquidated | TakenOver | Defaulted | Deleveraged
@@ -89,3 +89,29 @@ def parameter_items(engine: Engine) -> list[Record]:
             effective = wire_time(each.effective_ns)
             items.append({"name": method, "version": number, "effective": effective, "values": each.parameters})
     return [{"name": "engine", "values": msgspec.to_builtins(engine.state.parameters)}, *items]
+
+
+def insurance_record(engine: Engine, published: Iterable[Published]) -> Record:
+    """Return what the fund holds, what each market has drawn of it ever, its cap, and the draws in `published`."""
+    state = engine.state
+    money, cap = state.parameters.money, state.parameters.insurance_cap_per_market
+    held = state.ledger.balance(INSURANCE, money) * state.assets[money].quantum if money in state.assets else Decimal(0)
+    draws = [each for each in published if isinstance(each.event, Drawn) and each.event.layer == "insurance"]
+    return {
+        "time": wire_time(state.time_ns),
+        "asset": money,
+        "fund": f"{held:f}",
+        "cap_per_market": None if cap is None else f"{cap:f}",
+        "drawn_by_market": {market: f"{paid:f}" for market, paid in sorted(state.insured_by_market.items())},
+        "draws": [event_record(each) for each in reversed(draws)],
+    }
+
+
+def queue_record(engine: Engine, account: str) -> Record:
+    """Return where an account stands in the queues for deleveraging; profits round down."""
+    standings = engine.deleveraging_standings(account)
+    return {
+        "account": account,
+        "policy": engine.state.parameters.adl_policy,
+        "positions": [{**msgspec.to_builtins(each), "profit": credit(each.profit)} for each in standings],
+    }

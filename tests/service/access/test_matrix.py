@@ -20,7 +20,12 @@ REFUSED = {401, 403}
 def asked(caller, route, account):
     """Send a request of the route for the account; its body need not be good, only its account right."""
     method, template = route
-    url = template.replace("{name}", account).replace("{identifier}", "0" * 16).replace("{what}", "waterfall")
+    url = (
+        template.replace("{name}", account)
+        .replace("{identifier}", "0" * 16)
+        .replace("{what}", "waterfall")
+        .replace("{order}", "none")
+    )
     body = b"" if method in {"GET", "DELETE", "HEAD"} else msgspec.json.encode({"account": account})
     return caller.send(method, url, body, idempotency_key=f"matrix-{next(KEYS)}" if body else "")
 
@@ -71,6 +76,7 @@ def test_matrix(callers, route, role, bound, account, record_property):
 def test_nobody_passes_without_a_key(client, route):
     method, template = route
     url = template.replace("{name}", OWN).replace("{identifier}", "0" * 16).replace("{what}", "waterfall")
+    url = url.replace("{order}", "none")
     answer = client.request(method, url)
     assert answer.status_code == 401
     assert set(answer.json()) == {"error"}

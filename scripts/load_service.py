@@ -29,7 +29,8 @@ TICKS = 100
 SETTLING_SECONDS = 15
 LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 ORDERED, ORDER_PRICE = "deribit:BTC/USD:BTC", "1000"
-ORDERERS = ("coin-holder", "hedger", "delta-hedged-seller", "basis-trader", "market-maker")
+ORDERERS = ("opening", "market-maker")
+"""Accounts whose money lasts for hundreds of thousands of orders."""
 
 
 def cpu_seconds(pid: int) -> float:

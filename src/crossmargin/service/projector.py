@@ -17,6 +17,8 @@ MOST_WAITING = 50_000
 """Changes kept for a database that is slow or down; more are dropped, and had from the journal later."""
 LONGEST_TRANSACTION = 2_000
 """Changes written at once."""
+GATHERING_S = 0.05
+"""Changes are gathered this long before they are written together, unless somebody waits for them."""
 PAUSE_S = 2.0
 """Before the next try while the database is down."""
 
@@ -32,6 +34,7 @@ class Projector:
         self._waiting: list[Change] = []
         self._durable = 0
         self._written = 0
+        self._awaited = 0
         self._stopping = False
         self._moved = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="projector", daemon=True)
@@ -53,7 +56,12 @@ class Projector:
     def wait_for(self, record: int, timeout_s: float) -> bool:
         """Wait until the tables stand at `record`; tell whether they do."""
         with self._moved:
-            return self._moved.wait_for(lambda: self._written >= record, timeout_s)
+            self._awaited += 1
+            self._moved.notify_all()
+            try:
+                return self._moved.wait_for(lambda: self._written >= record, timeout_s)
+            finally:
+                self._awaited -= 1
 
     @property
     def lag(self) -> int:
@@ -100,6 +108,7 @@ class Projector:
         """Write what waits; tell whether to go on."""
         with self._moved:
             self._moved.wait_for(lambda: self._waiting or self._stopping)
+            self._moved.wait_for(lambda: self._awaited or self._stopping, GATHERING_S)
             batch = [each for each in self._waiting[:LONGEST_TRANSACTION] if each.record > self._written]
             del self._waiting[:LONGEST_TRANSACTION]
             if not batch and not self._waiting and self._stopping:

@@ -31,6 +31,10 @@ def test_a_flag_goes_before_the_environment_and_that_before_the_file(file):
         ("[service]\nport = 'many'\n", "port"),
         ("[service]\nport = 70000\n", "between 0 and 65535"),
         ("[service]\nhost = '0.0.0.0'\n", "loopback"),
+        ("[service]\nhost = '0.0.0.0'\nopen = true\nproxy = '192.0.2.1'\n", "where the service is open"),
+        ("[service]\ncertificate = 'a.pem'\n", "must come together"),
+        ("[service]\nwithdrawal_limits = ['USDC']\n", "ASSET=AMOUNT"),
+        ("[service]\nwithdrawal_limits = ['USDC=-1']\n", "ASSET=AMOUNT"),
         ("[service]\ntick_s = 40\n", "shorter than the longest jump"),
         ("[service\n", "must be TOML"),
         ("[servise]\n", "one table"),
@@ -50,7 +54,7 @@ def test_the_command_says_it_in_one_line(tmp_path):
         ["--host", "192.0.2.1"],
     ):
         ran = subprocess.run(
-            [sys.executable, "-m", "crossmargin", "serve", "--folder", str(tmp_path / "f"), *arguments],
+            [sys.executable, "-m", "crossmargin", "serve", "--open", "--folder", str(tmp_path / "f"), *arguments],
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert ran.returncode == 2

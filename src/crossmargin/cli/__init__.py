@@ -7,6 +7,7 @@ from cyclopts import CycloptsError
 from rich.text import Text
 
 from crossmargin.cli import (
+    access,
     attribution,
     backtest,
     backup,
@@ -33,6 +34,7 @@ from crossmargin.cli.app import app, errors
 from crossmargin.errors import CrossMarginError
 
 __all__ = [
+    "access",
     "app",
     "attribution",
     "backtest",

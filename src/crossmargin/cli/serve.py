@@ -27,16 +27,23 @@ def serve(
     config: Path | None = None,
     feed: list[str] | None = None,
     alerts: Path | None = None,
+    open_: bool | None = None,
+    name: list[str] | None = None,
+    certificate: Path | None = None,
+    private_key: Path | None = None,
+    proxy: str | None = None,
+    withdrawal_limit: list[str] | None = None,
 ) -> None:
     """Serve the public API and the dashboard, on the sample book where FOLDER is new.
 
-    Only this machine can reach it: requests carry no keys yet, so a host that is not loopback is refused. A flag goes
-    before its variable (CROSSMARGIN_HOST and so on), the variable before the configuration's file.
+    Requests carry keys or sessions, so a key or a user must be there first (see `keys` and `users`). With --open none are
+    asked for, and only this machine can reach it. A flag goes before its variable (CROSSMARGIN_HOST and so on), the
+    variable before the configuration's file.
 
     Parameters
     ----------
     host
-        Loopback address, 127.0.0.1.
+        Address to listen on, 127.0.0.1; one that is not loopback needs a certificate or a proxy.
     port
         TCP port, 8000.
     folder
@@ -50,46 +57,56 @@ def serve(
         the feed's.
     alerts
         TOML file with rules of alerts on any metric, and the channels that they tell.
+    open_
+        Ask nobody for a key or a session.
+    name
+        Name that requests may ask for the service by; several may be given.
+    certificate
+        File of the certificate for TLS.
+    private_key
+        File of the certificate's private key.
+    proxy
+        Address of the proxy that ends TLS in front; what it says of where requests come from is believed.
+    withdrawal_limit
+        ASSET=AMOUNT that an account may withdraw in 24 hours on one pair of eyes; of other assets, nothing.
     """
     try:
         import uvicorn
 
+        from crossmargin.service.access.guard import configured
         from crossmargin.service.alert_rules import AlertRules, read_rules
         from crossmargin.service.application import application
-        from crossmargin.service.configuration import settings
+        from crossmargin.service.configuration import limits, settings
         from crossmargin.service.feeding import feeding, parse_feed
+        from crossmargin.service.listening import server_configuration
         from crossmargin.service.logs import open_logs, secrets_in
     except ImportError as error:
         raise InputError(f"serving needs the extra crossmargin[service], {error.name} is missing") from error
     from crossmargin.service.clock import Clock
 
-    flags = {"host": host, "port": port, "folder": None if folder is None else str(folder), "database": database}
-    flags["alerts"] = None if alerts is None else str(alerts)
+    flags = {"host": host, "port": port, "folder": _text(folder), "database": database, "open": open_, "names": name,
+             "certificate": _text(certificate), "private_key": _text(private_key), "proxy": proxy,
+             "withdrawal_limits": withdrawal_limit, "alerts": _text(alerts)}  # fmt: skip
     feeds = [parse_feed(each) for each in feed or ()]
     chosen = settings(flags, os.environ, config)
     rules = AlertRules() if chosen.alerts is None else read_rules(Path(chosen.alerts), os.environ)
     open_logs(sys.stderr, known=[*secrets_in(chosen.database_url), *rules.channels.values()])
+    access = None
+    if not chosen.open:
+        access = configured(Path(chosen.folder), withdrawal_limits=limits(chosen.withdrawal_limits))
     writer = _writer(chosen)
     clock = Clock(writer, tick_s=chosen.tick_s, longest_jump_s=chosen.longest_jump_s)
-    # a Host header carries the port, unless it is the usual one
-    names = ["127.0.0.1", "localhost", "[::1]", chosen.host]
-    hosts = [*names, *(f"{name}:{chosen.port}" for name in names)]
-    console.print(f"http://{chosen.host}:{chosen.port}/ serves {chosen.folder}", soft_wrap=True)
+    scheme = "http" if chosen.certificate is None else "https"
+    to_whom = "" if access else " to whoever is on this machine"
+    console.print(f"{scheme}://{chosen.host}:{chosen.port}/ serves {chosen.folder}{to_whom}", soft_wrap=True)
     try:
         with contextlib.ExitStack() as stack:
             fed = stack.enter_context(feeding(writer, feeds))
-            answering = application(writer, hosts=hosts, feeds=fed.status, tracer=_tracer(chosen, stack), alerts=rules)
-            _serve_metrics(chosen, writer, answering.state.figures, stack)
-            # the logs are ours, and hold no request's query
-            told = uvicorn.Config(
-                answering,
-                host=chosen.host,
-                port=chosen.port,
-                log_config=None,
-                access_log=False,
-                ws_per_message_deflate=False,
+            answering = application(
+                writer, hosts=chosen.hosts, feeds=fed.status, tracer=_tracer(chosen, stack), alerts=rules, access=access
             )
-            server = uvicorn.Server(told)
+            _serve_metrics(chosen, writer, answering.state.figures, stack)
+            server = uvicorn.Server(server_configuration(answering, chosen))
 
             def stop_on_failure() -> None:
                 # a supervisor starts the process again, and the journal says what is on disk
@@ -103,8 +120,14 @@ def serve(
     finally:
         clock.close()
         writer.close()
+        if access is not None:
+            access.close()
     if writer.failure is not None:
         raise InputError(f"the service must be able to write its journal, {writer.failure}")
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _writer(chosen: "Settings") -> "Writer":
@@ -141,4 +164,6 @@ def _serve_metrics(
         return
     from crossmargin.service.metrics import metrics_server
 
-    stack.enter_context(metrics_server(chosen.host, chosen.metrics_port, writer.measures.registry, figures))
+    at = chosen.host if chosen.is_loopback else "127.0.0.1"  # nobody is asked for a key there
+
+    stack.enter_context(metrics_server(at, chosen.metrics_port, writer.measures.registry, figures))

@@ -8,7 +8,7 @@ from litestar.datastructures import State
 from litestar.params import FromPath
 
 from crossmargin.errors import InputError
-from crossmargin.service.access_guard import caller
+from crossmargin.service.access.guard import caller
 from crossmargin.service.alert_watch import AlertWatch
 from crossmargin.service.alerting import Alert
 from crossmargin.service.views import Record, wire_time

@@ -22,11 +22,13 @@ from sqlalchemy import Engine as Database
 from crossmargin.engine.commands import CancelOrder, Deposit, PlaceOrder, Withdraw
 from crossmargin.engine.engine import Engine
 from crossmargin.errors import CrossMarginError, InputError, InvariantError
-from crossmargin.service import access_api, alerts_api, analysis, lists, projection, stateless, views
-from crossmargin.service.access_guard import Access, caller, guard
-from crossmargin.service.access_rate_limits import TooManyError
-from crossmargin.service.access_roles import ForbiddenError, UnauthorizedError
-from crossmargin.service.access_routes import check_table
+from crossmargin.service import alerts_api, analysis, lists, projection, stateless, views
+from crossmargin.service.access import api as access_api
+from crossmargin.service.access.deribit import KeyCredentials
+from crossmargin.service.access.guard import Access, caller, guard
+from crossmargin.service.access.rate_limits import TooManyError
+from crossmargin.service.access.roles import ForbiddenError, UnauthorizedError
+from crossmargin.service.access.routes import check_table
 from crossmargin.service.alert_rules import AlertRules
 from crossmargin.service.alert_watch import AlertWatch
 from crossmargin.service.commands import answered, command_id
@@ -71,7 +73,7 @@ def application(
     """
     state = {
         "writer": writer,
-        "desk": open_desk(writer),
+        "desk": open_desk(writer, None if access is None else KeyCredentials(access)),
         "feeds": feeds or no_feeds,
         "risk_arrays": stateless.RiskArrays(),
         "access": access,

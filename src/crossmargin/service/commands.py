@@ -8,7 +8,7 @@ from litestar import Response
 
 from crossmargin.engine.commands import Command
 from crossmargin.engine.events import Refused
-from crossmargin.service.access_roles import Principal
+from crossmargin.service.access.roles import Principal
 from crossmargin.service.writer import Writer
 
 

@@ -6,7 +6,8 @@ name in capitals after ``CROSSMARGIN_``. A key that no setting has is refused, s
 
 import ipaddress
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ import msgspec
 from crossmargin.errors import InputError
 
 PREFIX = "CROSSMARGIN_"
+LISTS = ("names", "withdrawal_limits")
+"""Settings of several values, with commas between them in a variable."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the service runs with."""
 
     host: str = "127.0.0.1"
-    """Loopback address to listen on."""
+    """Address to listen on; other machines reach it only with a certificate, or through a proxy that has one."""
     port: int = 8000
     folder: str = "crossmargin-data"
     """Folder of the journal and its snapshots."""
@@ -31,22 +34,50 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Pace of the clock, which moves the engine's time; 0 leaves time to the commands."""
     longest_jump_s: float = 30.0
     """A step of the system's clock that is longer is not passed on to the engine."""
+    open: bool = False
+    """Ask nobody for a key or a session; on a loopback address only."""
+    names: tuple[str, ...] = ()
+    """Names that requests may ask for the service by, beside those of this machine."""
+    certificate: str | None = None
+    """File of the certificate for TLS."""
+    private_key: str | None = None
+    """File of the certificate's private key."""
+    proxy: str | None = None
+    """Address of the proxy that ends TLS in front; what it says of where requests come from is believed."""
+    withdrawal_limits: tuple[str, ...] = ()
+    """``ASSET=AMOUNT`` that an account may withdraw in 24 hours on one pair of eyes; of other assets, nothing."""
 
     metrics_port: int | None = None
-    """Port of the same host on which Prometheus reads the metrics without a key; none if not given."""
+    """Port of this machine on which Prometheus reads the metrics without a key; none if not given."""
     alerts: str | None = None
     """TOML file with rules of alerts; no metric is watched if not given."""
     trace_endpoint: str | None = None
     """URL of an OpenTelemetry collector's traces; none are made if not given."""
 
     def __post_init__(self) -> None:
-        if self.host != "localhost" and not _is_loopback(self.host):
-            raise InputError(f"a host must be a loopback address while requests carry no keys, was {self.host}")
+        if not self.is_loopback and self.open:
+            raise InputError(f"a host must be a loopback address where the service is open, was {self.host}")
+        if not self.is_loopback and self.certificate is None and self.proxy is None:
+            raise InputError(f"a host must be a loopback address without a certificate or a proxy, was {self.host}")
+        if (self.certificate is None) != (self.private_key is None):
+            raise InputError("a certificate and its private key must come together, one of them was missing")
+        limits(self.withdrawal_limits)
         for port in (self.port, self.metrics_port or 0):
             if not 0 <= port < 1 << 16:
                 raise InputError(f"a port must be between 0 and 65535, was {port}")
         if not 0 <= self.tick_s < self.longest_jump_s:
             raise InputError(f"a tick must be 0 or more and shorter than the longest jump, was {self.tick_s} s")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host == "localhost" or _is_loopback(self.host)
+
+    @property
+    def hosts(self) -> list[str]:
+        """Values of the Host header that are answered: names with the port, which the usual one is left out of."""
+        names = ["127.0.0.1", "localhost", "[::1]", self.host, *self.names]
+        return [*names, *(f"{name}:{self.port}" for name in names)]
 
     @property
     def database_url(self) -> str:
@@ -72,11 +103,32 @@ def settings(flags: Mapping[str, Any], environment: Mapping[str, str], file: Pat
     found = {} if file is None else _in_file(file)
     found |= {name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment}
     found |= {name: value for name, value in flags.items() if value is not None}
+    found |= {name: found[name].split(",") for name in LISTS if isinstance(found.get(name), str)}
     try:
         # variables are text; a number in quotes is taken in the file too
         return msgspec.convert(found, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise InputError(f"a setting must be known and of its type, {error}") from error
+
+
+def limits(texts: Iterable[str]) -> dict[str, Decimal]:
+    """Return the amounts of ``ASSET=AMOUNT``.
+
+    Examples
+    --------
+    >>> limits(["USDC=10000"])
+    {'USDC': Decimal('10000')}
+    """
+    found = {}
+    for text in texts:
+        asset, _, amount = text.partition("=")
+        try:
+            found[asset] = Decimal(amount)
+        except InvalidOperation:
+            found[asset] = Decimal("NaN")
+        if not asset or not found[asset].is_finite() or found[asset] < 0:
+            raise InputError(f"a limit must be ASSET=AMOUNT, was {text}")
+    return found
 
 
 def _in_file(path: Path) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar.testing import TestClient
 
 from crossmargin.files.sample import sample_book, sample_market
-from crossmargin.service.access_guard import Access
-from crossmargin.service.access_keys import master_key
-from crossmargin.service.access_rate_limits import Rate
-from crossmargin.service.access_roles import ROLES
+from crossmargin.service.access.guard import Access
+from crossmargin.service.access.keys import master_key
+from crossmargin.service.access.rate_limits import Rate
+from crossmargin.service.access.roles import ROLES
 from crossmargin.service.application import application
 from crossmargin.service.opening import opening_commands
 from crossmargin.service.writer import Writer

@@ -5,11 +5,11 @@ import sqlite3
 import pytest
 
 from crossmargin.errors import InputError
-from crossmargin.service.access_audit import AuditLog, BrokenChainError
-from crossmargin.service.access_keys import KeyStore, master_key
-from crossmargin.service.access_rate_limits import Rate, RateLimits, TooManyError
-from crossmargin.service.access_roles import Lane, Scope, parsed_scopes
-from crossmargin.service.access_signatures import ed25519_public, ed25519_signature, hmac_signature
+from crossmargin.service.access.audit import AuditLog, BrokenChainError
+from crossmargin.service.access.keys import KeyStore, master_key
+from crossmargin.service.access.rate_limits import Rate, RateLimits, TooManyError
+from crossmargin.service.access.roles import Lane, Scope, parsed_scopes
+from crossmargin.service.access.signatures import ed25519_public, ed25519_signature, hmac_signature
 
 READ = frozenset({Scope.READ})
 

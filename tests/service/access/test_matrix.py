@@ -7,8 +7,8 @@ import pytest
 from litestar import Litestar, get
 
 from crossmargin.errors import InvariantError
-from crossmargin.service.access_roles import ROLES, Scope
-from crossmargin.service.access_routes import RULES, Bound, check_table, served
+from crossmargin.service.access.roles import ROLES, Scope
+from crossmargin.service.access.routes import RULES, Bound, check_table, served
 
 OWN, OTHER, UNKNOWN = "hedger", "levered-long", "nobody-at-all"
 HTTP = sorted(key for key in RULES if key[0] != "WEBSOCKET")

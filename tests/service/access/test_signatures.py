@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from crossmargin.service.access_signatures import (
+from crossmargin.service.access.signatures import (
     FUTURE_MS,
     PAST_MS,
     Nonces,

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossmargin.service.deribit.connection import OWN, Connection
+from crossmargin.service.deribit.credentials import Grant
 from crossmargin.service.deribit.rpc import METHODS, Question, open_desk
 
 NAMES = (
@@ -36,7 +37,7 @@ def test_whatever_is_asked_there_is_an_answer(writer):
     @settings(max_examples=200, deadline=None)
     @given(st.sampled_from(METHOD_NAMES), st.dictionaries(st.sampled_from(NAMES), known | anything, max_size=6))
     def ask(method, params):
-        connection = Connection(desk, account="alice")
+        connection = Connection(desk, grant=Grant(account="alice"))
         found = connection.answer(Question(method=method, params=params, id=1))
         connection.news(slow=True)
         assert isinstance(found["error"]["code"], int) if "error" in found else "result" in found

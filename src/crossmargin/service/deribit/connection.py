@@ -12,12 +12,23 @@ from crossmargin.engine import commands as ask
 from crossmargin.engine.engine import Engine
 from crossmargin.service.deribit.call import Call, Params
 from crossmargin.service.deribit.channels import Channel, news, parse_channel
-from crossmargin.service.deribit.credentials import authenticate
-from crossmargin.service.deribit.errors import Record, invalid_params, unauthorized
-from crossmargin.service.deribit.rpc import Caller, Desk, Question, deribit_error, envelope, now_us, result
+from crossmargin.service.deribit.credentials import Grant
+from crossmargin.service.deribit.errors import DeribitError, Record, invalid_params, unauthorized
+from crossmargin.service.deribit.rpc import (
+    Caller,
+    Desk,
+    Question,
+    authenticated,
+    deribit_error,
+    envelope,
+    now_us,
+    result,
+)
 
 MOST_CHANNELS = 500
 SHORTEST_HEARTBEAT = 10
+KEEP = "keep"
+"""What a connection that follows channels asks of its key, again and again: to live."""
 
 
 @dataclass(slots=True)
@@ -25,7 +36,8 @@ class Connection:
     """The state of one connection."""
 
     desk: Desk
-    account: str | None = None
+    address: str = "unknown"
+    grant: Grant | None = None
     channels: dict[str, Channel] = field(default_factory=dict)
     heartbeat_seconds: int | None = None
     cancels_on_disconnect: bool = False
@@ -49,7 +61,7 @@ class Connection:
     def news(self, *, slow: bool) -> list[Record]:
         """Return what the channels have to say; those of an interval only when `slow` ones are due."""
         due = [each for each in self.channels.values() if slow or each.interval == "raw"]
-        if not due:
+        if not due or (slow and not self._still_known()):
             return []
         call = self._call({})
 
@@ -69,13 +81,23 @@ class Connection:
             return
         yield from news(call, engine, channel)
 
+    def _still_known(self) -> bool:
+        """Whether the key, if there is one, still lives; else nothing more is said."""
+        try:
+            self.desk.credentials.admit(self.grant, KEEP, {}, self.address)
+        except DeribitError:
+            self.grant, self.ends = None, True
+        return not self.ends
+
     def _result(self, question: Question) -> object:
         own = OWN.get(question.method)
         if own is not None:
             if question.method.startswith("private/"):
                 self._identify(question)
+            if question.method != "public/auth":  # which is admitted as whoever it names
+                self.desk.credentials.admit(self.grant, question.method, question.params, self.address)
             return own(self, Params(question.params))
-        found = result(self.desk, question, Caller(account=self.account))
+        found = result(self.desk, question, Caller(address=self.address, grant=self.grant))
         if question.method in ("private/buy", "private/sell") and isinstance(found, dict):
             self.orders.add(found["order"]["order_id"])
         return found
@@ -84,8 +106,8 @@ class Connection:
         """Take a token among the parameters as being known from now on."""
         token = question.params.get("access_token")
         if isinstance(token, str):
-            self.account = self.desk.tokens.account(token, now_us() // 1000)
-        if self.account is None:
+            self.grant = self.desk.tokens.grant(token, now_us() // 1000)
+        if self.grant is None:
             raise unauthorized("a private method needs credentials")
 
     def _call(self, params: dict[str, Any]) -> Call:
@@ -93,20 +115,19 @@ class Connection:
             writer=self.desk.writer,
             history=self.desk.history,
             params=Params(params),
-            account=self.account,
+            account=None if self.grant is None else self.grant.account,
             now_ms=time.time_ns() // 1_000_000,
         )
 
     def auth(self, params: Params) -> Record:
         """Become known, and get a token besides."""
         now_ms = now_us() // 1000
-        account = authenticate(params, self.desk.credentials, self.desk.tokens, now_ms)
-        self.account = account
-        return self.desk.tokens.issue(account, now_ms)
+        self.grant = authenticated(self.desk, params, now_ms, self.address)
+        return self.desk.tokens.issue(self.grant, now_ms)
 
     def logout(self, _: Params) -> str:
         """Be closed."""
-        self.account, self.ends = None, True
+        self.grant, self.ends = None, True
         return "ok"
 
     def subscribe(self, params: Params) -> list[str]:
@@ -120,7 +141,7 @@ class Connection:
             return [each for each in found if each is not None]
 
         call = self._call({})
-        found = [each for each in call.look(look) if self.account is not None or not each.is_private]
+        found = [each for each in call.look(look) if self.grant is not None or not each.is_private]
         for channel in found:
             channel.place = self.desk.writer.sequence
             self.channels.setdefault(channel.name, channel)

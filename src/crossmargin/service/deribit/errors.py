@@ -52,6 +52,11 @@ def unauthorized(reason: str) -> DeribitError:
     return DeribitError(13009, "unauthorized", {"reason": reason})
 
 
+def forbidden(reason: str) -> DeribitError:
+    """Return the error for who is known and may not do this."""
+    return DeribitError(13021, "forbidden", {"reason": reason})
+
+
 def invalid_credentials() -> DeribitError:
     """Return the error for credentials that are not known, without saying which part is wrong."""
     return DeribitError(13004, "invalid_credentials")

@@ -8,6 +8,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath
 
+from crossmargin.service.access.guard import address_of, path_as_sent
 from crossmargin.service.deribit.errors import DeribitError, Record
 from crossmargin.service.deribit.rpc import Caller, Desk, Question, answer, envelope, now_us
 
@@ -39,11 +40,18 @@ async def by_body(state: State, request: AnyRequest) -> Response[Record]:
 
 
 def _answered(desk: Desk, question: Question, request: AnyRequest, body: bytes) -> Response[Record]:
-    query = request.scope.get("query_string", b"").decode()
-    uri = request.scope["raw_path"].decode() + (f"?{query}" if query else "")
+    # bytes as they came, whatever they mean
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    uri = path_as_sent(request) + (f"?{query}" if query else "")
     found = answer(
         desk,
         question,
-        Caller(authorization=request.headers.get("authorization"), method=request.method, uri=uri, body=body),
+        Caller(
+            authorization=request.headers.get("authorization"),
+            method=request.method,
+            uri=uri,
+            body=body,
+            address=address_of(request),
+        ),
     )
     return Response(found, status_code=400 if "error" in found else 200)

@@ -1,5 +1,6 @@
 """JSON-RPC 2.0 as Deribit speaks it: methods by name, one envelope, errors by number."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,10 +9,11 @@ from typing import Any
 import msgspec
 
 from crossmargin.errors import CrossMarginError, InputError, MarketDataError
+from crossmargin.service.access.rate_limits import TooManyError
 from crossmargin.service.deribit import account as accounts
 from crossmargin.service.deribit import market, order_state, orders, positions, risk_matrix, simulation
 from crossmargin.service.deribit.call import Call, Method, Params
-from crossmargin.service.deribit.credentials import Credentials, NoKeys, Tokens, account_of_header, authenticate
+from crossmargin.service.deribit.credentials import Credentials, Grant, NoKeys, Tokens, authenticate, grant_of_header
 from crossmargin.service.deribit.errors import DeribitError, Record, invalid_params, method_not_found, unauthorized
 from crossmargin.service.deribit.history import History
 from crossmargin.service.writer import Busy, Starting, Writer
@@ -54,8 +56,9 @@ class Caller:
     method: str = "POST"
     uri: str = ""
     body: bytes = b""
-    account: str | None = None
-    """Whom a connection has authenticated as."""
+    address: str = "unknown"
+    grant: Grant | None = None
+    """What a connection has authenticated as."""
 
 
 METHODS: dict[str, Method] = {
@@ -131,30 +134,44 @@ def result(desk: Desk, question: Question, caller: Caller) -> object:
     """
     now_ms, params = now_us() // 1000, Params(question.params)
     if question.method == "public/auth":
-        return desk.tokens.issue(authenticate(params, desk.credentials, desk.tokens, now_ms), now_ms)
+        return desk.tokens.issue(authenticated(desk, params, now_ms, caller.address), now_ms)
     method = METHODS.get(question.method)
+    grant = _caller(desk, params, caller, now_ms) if method and question.method.startswith("private/") else None
+    desk.credentials.admit(grant, question.method, question.params, caller.address)
     if method is None:
         raise method_not_found(question.method)
-    account = None
-    if question.method.startswith("private/"):
-        account = _caller(desk, params, caller, now_ms)
+    account = None if grant is None else grant.account
     return method(Call(writer=desk.writer, history=desk.history, params=params, account=account, now_ms=now_ms))
 
 
-def _caller(desk: Desk, params: Params, caller: Caller, now_ms: int) -> str:
+def authenticated(desk: Desk, params: Params, now_ms: int, address: str) -> Grant:
+    """Return what ``public/auth`` is asked for; a key that has ended is given no token for an old one."""
+    grant = authenticate(params, desk.credentials, desk.tokens, now_ms, address)
+    desk.credentials.admit(grant, "public/auth", {}, address)
+    return grant
+
+
+def _caller(desk: Desk, params: Params, caller: Caller, now_ms: int) -> Grant:
     """Find out who asks: by a token among the parameters, by the header, or by the connection."""
     if "access_token" in params.given:
-        found = desk.tokens.account(params.text("access_token"), now_ms)
+        found = desk.tokens.grant(params.text("access_token"), now_ms)
         if found is None:
             raise unauthorized("the token is unknown or too old")
         return found
     if caller.authorization is not None:
-        return account_of_header(
-            caller.authorization, desk.credentials, desk.tokens, now_ms, caller.method, caller.uri, caller.body
+        return grant_of_header(
+            caller.authorization,
+            desk.credentials,
+            desk.tokens,
+            now_ms,
+            caller.method,
+            caller.uri,
+            caller.body,
+            caller.address,
         )
-    if caller.account is None:
+    if caller.grant is None:
         raise unauthorized("a private method needs credentials")
-    return caller.account
+    return caller.grant
 
 
 def deribit_error(error: Exception) -> DeribitError | None:
@@ -168,6 +185,8 @@ def deribit_error(error: Exception) -> DeribitError | None:
             return DeribitError(10040, "retry", {"reason": str(error)})
         case Starting():
             return DeribitError(11051, "system_maintenance", {"reason": str(error)})
+        case TooManyError():
+            return DeribitError(10028, "too_many_requests", {"wait": math.ceil(1000 * error.wait_seconds)})
         case UnwrittenError() | TimeoutError():
             return DeribitError(10040, "retry", {"reason": str(error) or "the engine did not answer in time"})
         case Busy():

@@ -18,6 +18,7 @@ from litestar import WebSocket, websocket
 from litestar.datastructures import State
 from litestar.exceptions import WebSocketDisconnect
 
+from crossmargin.service.access.guard import address_of
 from crossmargin.service.deribit.connection import Connection
 from crossmargin.service.deribit.errors import DeribitError, Record
 from crossmargin.service.deribit.rpc import Question, envelope, now_us
@@ -35,7 +36,7 @@ class _Session:
 
     def __init__(self, socket: Socket) -> None:
         self.socket = socket
-        self.connection = Connection(socket.app.state.desk)
+        self.connection = Connection(socket.app.state.desk, address=address_of(socket))
         self.woken = asyncio.Event()
         self.sending = asyncio.Lock()
         self.looking = asyncio.Lock()
@@ -87,6 +88,9 @@ class _Session:
             async with self.looking:
                 found = await anyio.to_thread.run_sync(functools.partial(self.connection.news, slow=slow))
             await self.send(found)
+            if self.connection.ends:
+                await self.socket.close(reason="logged out, or the key has ended")
+                return
 
     async def test(self) -> None:
         """Ask a silent reader to answer, and give up on one that does not."""

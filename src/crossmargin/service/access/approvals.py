@@ -12,7 +12,7 @@ import msgspec
 
 from crossmargin.engine.commands import SetMarginParameters, SetParameters, Withdraw
 from crossmargin.errors import InputError
-from crossmargin.service.access_roles import ForbiddenError, Principal, Scope
+from crossmargin.service.access.roles import ForbiddenError, Principal, Scope
 
 DAY_NS = 86_400_000_000_000
 Watched = Withdraw | SetParameters | SetMarginParameters

@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from crossmargin.errors import InputError
-from crossmargin.service.access_roles import ROLES, Lane, Principal, Scope
+from crossmargin.service.access.roles import ROLES, Lane, Principal, Scope
 
 SHORTEST_PASSWORD = 12
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")

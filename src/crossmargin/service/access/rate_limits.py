@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from crossmargin.errors import CrossMarginError, InputError
-from crossmargin.service.access_roles import Lane
+from crossmargin.service.access.roles import Lane
 
 MOST_CALLERS = 100_000
 RESERVED = {Lane.ORDINARY: 0.2, Lane.LIQUIDATION: 0.1, Lane.OPERATORS: 0.0}
@@ -70,7 +70,7 @@ class RateLimits:
     >>> limits.take("alice", Lane.ORDINARY, 2, now=0.0)
     >>> limits.take("alice", Lane.ORDINARY, 1, now=0.0)
     Traceback (most recent call last):
-    crossmargin.service.access_rate_limits.TooManyError: requests must keep to their rate, the next may come in 1.000 s
+    crossmargin.service.access.rate_limits.TooManyError: requests must keep to their rate, the next may come in 1.000 s
     """
 
     def __init__(self, *, caller: Rate, common: Rate) -> None:

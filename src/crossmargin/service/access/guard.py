@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,16 @@ from litestar.connection import ASGIConnection, Request
 from litestar.handlers import BaseRouteHandler
 
 from crossmargin.errors import InputError
-from crossmargin.service.access_approvals import Approvals
-from crossmargin.service.access_audit import AuditLog
-from crossmargin.service.access_keys import KeyStore, master_key
-from crossmargin.service.access_rate_limits import Rate, RateLimits
-from crossmargin.service.access_roles import ForbiddenError, Lane, Principal, UnauthorizedError
-from crossmargin.service.access_routes import RULES, Bound, Rule
-from crossmargin.service.access_sessions import CSRF_HEADER, SESSION_COOKIE, Sessions
-from crossmargin.service.access_signatures import Nonces, SignedRequest
-from crossmargin.service.access_users import UserStore
+from crossmargin.service.access.approvals import Approvals
+from crossmargin.service.access.audit import AuditLog
+from crossmargin.service.access.keys import KeyStore, master_key
+from crossmargin.service.access.origins import require_own_site
+from crossmargin.service.access.rate_limits import Rate, RateLimits
+from crossmargin.service.access.roles import ForbiddenError, Lane, Principal, UnauthorizedError
+from crossmargin.service.access.routes import RULES, Bound, Rule
+from crossmargin.service.access.sessions import CSRF_HEADER, SESSION_COOKIE, Sessions
+from crossmargin.service.access.signatures import Nonces, SignedRequest
+from crossmargin.service.access.users import UserStore
 
 HEADER = "x-crossmargin-"
 READS = frozenset({"GET", "HEAD", "WEBSOCKET"})
@@ -30,8 +30,6 @@ COMMON = Rate(per_second=5_000, burst=10_000)
 FAILURES = Rate(per_second=0.2, burst=20)
 """Wrong signatures and passwords of one address; those beyond are not even written to the log."""
 Connection = ASGIConnection[Any, Any, Any, Any]
-CLIENT_ADDRESS: ContextVar[str] = ContextVar("client address", default="unknown")
-"""Where the request in hand comes from, for credentials that are checked deeper inside."""
 
 
 class Access:
@@ -75,7 +73,6 @@ class Access:
             If nobody is known, he may not, or has to wait.
         """
         address = address_of(connection)
-        CLIENT_ADDRESS.set(address)
         if rule.scope is None:
             self.limits.take(f"address:{address}", Lane.ORDINARY, rule.weight, self.monotonic())
             return None
@@ -107,7 +104,7 @@ class Access:
             return found
         request = SignedRequest(
             method=method,
-            path=connection.scope["raw_path"].decode("latin-1"),
+            path=path_as_sent(connection),
             query=connection.scope["query_string"].decode("latin-1"),
             body=await _body(connection),
             idempotency_key=_single(connection, "idempotency-key", ""),
@@ -147,8 +144,33 @@ class Access:
             each.close()
 
 
+def configured(folder: Path, *, withdrawal_limits: dict[str, Decimal]) -> Access:
+    """Return the access of a service, refused while nobody could get in.
+
+    Raises
+    ------
+    InputError
+        If there is no live key, and no user.
+    """
+    if not (folder / "access.sqlite").exists():
+        raise InputError(
+            "a service must have a key or a user, or be open to this machine alone (--open),"
+            f" found neither in {folder}: see crossmargin keys create, users set"
+        )
+    access = Access(folder, withdrawal_limits=withdrawal_limits)
+    lets_in = any(key.revoked_ns is None for key in access.keys.all())
+    if not lets_in and all(user.disabled for user in access.users.users()):
+        access.close()
+        raise InputError(f"a service must have a live key or user, {folder} has none: see crossmargin keys create")
+    return access
+
+
 async def guard(connection: Connection, _: BaseRouteHandler) -> None:
     """Admit a request or refuse it; a service without access is open."""
+    headers = connection.headers
+    require_own_site(
+        connection.scope["path"], headers.get("host", ""), headers.get("origin"), headers.get("sec-fetch-site")
+    )
     access: Access | None = connection.app.state.access
     method = method_of(connection)
     if access is None or method == "OPTIONS":
@@ -167,6 +189,11 @@ def method_of(connection: Connection) -> str:
 def address_of(connection: Connection) -> str:
     """Return the address that the request comes from."""
     return connection.client.host if connection.client is not None else "unknown"
+
+
+def path_as_sent(connection: Connection) -> str:
+    """Return the path byte for byte as it was asked for, without the query, which some servers leave in it."""
+    return connection.scope["raw_path"].partition(b"?")[0].decode("latin-1")
 
 
 def caller(connection: Connection) -> Principal | None:

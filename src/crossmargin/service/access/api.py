@@ -11,11 +11,11 @@ from litestar.params import FromPath, HeaderParameter, JSONBody
 
 from crossmargin.engine.commands import SetMarginParameters, SetParameters, Withdraw
 from crossmargin.errors import InputError
-from crossmargin.service.access_approvals import Approval
-from crossmargin.service.access_guard import Access, address_of, caller
-from crossmargin.service.access_rate_limits import TooManyError
-from crossmargin.service.access_roles import ForbiddenError, Lane, Principal, UnauthorizedError
-from crossmargin.service.access_sessions import CSRF_COOKIE, SESSION_COOKIE
+from crossmargin.service.access.approvals import Approval
+from crossmargin.service.access.guard import Access, address_of, caller
+from crossmargin.service.access.rate_limits import TooManyError
+from crossmargin.service.access.roles import ForbiddenError, Lane, Principal, UnauthorizedError
+from crossmargin.service.access.sessions import CSRF_COOKIE, SESSION_COOKIE
 from crossmargin.service.commands import answered, command_id
 from crossmargin.service.views import Record, wire_time
 

@@ -7,8 +7,8 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
-from crossmargin.service.access_roles import ForbiddenError, Principal
-from crossmargin.service.access_users import User, UserStore
+from crossmargin.service.access.roles import ForbiddenError, Principal
+from crossmargin.service.access.users import User, UserStore
 
 SESSION_COOKIE = "__Host-crossmargin"
 CSRF_COOKIE = "csrftoken"

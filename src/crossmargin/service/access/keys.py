@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from crossmargin.errors import InputError
-from crossmargin.service.access_roles import Lane, Principal, Scope
-from crossmargin.service.access_signatures import ed25519_holds, hmac_holds
+from crossmargin.service.access.roles import Lane, Principal, Scope
+from crossmargin.service.access.signatures import ed25519_holds, hmac_holds
 
 MASTER_VARIABLE = "CROSSMARGIN_MASTER_KEY"
 MASTER_BYTES = 32
@@ -146,7 +146,7 @@ class KeyStore:
         derived = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"crossmargin key {key_id}".encode())
         return derived.derive(self._master).hex()
 
-    def keys(self) -> list[ApiKey]:
+    def all(self) -> list[ApiKey]:
         """Return every key, revoked ones too, the oldest first."""
         with self._lock:
             rows = self._database.execute("SELECT record FROM keys").fetchall()

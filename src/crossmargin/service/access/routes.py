@@ -11,7 +11,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute, WebSocketRoute
 
 from crossmargin.errors import InvariantError
-from crossmargin.service.access_roles import Scope
+from crossmargin.service.access.roles import Scope
 
 
 class Bound(StrEnum):
@@ -39,6 +39,8 @@ class Rule:
 
 
 PUBLIC = Rule(scope=None)
+INSIDE = Rule(scope=None, weight=0.1)
+"""Admitted, and weighed, method by method behind the route."""
 _READ, _RISK, _ADMIN = Scope.READ, Scope.RISK, Scope.ADMIN
 API = "/api/v1"
 RULES: dict[tuple[str, str], Rule] = {
@@ -49,10 +51,10 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): PUBLIC,
     ("GET", "/{file_path}"): PUBLIC,
     ("HEAD", "/{file_path}"): PUBLIC,
-    # Deribit's methods name their caller in their own way: see access_deribit
-    ("GET", "/api/v2/{method}"): PUBLIC,
-    ("POST", "/api/v2/{method}"): PUBLIC,
-    ("POST", "/api/v2"): PUBLIC,
+    # Deribit's methods name their caller in their own way: see `crossmargin.service.access.deribit`
+    ("GET", "/api/v2/{method}"): INSIDE,
+    ("POST", "/api/v2/{method}"): INSIDE,
+    ("POST", "/api/v2"): INSIDE,
     ("WEBSOCKET", "/ws/api/v2"): PUBLIC,
     ("POST", f"{API}/session"): PUBLIC,
     ("GET", f"{API}/session"): Rule(scope=_READ),

@@ -1,0 +1,55 @@
+"""How the server listens: TLS, the proxy in front, and a log of requests that no secret gets into."""
+
+import logging
+
+import uvicorn
+from litestar import Litestar
+
+from crossmargin.service.configuration import Settings
+
+
+class WithoutQueries(logging.Filter):
+    """Cuts the query off every path in a line of uvicorn's: ``/api/v2/public/auth`` carries a secret in it.
+
+    Examples
+    --------
+    >>> record = logging.makeLogRecord({"msg": "%s %s", "args": ("GET", "/api/v2/public/auth?client_secret=s")})
+    >>> WithoutQueries().filter(record), record.getMessage()
+    (True, 'GET /api/v2/public/auth?...')
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through, without queries."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(_without_query(each) for each in record.args)
+        return True
+
+
+def _without_query(argument: object) -> object:
+    if isinstance(argument, str) and argument.startswith("/") and "?" in argument:
+        return argument.partition("?")[0] + "?..."
+    return argument
+
+
+def server_configuration(application: Litestar, chosen: Settings) -> uvicorn.Config:
+    """Return what uvicorn listens by; its loggers tell no queries from then on."""
+    configuration = uvicorn.Config(
+        application,
+        host=chosen.host,
+        port=chosen.port,
+        ssl_certfile=chosen.certificate,
+        ssl_keyfile=chosen.private_key,
+        # without a proxy of ours what X-Forwarded-For says is anybody's claim
+        proxy_headers=chosen.proxy is not None,
+        forwarded_allow_ips=chosen.proxy or "",
+        server_header=False,
+        # the logs are ours, and hold no request's query
+        log_config=None,
+        access_log=False,
+        ws_per_message_deflate=False,
+        ws_max_size=1_000_000,
+    )
+    # requests over HTTP are told by the one, where somebody should turn it on; WebSockets by the other
+    for name in ("uvicorn.access", "uvicorn.error"):
+        logging.getLogger(name).addFilter(WithoutQueries())
+    return configuration

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mutation import as_csv, as_json, as_toml, mutated, spoiled_bytes
 
 from crossmargin.errors import InputError, MarketDataError
 from crossmargin.files.book import Book, read_book
@@ -27,6 +26,7 @@ from crossmargin.margin.methods import METHODS
 from crossmargin.margin.requirements import requirements
 from crossmargin.market.history import PriceHistory
 from crossmargin.market.snapshot import MarketSnapshot
+from mutation import as_csv, as_json, as_toml, mutated, spoiled_bytes
 
 BOOK: dict[str, Any] = {
     "accounts": [{"account": "a"}, {"account": "b", "parent": "a"}],

@@ -1,0 +1,185 @@
+"""What can be asked of the service, each a `Call` that says its path, its body and its answer's type."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from crossmargin.client import records as are
+from crossmargin.client.calls import API, Call, command, get, of_account, post
+
+Amount = Decimal | int | str
+"""Money and quantities go over the wire as decimal text; a float, which cannot say 0.1, is not taken."""
+
+
+def health() -> Call[are.Health]:
+    """Whether the engine answers, and where it stands."""
+    return get("/health", are.Health)
+
+
+def overview() -> Call[are.Overview]:
+    """Sums over accounts, accounts by state, the fund, breakers, ages of prices."""
+    return get(f"{API}/overview", are.Overview)
+
+
+def accounts(*, limit: int = 100, cursor: str | None = None, state: str | None = None) -> Call[are.AccountsPage]:
+    """Return accounts in alphabetical order, after `cursor`; those of one state where it is named."""
+    return get(f"{API}/accounts", are.AccountsPage, {"limit": limit, "cursor": cursor, "state": state})
+
+
+def account(name: str) -> Call[are.AccountPage]:
+    """Return an account with balances, positions and orders."""
+    return get(of_account(name), are.AccountPage)
+
+
+def explain(name: str) -> Call[are.Explanation]:
+    """Why an account needs what it needs."""
+    return get(of_account(name, "explain"), are.Explanation)
+
+
+def surface(name: str, underlying: str = "BTC") -> Call[are.Surface]:
+    """Profit and excess of an account over prices and vols of one coin."""
+    return get(of_account(name, "surface"), are.Surface, {"underlying": underlying})
+
+
+def history(name: str, *, since_ms: int = 0, until_ms: int | None = None) -> Call[are.History]:
+    """Return an account over time; times in ms since 1970."""
+    return get(of_account(name, "history"), are.History, {"since": since_ms, "until": until_ms})
+
+
+def compare(name: str) -> Call[are.Comparison]:
+    """Return an account under every method."""
+    return get(of_account(name, "compare"), are.Comparison)
+
+
+def deleveraging(name: str) -> Call[are.Standings]:
+    """Return an account's places in the queues for deleveraging."""
+    return get(of_account(name, "deleveraging"), are.Standings)
+
+
+def what_if(
+    name: str,
+    *,
+    trades: Mapping[str, Amount] | None = None,
+    collateral: Mapping[str, Amount] | None = None,
+    price_moves: Mapping[str, float] | None = None,
+    vol_moves: Mapping[str, float] | None = None,
+) -> Call[are.WhatIf]:
+    """Return an account before and after a change, which is not made.
+
+    Parameters
+    ----------
+    trades
+        Contracts to trade at the mark, by instrument; negative sells.
+    collateral
+        Coins to bring, by currency; negative takes away.
+    price_moves, vol_moves
+        Relative moves by coin: -0.1 is 10 % down.
+    """
+    body = {
+        "trades": [{"instrument": each, "quantity": str(size)} for each, size in (trades or {}).items()],
+        "collateral": [{"currency": each, "amount": str(amount)} for each, amount in (collateral or {}).items()],
+        "price_moves": dict(price_moves or {}),
+        "vol_moves": dict(vol_moves or {}),
+    }
+    return post(of_account(name, "what-if"), are.WhatIf, body)
+
+
+def stress(moves: Mapping[str, float], *, vol: float = 0.0) -> Call[are.Stress]:
+    """Return all accounts after relative moves of prices by coin, and of all vols."""
+    return post(f"{API}/stress", are.Stress, {"moves": dict(moves), "vol": vol})
+
+
+def margin(
+    book: Mapping[str, Any],
+    *,
+    market: Mapping[str, Any] | None = None,
+    method: str | None = None,
+    explain: bool = False,
+) -> Call[are.Margin]:
+    """Return requirements of a book that is nobody's; in the engine's market where none is given."""
+    body: dict[str, Any] = {"book": book, "explain": explain}
+    body |= {name: value for name, value in (("market", market), ("method", method)) if value is not None}
+    return post(f"{API}/margin", are.Margin, body)
+
+
+def compare_book(book: Mapping[str, Any], *, market: Mapping[str, Any] | None = None) -> Call[are.Comparison]:
+    """Return a book of one account, which is nobody's, under every method."""
+    return post(
+        f"{API}/compare", are.Comparison, {"book": book} if market is None else {"book": book, "market": market}
+    )
+
+
+def place_order(
+    name: str,
+    order: str,
+    *,
+    instrument: str,
+    side: str,
+    quantity: Amount,
+    price: Amount,
+    reduce_only: bool = False,
+    key: str | None = None,
+) -> Call[are.Done]:
+    """Place an order; under the same `key` it is placed once."""
+    body = {"account": name, "order": order, "instrument": instrument, "side": side, "reduce_only": reduce_only}
+    return command(f"{API}/orders", {**body, "quantity": str(quantity), "price": str(price)}, key)
+
+
+def cancel_order(name: str, order: str, *, key: str | None = None) -> Call[are.Done]:
+    """Cancel an open order."""
+    return command(of_account(name, "orders", order), {}, key, "DELETE")
+
+
+def deposit(name: str, asset: str, amount: Amount, *, key: str | None = None) -> Call[are.Done]:
+    """Credit money; under the same `key` once."""
+    return command(f"{API}/deposits", {"account": name, "asset": asset, "amount": str(amount)}, key)
+
+
+def withdraw(name: str, asset: str, amount: Amount, *, key: str | None = None) -> Call[are.Done]:
+    """Pay money out; under the same `key` once."""
+    return command(f"{API}/withdrawals", {"account": name, "asset": asset, "amount": str(amount)}, key)
+
+
+def change_parameters(values: Mapping[str, Any], *, key: str | None = None) -> Call[are.Done]:
+    """Ask for parameters of the engine, or of a method where `values` names one; a second owner may have to approve."""
+    return command(f"{API}/parameters", values, key)
+
+
+def liquidations() -> Call[are.Liquidations]:
+    """Liquidations, the newest first."""
+    return get(f"{API}/liquidations", are.Liquidations)
+
+
+def waterfall() -> Call[are.Waterfall]:
+    """Return the layers of the waterfall and what they paid."""
+    return get(f"{API}/waterfall", are.Waterfall)
+
+
+def insurance() -> Call[are.Insurance]:
+    """Return the insurance fund and what was drawn of it."""
+    return get(f"{API}/insurance", are.Insurance)
+
+
+def parameters() -> Call[are.Items]:
+    """Return the engine's parameters and every version of every method's."""
+    return get(f"{API}/parameters", are.Items)
+
+
+def events(what: str, *, limit: int = 100, cursor: str | None = None) -> Call[are.Items]:
+    """Return events of one kind, the newest first: `audit`, `draws`, `margin_calls` and what else the service lists."""
+    return get(f"{API}/{what}", are.Items, {"limit": limit, "cursor": cursor})
+
+
+def feeds() -> Call[dict[str, Any]]:
+    """How sources of prices and their connections do."""
+    return get(f"{API}/feeds", dict[str, Any])
+
+
+def alerts() -> Call[are.Alerts]:
+    """Return open alerts and ended ones."""
+    return get(f"{API}/alerts", are.Alerts)
+
+
+def acknowledge(alert: str) -> Call[are.Alert]:
+    """Take an open alert on."""
+    return post(f"{API}/alerts/{alert}/acknowledge", are.Alert)

@@ -1,0 +1,238 @@
+"""The client against the real service: every question, keys, passing noes, and the examples of the documents."""
+
+import asyncio
+import contextlib
+import inspect
+import io
+import socket
+import threading
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from crossmargin.client import AsyncClient, Client, Key, ServiceError, questions
+from crossmargin.errors import InputError
+from crossmargin.files.book import book_tables
+from crossmargin.files.sample import sample_book
+from crossmargin.service.access_guard import Access
+from crossmargin.service.access_keys import master_key
+from crossmargin.service.access_roles import ROLES
+from crossmargin.service.application import application
+from crossmargin.service.writer import Writer
+
+from .conftest import serving
+
+BOOK = msgspec.to_builtins(book_tables([each for each in sample_book() if each.account == "hedger"]))
+ASKED = {
+    "health": (), "overview": (), "accounts": (), "account": ("hedger",), "explain": ("hedger",),
+    "surface": ("hedger",), "history": ("hedger",), "compare": ("hedger",), "deleveraging": ("levered-long",),
+    "what_if": ("hedger",), "stress": ({"BTC": -0.1},), "margin": (BOOK,), "compare_book": (BOOK,),
+    "deposit": ("cash-only", "USDC", 1), "withdraw": ("cash-only", "USDC", "0.5"), "liquidations": (), "waterfall": (),
+    "insurance": (), "parameters": (), "events": ("draws",), "feeds": (), "alerts": (),
+}  # fmt: skip
+OTHERWISE = {"place_order", "cancel_order", "change_parameters", "acknowledge"}
+"""Asked in tests of their own."""
+
+
+@pytest.fixture
+def client(url):
+    with Client(url) as client:
+        yield client
+
+
+def names():
+    return {
+        name
+        for name, each in inspect.getmembers(questions, inspect.isfunction)
+        if each.__module__ == questions.__name__
+    }
+
+
+def test_both_clients_have_every_question():
+    assert names() == {*ASKED} | OTHERWISE
+    for kind in (Client, AsyncClient):
+        assert all(getattr(kind, name).__doc__ == getattr(questions, name).__doc__ for name in names())
+
+
+@pytest.mark.parametrize("name", list(ASKED))
+def test_every_question_is_answered_alike_by_both_clients(url, client, name):
+    """And an answer holds all that was said: encoded again it is what came, but for numbers' form."""
+
+    async def ask():
+        async with AsyncClient(url) as other:
+            return await getattr(other, name)(*ASKED[name])
+
+    answer = getattr(client, name)(*ASKED[name])
+    again = asyncio.run(ask())
+    assert type(again) is type(answer)
+    if name not in {"deposit", "withdraw", "history", "overview", "health"}:  # these move on
+        assert again == answer
+
+
+@pytest.mark.parametrize(
+    "name", ["overview", "accounts", "account", "explain", "compare", "insurance", "waterfall", "deleveraging"]
+)
+def test_a_record_drops_nothing_that_the_service_says(client, name):
+    call = getattr(questions, name)(*ASKED[name])
+    raw = httpx.get(f"{client.url}{call.target}").json()
+
+    def check(said, kept):
+        if isinstance(said, dict):
+            for key, value in said.items():
+                if key not in {"largest_difference"}:  # always null
+                    check(value, kept[key])
+        elif isinstance(said, list):
+            for one, other in zip(said, kept, strict=True):
+                check(one, other)
+        elif isinstance(said, str) and isinstance(kept, str):
+            assert said == kept or Decimal(said) == Decimal(kept)
+        else:
+            assert said == kept
+
+    check(raw, msgspec.to_builtins(client.ask(call)))
+
+
+def test_pages_are_gone_through(client):
+    assert [each.account for each in client.all_accounts(page=1)] == [
+        each.account for each in client.accounts().accounts
+    ]
+
+
+def test_a_no_has_status_rule_and_finding(client):
+    with pytest.raises(ServiceError, match="an account must be open, found none called nobody") as caught:
+        client.account("nobody")
+    assert (caught.value.status, caught.value.is_passing) == (404, False)
+    with pytest.raises(ServiceError) as caught:
+        client.withdraw("cash-only", "USDC", 10**12)
+    assert caught.value.status == 422
+    with pytest.raises(ServiceError, match="none called x is"):
+        client.acknowledge("x")
+    with pytest.raises(ServiceError):
+        client.change_parameters({"parameters": {"nonsense": 1}})
+
+
+def test_an_order_is_placed_once_and_cancelled(client):
+    perpetual = client.account("levered-long").positions[0]
+    terms = {
+        "instrument": perpetual.instrument,
+        "side": "buy",
+        "quantity": 1,
+        "price": round(perpetual.mark_price * 9 / 10),
+    }
+    kinds = [client.place_order("hedger", "o-1", **terms, key="k-1").events[0]["type"] for _ in range(2)]
+    assert kinds == ["OrderAccepted", "Repeated"]
+    (order,) = client.account("hedger").orders
+    assert (order.order, order.quantity, order.price) == ("o-1", 1, terms["price"])
+    assert client.cancel_order("hedger", "o-1").events[0]["type"] == "OrderCancelled"
+    assert client.account("hedger").orders == ()
+
+
+class Grumpy:
+    """A service that says 503 before it answers, or breaks the connection."""
+
+    def __init__(self, answers):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.answers, self.keys = answers, []
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        for answer in self.answers:
+            connection, _ = self.socket.accept()
+            with connection:
+                text = b""
+                while b"\r\n\r\n" not in text:
+                    text += connection.recv(65536)
+                head = text.decode().lower()
+                self.keys += [
+                    line.partition(": ")[2] for line in head.split("\r\n") if line.startswith("idempotency-key")
+                ]
+                if answer is not None:
+                    status, body = answer
+                    head = f"HTTP/1.1 {status} x\r\nretry-after: 0\r\nconnection: close\r\ncontent-length: {len(body)}"
+                    connection.sendall(f"{head}\r\n\r\n{body}".encode())
+        self.socket.close()
+
+
+def test_a_passing_no_is_asked_again_under_the_same_key():
+    starting = 503, '{"error":{"rule":"the engine must be open","finding":"it is being opened"}}'
+    service = Grumpy([starting, None, (200, '{"command":"api-x","events":[]}')])
+    with Client(service.url) as client:
+        assert client.deposit("a", "USDC", 1).command == "api-x"
+    service.thread.join()
+    assert len(service.keys) == 3
+    assert len(set(service.keys)) == 1
+
+
+def test_a_no_that_stays_is_raised_at_last():
+    service = Grumpy([(503, "<html>bad gateway</html>")] * 2)
+    with (
+        Client(service.url, attempts=2) as client,
+        pytest.raises(ServiceError, match="the service must answer, got 503"),
+    ):
+        client.overview()
+    service.thread.join()
+
+
+def test_what_waits_for_a_second_owner_is_named():
+    service = Grumpy([(202, '{"id":"appr-1","state":"waiting"}')])
+    with Client(service.url) as client:
+        done = client.withdraw("a", "USDC", 1)
+    service.thread.join()
+    assert (done.approval, done.command, done.events) == ("appr-1", None, ())
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("guarded")
+    master_key(folder, create=True)
+    access, writer = Access(folder), Writer(folder)
+    access.nonces._earliest_ms = 0  # the test need not wait until nonces of an earlier run are too old
+    with serving(application(writer, access=access)) as url:
+        yield url, access
+    writer.close()
+    access.close()
+
+
+def test_requests_are_signed_by_either_kind_of_key(guarded):
+    url, access = guarded
+    scopes = frozenset().union(*ROLES.values())
+    key, secret = access.keys.create(owner="ada", scopes=scopes, accounts=None, created_ns=1)
+    private = Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes_raw().hex()
+    other, _ = access.keys.create(owner="bob", scopes=scopes, accounts=None, created_ns=1, public=public)
+    for each in (Key(id=key.id, secret=secret), Key(id=other.id, private=private.private_bytes_raw().hex())):
+        assert secret not in repr(each)
+        assert private.private_bytes_raw().hex() not in repr(each)
+        with Client(url, key=each) as client:
+            assert client.accounts(limit=3).accounts == ()
+            with pytest.raises(ServiceError) as caught:  # signed with its body and its key; there is no such account
+                client.deposit("nobody", "USDC", 1)
+            assert caught.value.status == 422
+    with Client(url, key=Key(id=key.id, secret="0" * 64)) as client, pytest.raises(ServiceError) as caught:
+        client.accounts()
+    assert caught.value.status == 401
+    with pytest.raises(InputError, match="none or both"):
+        Key(id="x")
+
+
+def test_the_examples_of_the_documents_run(url):
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    blocks = [block.split("```")[0] for block in text.split("```python\n")[1:]]
+    assert len(blocks) == 7
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), Client(url) as nudge:
+        nudged = threading.Timer(2.0, lambda: nudge.deposit("cash-only", "USDC", 1))
+        nudged.start()  # something happens while the stream is followed
+        space: dict[str, object] = {}
+        exec("\n".join(blocks).replace("http://127.0.0.1:8000", url), space)  # noqa: S102  (our own page)
+        nudged.join()
+    lines = said.getvalue().splitlines()
+    assert lines[0] == "ok"
+    assert "BalanceChanged Repeated" in lines
+    assert any(line.startswith("422 ") for line in lines)

@@ -18,9 +18,9 @@ from crossmargin.client import AsyncClient, Client, Key, ServiceError, questions
 from crossmargin.errors import InputError
 from crossmargin.files.book import book_tables
 from crossmargin.files.sample import sample_book
-from crossmargin.service.access_guard import Access
-from crossmargin.service.access_keys import master_key
-from crossmargin.service.access_roles import ROLES
+from crossmargin.service.access.guard import Access
+from crossmargin.service.access.keys import master_key
+from crossmargin.service.access.roles import ROLES
 from crossmargin.service.application import application
 from crossmargin.service.writer import Writer
 

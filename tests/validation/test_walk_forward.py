@@ -16,13 +16,13 @@ from crossmargin.margin.brakes import Brakes, Levels, braked, tool_costs
 from crossmargin.risk.measures import expected_shortfall, value_at_risk
 from crossmargin.scenarios.range_forecast import RangeForecastSettings, range_variance_paths
 from crossmargin.units import Currency, FloatArray
-from crossmargin.validation.anchored import SHARES, anchored, anchored_as_chosen, chosen_anchors
+from crossmargin.validation.anchored import SHARES, anchored, anchored_as_chosen, candidates, chosen_candidates
 from crossmargin.validation.books import LinearBooks, named_books, standard_books
 from crossmargin.validation.buffers import book_buffers
 from crossmargin.validation.disclosure import crisis_windows
 from crossmargin.validation.judgement import compared, judged, largest_rise, scaled_to_coverage
 from crossmargin.validation.stressed import stressed_margins
-from crossmargin.validation.study import filtered_braked, historical_floored
+from crossmargin.validation.study import filtered_anchored, filtered_braked, historical_floored
 from crossmargin.validation.walk_forward import TailSettings, filtered_forecasts, filtered_margins, historical_margins
 
 COINS = tuple(Currency(name) for name in ("BTC", "ETH", "SOL", "NEW"))
@@ -130,18 +130,41 @@ def test_the_choice_of_an_anchor_knows_no_future() -> None:
     dice = np.random.default_rng(4)
     profits = dice.standard_t(4, (6, 900))
     margins = np.exp(0.5 * dice.normal(size=(6, 900)))  # follows nothing real: the most anchored is best
-    chosen = chosen_anchors(margins, profits, horizon=2)
-    assert chosen[0] == 0.0
-    assert chosen[-1] == max(SHARES)
+    chosen = chosen_candidates(candidates((margins,)), profits, horizon=2)
+    assert chosen[0] == 0
+    assert SHARES[chosen[-1]] == max(SHARES)
     spoiled = profits.copy()
     spoiled[:, 629:] = -50.0 * margins[:, 629:]
-    again = chosen_anchors(margins, spoiled, horizon=2)
+    again = chosen_candidates(candidates((margins,)), spoiled, horizon=2)
     # what begins on day 629 is over after day 630, on which a choice is made: it knows nothing of it
     np.testing.assert_array_equal(chosen[:720], again[:720])
     np.testing.assert_array_equal(
-        anchored_as_chosen(margins, profits, 2)[:, :720], anchored_as_chosen(margins, spoiled, 2)[:, :720]
+        anchored_as_chosen((margins, 2.0 * margins), profits, 2)[:, :720],
+        anchored_as_chosen((margins, 2.0 * margins), spoiled, 2)[:, :720],
     )
-    np.testing.assert_allclose(anchored(margins, 1.0)[:, 99], np.exp(np.log(margins[:, :100]).mean(axis=1)))
+    level = np.exp(np.log(margins[:, :100]).mean(axis=1))
+    np.testing.assert_allclose(anchored(margins, 1.0, 1.0)[:, 99], level)
+    only_above = anchored(margins, 0.0, 1.0)[:, 99]
+    np.testing.assert_allclose(only_above, np.minimum(margins[:, 99], level))
+    assert len(candidates((margins, 2.0 * margins))) == 3 * len(SHARES)
+
+
+def test_a_cheap_candidate_whose_breaches_come_in_storms_is_not_chosen() -> None:
+    dice = np.random.default_rng(6)
+    # volatility that doubles for a hundred days in every five hundred: a constant margin fails in those
+    vol = np.where(np.arange(1_200) % 500 >= 400, 2.0, 1.0)
+    profits = vol * dice.normal(size=(8, 1_200))
+    noisy = vol * np.exp(0.6 * dice.normal(size=(8, 1_200)))
+    stands = np.ones(profits.shape)
+    noisy *= np.quantile(-profits / noisy, 0.99, axis=1, keepdims=True)
+    stands *= np.quantile(-profits, 0.99, axis=1, keepdims=True)
+    assert stands.mean() < noisy.mean()  # both cover 99 % of each book's days: this one for less
+    stands *= 0.7  # as it is asked it fails in every storm; what it would cost, once scaled, is the same
+    offered = (noisy, stands)
+    timed = [judged("", tuple("abcdefgh"), each, profits).share_not_rejected("conditional") for each in offered]
+    # the better timed is chosen, not the cheaper
+    assert timed[1] < 0.2 < 0.7 < timed[0]
+    assert chosen_candidates(offered, profits)[-1] == 0
 
 
 def test_a_speed_limit_holds_and_says_what_it_left_uncovered() -> None:
@@ -251,8 +274,13 @@ def test_the_core_measure_on_the_real_history(shared: Path, record_property: Cal
     assert against.mean_change <= -0.05
     assert against.score_change <= -0.08
     assert against.diebold_mariano.p_value < 0.05
-    # drawn to its own level by the past's choice, it costs less at exactly equal coverage
-    cheaper = compared(anchored_as_chosen(core, profits), historical_floored(held, bars).margins, profits)
+    # drawn to its own level by the past's choice, it keeps all that and costs less at exactly equal coverage
+    drawn = filtered_anchored(held, bars).margins
+    found = judged("filtered_anchored", held.names, drawn, profits)
+    assert 0.99 <= found.coverage <= 0.994
+    assert found.share_not_rejected("conditional") >= 0.85
+    assert found.share_not_rejected("independence") >= 0.9
+    cheaper = compared(drawn, historical_floored(held, bars).margins, profits)
     assert cheaper is not None
     assert cheaper.hindsight_change <= -0.05
     assert cheaper.score_change <= -0.08

@@ -36,7 +36,8 @@ NOTES = (
     "Books hold dollars of each coin and are rebalanced daily; margin and loss are per dollar of size.",
     "filtered: expected shortfall 97.5 % of 1,000 whole dates, scaled to a volatility forecast from daily ranges; "
     "filtered_braked adds the long-lookback floor, a buffer per asset and a limit of 50 % on the rise over five days; "
-    "filtered_anchored draws it towards its own past level, by a share chosen every 90 days from the days before; "
+    "filtered_anchored draws it, on 1,000 dates or on all, towards its own past level, as chosen every 90 days from the "
+    "days before; "
     "historical: expected shortfall 97.5 % of the last 500 dates; historical_floored: not below that of all dates.",
     "Methods and rulebooks are asked for a book of 100,000 dollars of perpetuals of their venue on the close before, "
     "with the parameters of today on every day: their authors knew this past. They state what is to be held, whatever "

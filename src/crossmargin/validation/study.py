@@ -17,6 +17,7 @@ from crossmargin.validation.stressed import stressed_margins
 from crossmargin.validation.walk_forward import (
     TailSettings,
     filtered_forecasts,
+    filtered_margins,
     historical_margins,
     summed_returns,
 )
@@ -95,9 +96,14 @@ def core_with_tools(
 
 
 def filtered_anchored(books: LinearBooks, bars: DailyBars, horizon: int = 1) -> WalkedMargins:
-    """The core measure drawn towards its own past level, as far as the past alone recommends."""
-    core = filtered(books, bars, horizon).margins
-    margins = anchored_as_chosen(core, books.profits(summed_returns(bars.returns, horizon)), horizon)
+    """The core measure, on 1,000 dates or on all, drawn towards its own past level as far as the past alone allows."""
+    returns = bars.returns
+    paths = range_variance_paths(returns, bars.variances)
+    recent, whole = (
+        filtered_margins(books, returns, paths, TailSettings(count=count, horizon=horizon))[:, :-1]
+        for count in (TailSettings().count, ALL_HISTORY)
+    )
+    margins = anchored_as_chosen((recent, whole), books.profits(summed_returns(returns, horizon)), horizon)
     return WalkedMargins(name="filtered_anchored", margins=margins, uncovered=np.zeros(margins.shape))
 
 

@@ -3,43 +3,20 @@
 from decimal import Decimal
 
 import pytest
+from default_stories import BTC, DATED, LONG, SHORT_OF_5000, events, go_on, paid
 
 from crossmargin.engine import defaults
 from crossmargin.engine.events import (
     BalanceChanged,
     Defaulted,
     Deleveraged,
-    Drawn,
     Halted,
     LiquidationEnded,
     Traded,
 )
 from crossmargin.errors import InvariantError
-from crossmargin.files.story import Story, _play_line, play
+from crossmargin.files.story import play
 from crossmargin.ledger.account import CONVERSION
-
-BTC = "crossmargin:BTC/USDC:USDC"
-# alice is long one BTC from 50,000 with 20,000: at 25,000 she owes 5,000
-LONG = """
-    alice    deposits 20_000
-    bob      deposits 90_000
-    BTC-PERP marks 50_000
-    alice    buys 1 BTC-PERP at 50_000 from bob
-"""
-SHORT_OF_5000 = LONG + "BTC-PERP marks 25_000"
-
-
-def go_on(story: Story, *lines: str) -> None:
-    for line in lines:
-        _play_line(story, " ".join(line.split()))
-
-
-def events(story: Story, kind: type) -> list:
-    return [event for event in story.events if isinstance(event, kind)]
-
-
-def paid(story: Story) -> list[tuple[str, str, Decimal]]:
-    return [(event.layer, event.payer, event.amount) for event in events(story, Drawn)]
 
 
 def test_coins_are_sold_only_as_far_as_is_needed_and_their_dust_is_rounded_against_the_owner() -> None:
@@ -247,9 +224,6 @@ def test_a_tear_up_takes_winners_first() -> None:
     assert [(event.winner, event.quantity, event.haircut) for event in events(story, Deleveraged)] == [
         ("bob", Decimal("0.5"), 0)
     ]
-
-
-DATED = "crossmargin:BTC/USDC:USDC-261225"
 
 
 @pytest.mark.parametrize(("fund", "policy"), [(90_000, "integer"), (1, "integer"), (1, "queue"), (1, "pro rata")])

@@ -6,12 +6,13 @@ BTC needs 16 % of notional and a little for concentration, maintenance is 0.8 of
 from decimal import Decimal
 
 import pytest
+from default_stories import go_on
 
 from crossmargin.engine import commands as ask
 from crossmargin.engine import liquidation
 from crossmargin.engine.events import BalanceChanged, LiquidationOrdered, OrderCancelled, Refused
 from crossmargin.engine.refusals import Refusal
-from crossmargin.files.story import Story, _play_line, play
+from crossmargin.files.story import Story, play
 
 # one BTC bought at 50,000 with 10,000: at 45,800 maintenance is 5,862.40 and equity 5,800
 UNDER_WATER = """
@@ -125,13 +126,9 @@ def test_a_short_is_bought_back() -> None:
     assert fill(story, "dave", "0.001", "54570") == ""
     assert fill(story, "dave", "0.097", "53600") == ""
     # 97 lots were sold at 50,000 and cost 53,600, one cost 54,570; the fee is 0.1 % of 5,253.77
-    play_on(story, "expect alice balance 9_640.98")
-    play_on(story, "expect fees balance 5.25")
+    go_on(story, "expect alice balance 9_640.98")
+    go_on(story, "expect fees balance 5.25")
     assert story.engine.state.accounts["alice"].state == "MARGIN_CALL"
-
-
-def play_on(story: Story, line: str) -> None:
-    _play_line(story, " ".join(line.split()))
 
 
 def test_every_refusal_of_a_fill() -> None:
@@ -173,9 +170,9 @@ def test_every_refusal_of_a_fill() -> None:
     assert fill(story, "dave", "0.01", "44884") == ""
     # who is in a margin call may take what brings him nearer to zero
     assert fill(story, "erin", "0.003", "45700") == ""
-    play_on(story, "halt")
+    go_on(story, "halt")
     assert fill(story, "dave", "0.01", "45700") == "HALTED_RISK_REDUCTION_ONLY"
-    play_on(story, "resume")
+    go_on(story, "resume")
     assert fill(story, "dave", "0.01", "45700") == ""
 
 
@@ -208,8 +205,8 @@ def test_the_fee_takes_at_most_what_the_account_is_worth() -> None:
     )
     assert ordered(story).quantity == 1
     assert fill(story, "dave", "1", "42000") == ""
-    play_on(story, "expect fees balance 1_000")
-    play_on(story, "expect alice balance 0")
+    go_on(story, "expect fees balance 1_000")
+    go_on(story, "expect alice balance 0")
 
 
 def test_an_account_that_is_healthy_is_not_liquidated_whatever_is_on_record() -> None:
@@ -292,5 +289,5 @@ def test_a_fee_can_make_a_fill_worse() -> None:
     # 13 % take more than that
     for fee, reason in (("0.10", ""), ("0.13", "WORSENS_HEALTH")):
         story = play(UNDER_WATER)
-        play_on(story, f'set liquidation_fee "{fee}"')
+        go_on(story, f'set liquidation_fee "{fee}"')
         assert fill(story, "dave", "0.01", "45800") == reason

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from default_stories import BTC, DATED, DEEP, events, go_on
 
 from crossmargin.engine import commands as ask
 from crossmargin.engine.events import (
@@ -18,28 +19,8 @@ from crossmargin.engine.events import (
 )
 from crossmargin.engine.parameters import EngineParameters
 from crossmargin.errors import InputError
-from crossmargin.files.story import Story, _play_line, play
+from crossmargin.files.story import Story, play
 from crossmargin.instruments.symbols import parse_contract
-
-BTC, ETH = "crossmargin:BTC/USDC:USDC", "crossmargin:ETH/USDC:USDC"
-# one BTC bought at 50,000 with 10,000: at 42,000 equity is 2,000, less than half of maintenance
-DEEP = """
-    alice    deposits 10_000
-    bob      deposits 90_000
-    dave     deposits 90_000
-    BTC-PERP marks 50_000
-    alice    buys 1 BTC-PERP at 50_000 from bob
-    BTC-PERP marks 42_000
-"""
-
-
-def go_on(story: Story, *lines: str) -> None:
-    for line in lines:
-        _play_line(story, " ".join(line.split()))
-
-
-def events(story: Story, kind: type) -> list:
-    return [event for event in story.events if isinstance(event, kind)]
 
 
 def bid(story: Story, bidder: str, account: str = "alice") -> str:
@@ -293,9 +274,6 @@ def test_the_largest_market_answers_for_a_shortfall() -> None:
     # 35,000 lost, 5,000 missing: 45,000 of ETH against 30,000 of BTC
     assert story.engine.state.insured_by_market == {"ETH": Decimal(5000)}
     assert [(event.layer, event.amount) for event in events(story, Drawn)] == [("insurance", 5000)]
-
-
-DATED = "crossmargin:BTC/USDC:USDC-261225"
 
 
 def test_a_winner_whom_closing_would_put_under_water_is_not_asked_to_pay() -> None:

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 from default_stories import SHORT_OF_5000, events, go_on, paid
 
-from crossmargin.engine.events import Deleveraged, TakenOver, Traded
-from crossmargin.files.story import play
+from crossmargin.engine.events import BalanceChanged, Deleveraged, TakenOver, Traded
+from crossmargin.files.story import Story, play
 
 QUANTUM = Decimal("0.000001")
 
@@ -104,3 +104,178 @@ def test_a_tear_up_ranks_by_all_of_the_profit_although_little_may_be_taken() -> 
     assert 0 < (health.equity - health.maintenance) * 30 / 14.7 < 6_800
     story = play(TORN_UP.format(bob=19_700, carol=9_000, ether=50))
     go_on(story, "expect bob position BTC-PERP -0.5", "expect carol position BTC-PERP -0.5")
+
+
+def test_who_has_nothing_pays_nothing() -> None:
+    # bob's 30,000 of realised loss eat the 25,000 that he wins of alice, and whale has taken what bob lost
+    story = play("""
+        set      layers ["collateral", "socialised"]
+        BTC      index 50_000
+        alice    deposits 20_000
+        bob      deposits 5 BTC
+        empty    deposits 1
+        empty    withdraws 1
+        whale    deposits 90_000
+        BTC-PERP marks 50_000, ETH-PERP marks 2_000
+        bob      buys 40 ETH-PERP at 2_000 from whale
+        ETH-PERP marks 1_250
+        bob      sells 40 ETH-PERP at 1_250 to whale
+        settle   ETH-PERP
+        whale    withdraws 120_000
+        alice    buys 1 BTC-PERP at 50_000 from bob
+        BTC-PERP marks 25_000
+    """)
+    assert paid(story) == [("house beyond its capital", "@house", 5_000)]
+    go_on(story, "expect bob balance -5_000", "expect empty balance 0", "expect whale balance 0")
+
+
+def test_a_member_is_asked_for_a_part_of_what_it_has_paid_in_and_out_of_what_it_has() -> None:
+    story = play(
+        """
+        set      assessment_multiple "0.5"
+        carol    deposits 50_000
+        carol    contributes 300
+        dora     deposits 1
+        dora     withdraws 1
+        dora     contributes 100
+        """
+        + SHORT_OF_5000
+    )
+    # dora has nothing beyond her contribution
+    assert paid(story) == [
+        ("default fund", "@default-fund carol", 300),
+        ("default fund", "@default-fund dora", 100),
+        ("assessment", "carol", 150),
+        ("adl", "bob", 4_450),
+    ]
+
+
+def test_a_fund_that_is_used_up_pays_nothing_the_next_time() -> None:
+    story = play(
+        'set insurance_cap_per_market "2_000"\nfund deposits 90_000\ncarol deposits 50_000\ncarol contributes 300'
+        + SHORT_OF_5000
+    )
+    assert [row[2] for row in paid(story)] == [2_000, 300, 300, 2_400]
+    # 2,000 more are missing: neither the market's insurance nor carol's fund has anything, nor is she asked again
+    go_on(story, "erin deposits 5_000", "whale deposits 900_000", "erin buys 1 BTC-PERP at 25_000 from whale")
+    go_on(story, "BTC-PERP marks 18_000")
+    assert paid(story)[4:] == [("adl", "whale", 2_000)]
+
+
+def conversions(story: Story, name: str) -> list[tuple[str, Decimal]]:
+    """Return what an account paid and was paid when coins became money."""
+    changes = [event for event in events(story, BalanceChanged) if event.account == name]
+    return [(event.asset, event.change) for event in changes if event.reason == "conversion"]
+
+
+def test_coins_are_sold_by_name_and_to_the_last_quantum() -> None:
+    story = play("""
+        fund     deposits 10_000
+        borrowing ADA up to 0
+        ETH      index 3_000
+        BTC      index 50_000
+        ADA      index 0.0001
+        alice    deposits 21_999.999999
+        alice    deposits 2 ETH
+        alice    deposits 0.6 BTC
+        alice    deposits 0.000001 ADA
+        bob      deposits 900_000
+        BTC-PERP marks 50_000
+        alice    buys 2 BTC-PERP at 50_000 from bob
+        BTC-PERP marks 30_000
+    """)
+    # 18,000.000001 are missing: the bitcoin fetches 18,000, a quantum of ether the rest, the dust of ADA nothing
+    one = Decimal("0.00000001")
+    assert conversions(story, "alice") == [("BTC", Decimal("-0.6")), ("USDC", 18_000), ("ETH", -one), ("USDC", QUANTUM)]
+    assert paid(story) == []
+    go_on(story, "expect alice balance 0", "expect fund balance 10_000")
+
+
+def test_a_single_quantum_of_a_coin_is_collateral() -> None:
+    story = play("BTC index 50_000\nalice deposits 0.00000001 BTC" + SHORT_OF_5000)
+    assert paid(story) == [("collateral", "alice", Decimal("0.00025")), ("adl", "bob", Decimal("4999.99975"))]
+
+
+@pytest.mark.parametrize(("fund", "reason"), [("3_999.876532", "adl"), ("3_999.876533", "tear-up")])
+def test_coins_are_worth_whole_quanta_of_money_and_winners_pay_the_last_one(fund: str, reason: str) -> None:
+    # 1.00000001 x 1,000.123457 = 1,000.12346700123457
+    story = play(f"ETH index 1_000.123457\nalice deposits 1.00000001 ETH\nfund deposits {fund}" + SHORT_OF_5000)
+    rows = [("collateral", "alice", Decimal("1000.123467")), ("insurance", "@insurance", Decimal(fund))]
+    assert paid(story) == rows + [("adl", "bob", QUANTUM)] * (reason == "adl")
+    assert events(story, Traded)[-1].reason == reason
+
+
+@pytest.mark.parametrize("short_by", [0, 1])
+def test_a_debt_in_coin_is_rounded_up_before_winners_are_asked_for_what_no_fund_pays(short_by: int) -> None:
+    # 50,000 dollars at 50,000 and at 39,999.97: 0.25000094 bitcoin are lost, which cost 10,000.030100...
+    owed = (Decimal("0.25000094") * Decimal("39999.97")).quantize(QUANTUM, rounding="ROUND_UP") - 9_000
+    fund = owed - short_by * QUANTUM
+    story = play(f"""
+        fund     deposits {fund}
+        list     crossmargin:BTC/USD:BTC contract_size=100
+        BTC      index 50_000
+        alice    deposits 9_000
+        bob      deposits 20 BTC
+        crossmargin:BTC/USD:BTC marks 50_000
+        alice    buys 500 crossmargin:BTC/USD:BTC at 50_000 from bob
+        BTC      index 39_999.97
+        crossmargin:BTC/USD:BTC marks 39_999.97
+    """)
+    assert paid(story) == [("insurance", "@insurance", fund)] + [("adl", "bob", QUANTUM)] * short_by
+    assert events(story, Traded)[-1].reason == ("adl" if short_by else "tear-up")
+    assert conversions(story, "alice") == [("USDC", -owed - 9_000), ("BTC", Decimal("0.25000094"))]
+
+
+def test_debts_in_coins_are_paid_by_name() -> None:
+    story = play("""
+        fund     deposits 900_000
+        list     crossmargin:ETH/USD:ETH contract_size=10
+        list     crossmargin:BTC/USD:BTC contract_size=100
+        ETH      index 2_000
+        BTC      index 50_000
+        alice    deposits 18_000
+        bob      deposits 20 BTC
+        zed      deposits 900 ETH
+        crossmargin:ETH/USD:ETH marks 2_000
+        crossmargin:BTC/USD:BTC marks 50_000
+        alice    buys 5_000 crossmargin:ETH/USD:ETH at 2_000 from zed
+        alice    buys 500 crossmargin:BTC/USD:BTC at 50_000 from bob
+        ETH      index 1_900
+        crossmargin:ETH/USD:ETH marks 1_900
+        settle   crossmargin:ETH/USD:ETH
+        ETH      index 1_600
+        crossmargin:ETH/USD:ETH marks 1_600
+        BTC      index 40_000
+        crossmargin:BTC/USD:BTC marks 40_000
+    """)
+    # a fifth less for each: a quarter of a bitcoin and, of which part was settled before, 6.25 ether, 10,000 each
+    sold = [("USDC", -10_000), ("BTC", Decimal("0.25")), ("USDC", -10_000), ("ETH", Decimal("6.25"))]
+    assert conversions(story, "alice") == sold
+    assert paid(story) == [("insurance", "@insurance", 2_000)]
+
+
+def test_winners_pay_by_name_whatever_the_contract() -> None:
+    story = play("""
+        alice    deposits 30_000
+        abe      deposits 900_000
+        zed      deposits 900_000
+        BTC-PERP marks 50_000, ETH-PERP marks 2_000
+        alice    buys 1 BTC-PERP at 50_000 from zed
+        alice    buys 30 ETH-PERP at 2_000 from abe
+        BTC-PERP marks 30_000, ETH-PERP marks 1_500
+    """)
+    # 5,000 are missing of the 15,000 and 20,000 that were won: three and four sevenths
+    assert paid(story) == [("adl", "abe", Decimal("2142.857143")), ("adl", "zed", Decimal("2857.142857"))]
+
+
+def test_of_two_equal_markets_the_first_by_coin_answers() -> None:
+    story = play("""
+        fund     deposits 90_000
+        alice    deposits 25_000
+        bob      deposits 900_000
+        a:ETH/USDC:USDC marks 2_000, b:BTC/USDC:USDC marks 50_000
+        alice    buys 20 a:ETH/USDC:USDC at 2_000 from bob
+        alice    buys 1 b:BTC/USDC:USDC at 50_000 from bob
+        a:ETH/USDC:USDC marks 1_500, b:BTC/USDC:USDC marks 30_000
+    """)
+    assert story.engine.state.insured_by_market == {"BTC": Decimal(5_000)}

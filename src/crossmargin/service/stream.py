@@ -24,6 +24,7 @@ from litestar.exceptions import WebSocketDisconnect
 from crossmargin.engine.engine import Engine
 from crossmargin.errors import CrossMarginError
 from crossmargin.service import views
+from crossmargin.service.access.guard import Access
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Published, Starting, Writer
 
@@ -31,6 +32,8 @@ PACE_SECONDS = 0.1
 """Changes are gathered this long."""
 LONGEST_WAIT = 256
 """Messages that may wait for one subscriber: half a minute of both figures and events at full pace, or a bit less."""
+KNOWN_SECONDS = 2.0
+"""How often it is looked whether a stream's key or session has ended."""
 CHANNELS = ("overview", "accounts", "events")
 TOO_SLOW = 1013
 """Close code "try again later" of RFC 6455's registry."""
@@ -220,6 +223,7 @@ async def stream(socket: Socket) -> None:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_gone, socket, tasks.cancel_scope)
+                tasks.start_soon(_known, socket, tasks.cancel_scope)
                 await _send(socket, subscriber)
                 tasks.cancel_scope.cancel()
         finally:
@@ -257,6 +261,17 @@ async def _gone(socket: Socket, scope: anyio.CancelScope) -> None:
     with contextlib.suppress(WebSocketDisconnect):
         while True:
             await socket.receive_data(mode="text")
+    scope.cancel()
+
+
+async def _known(socket: Socket, scope: anyio.CancelScope) -> None:
+    """End when the key or session ends by which the stream was opened."""
+    access: Access | None = socket.app.state.access
+    if access is None:
+        return
+    while access.still_knows(socket):
+        await asyncio.sleep(KNOWN_SECONDS)
+    await _end(socket, "a stream needs a live key or session", "it has ended")
     scope.cancel()
 
 

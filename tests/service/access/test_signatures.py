@@ -1,151 +1,179 @@
-"""Signatures against the vectors of their RFCs; nonces over their window."""
+"""Signatures that are forged, replayed, re-ordered or out of time, over HTTP and WebSocket; each control once without."""
 
-import dataclasses
+import time
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from litestar.exceptions import WebSocketDisconnect
 
-from crossmargin.service.access.signatures import (
-    FUTURE_MS,
-    PAST_MS,
-    Nonces,
-    SignedRequest,
-    ed25519_holds,
-    ed25519_public,
-    ed25519_signature,
-    hmac_holds,
-    hmac_signature,
-)
+from crossmargin.service.access import guard, signatures
+from crossmargin.service.access.origins import require_own_site
+from crossmargin.service.access.roles import ForbiddenError, Scope
+from crossmargin.service.access.signatures import Nonces
 
-REQUEST = SignedRequest(
-    method="POST", path="/api/v1/orders", query="a=1&b=2", body=b"{}", idempotency_key="k", time_ms=1, nonce="n"
-)
+URL, STREAM = "/api/v1/accounts/hedger", "/api/v1/stream"
+READ = frozenset({Scope.READ})
+PRIVATE = bytes(range(32))
 
 
-@pytest.mark.parametrize(
-    ("secret", "text", "expected"),
-    [
-        (b"\x0b" * 20, b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
-        (
-            b"Jefe",
-            b"what do ya want for nothing?",
-            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
-        ),
-        (b"\xaa" * 20, b"\xdd" * 50, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
-    ],
-    ids=["RFC 4231 case 1", "RFC 4231 case 2", "RFC 4231 case 3"],
-)
-def test_hmac_is_that_of_rfc_4231(secret, text, expected):
-    assert hmac_signature(secret, text) == expected
-    assert hmac_holds(secret, text, expected)
-    assert not hmac_holds(secret, text, expected.upper())
+def now_ms():
+    return time.time_ns() // 1_000_000  # noqa: TID251
 
 
-@pytest.mark.parametrize(
-    ("private", "public", "text", "signature"),
-    [
-        (
-            "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
-            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
-            "",
-            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155"
-            "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
-        ),
-        (
-            "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
-            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
-            "72",
-            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
-            "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
-        ),
-    ],
-    ids=["RFC 8032 test 1", "RFC 8032 test 2"],
-)
-def test_ed25519_is_that_of_rfc_8032(private, public, text, signature):
-    assert ed25519_public(bytes.fromhex(private)).hex() == public
-    assert ed25519_signature(bytes.fromhex(private), bytes.fromhex(text)) == signature
-    assert ed25519_holds(bytes.fromhex(public), bytes.fromhex(text), signature)
-    assert not ed25519_holds(bytes.fromhex(public), b"else", signature)
-    assert not ed25519_holds(bytes.fromhex(public), bytes.fromhex(text), "no hexadecimal")
+@pytest.fixture(params=["hmac", "ed25519"])
+def caller(request, client, access, callers):
+    """Somebody who reads everything, by either algorithm."""
+    if request.param == "hmac":
+        return callers["viewer", "all"]
+    public = Ed25519PrivateKey.from_private_bytes(PRIVATE).public_key().public_bytes_raw().hex()
+    key, secret = access.keys.create(owner="carol", scopes=READ, accounts=None, created_ns=1, public=public)
+    assert secret is None
+    return type(callers["viewer", "all"])(client, key.id, private=PRIVATE)
 
 
-@pytest.mark.parametrize("bits", range(0, 64 * 8, 37))
-def test_a_signature_with_one_bit_turned_is_forged(bits):
-    private = bytes(range(32))
-    true = bytearray.fromhex(ed25519_signature(private, REQUEST.text()))
-    true[bits // 8] ^= 1 << bits % 8
-    assert not ed25519_holds(ed25519_public(private), REQUEST.text(), true.hex())
+def over_http(caller, headers):
+    return caller.client.get(URL, headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("field", "other"),
-    [
-        ("method", "PUT"),
-        ("path", "/api/v1/orders/"),
-        ("query", "b=2&a=1"),
-        ("body", b"{} "),
-        ("idempotency_key", "l"),
-        ("time_ms", 2),
-        ("nonce", "m"),
-    ],
-)
-def test_every_part_is_signed(field, other):
-    assert dataclasses.replace(REQUEST, **{field: other}).text() != REQUEST.text()
+def over_websocket(caller, headers):
+    try:
+        with caller.client.websocket_connect(STREAM, headers=headers) as socket:
+            socket.send_json({"subscribe": ["overview"]})
+            return socket.receive_json()["snapshot"]
+    except WebSocketDisconnect:
+        return False
 
 
-def test_a_nonce_counts_once_over_the_whole_window():
-    nonces = Nonces(started_ms=0)
-    sent = 100_000
-    assert nonces.take("a", "n", sent, sent)
-    for later in (0, 1, PAST_MS - 1, PAST_MS, PAST_MS + 1, 2 * PAST_MS):
-        assert not nonces.take("a", "n", sent, sent + later)
-    assert nonces.take("b", "n", sent, sent)  # another key's
+@pytest.fixture(params=["http", "websocket"])
+def door(request):
+    """Return the headers of a request, and whether it gets in."""
+    if request.param == "http":
+        return (lambda caller, **more: caller.headers("GET", URL, **more)), over_http
+    return (lambda caller, **more: caller.headers("WEBSOCKET", STREAM, **more)), over_websocket
 
 
-def test_a_request_dated_ahead_cannot_be_played_again_when_its_nonce_goes():
-    nonces = Nonces(started_ms=0)
-    now = 100_000
-    assert nonces.take("a", "n", now + FUTURE_MS, now)
-    for later in range(0, PAST_MS + 2 * FUTURE_MS, 50):
-        assert not nonces.take("a", "n", now + FUTURE_MS, now + later)
+def test_a_signature_counts_once(door, caller, access, monkeypatch):
+    headers, enters = door
+    sent = headers(caller)
+    assert enters(caller, sent)
+    assert not enters(caller, sent)
+    monkeypatch.setattr(access.nonces, "take", lambda *_, **__: True)
+    assert enters(caller, sent), "without the nonces a recorded request is good again"
 
 
-def test_old_and_early_requests_are_refused():
-    nonces = Nonces(started_ms=0)
-    now = 100_000
-    assert not nonces.take("a", "1", now - PAST_MS - 1, now)
-    assert nonces.take("a", "2", now - PAST_MS, now)
-    assert nonces.take("a", "3", now + FUTURE_MS, now)
-    assert not nonces.take("a", "4", now + FUTURE_MS + 1, now)
-    assert not nonces.take("a", "", now, now)
-    assert not nonces.take("a", "n" * 65, now, now)
+def test_a_signature_is_of_now(door, caller, access, monkeypatch):
+    headers, enters = door
+    for shift in (-5_500, -3_600_000, 2_500, 3_600_000):
+        assert not enters(caller, headers(caller, time_ms=now_ms() + shift))
+    assert enters(caller, headers(caller, time_ms=now_ms() - 2_000))
+    monkeypatch.setattr(signatures, "PAST_MS", 10**9)
+    access.nonces._earliest_ms = 0
+    assert enters(caller, headers(caller, time_ms=now_ms() - 3_600_000)), "without the window an old one is good"
+
+
+@pytest.mark.parametrize("part", ["Key", "Timestamp", "Nonce", "Signature"])
+def test_every_part_is_signed(door, caller, part):
+    headers, enters = door
+    sent = headers(caller)
+    name = f"X-Crossmargin-{part}"
+    changed = {"Key": "0" * 16, "Timestamp": str(now_ms() + 1), "Nonce": "another", "Signature": "0" * 64}[part]
+    assert not enters(caller, {**sent, name: changed})
+    assert not enters(caller, {other: value for other, value in sent.items() if other != name})
+    assert enters(caller, sent), "what was refused has used nothing up"
+
+
+def test_a_signature_is_of_one_request(caller):
+    for method, url, body in (
+        ("GET", URL + "/explain", b""),
+        ("GET", URL + "?x=1", b""),
+        ("POST", "/api/v1/margin", b"{}"),
+    ):
+        sent = caller.headers("GET", URL)
+        assert caller.client.request(method, url, content=body, headers=sent).status_code == 401
+    sent = caller.headers("POST", "/api/v1/margin", b"{}")
+    assert caller.client.post("/api/v1/margin", content=b"{ }", headers=sent).status_code == 401
+    # what makes a command count once is signed too, or a recorded one could be made to count again
+    sent = caller.headers("POST", "/api/v1/orders", b"{}", idempotency_key="one")
+    changed = {**sent, "Idempotency-Key": "two"}
+    assert caller.client.post("/api/v1/orders", content=b"{}", headers=changed).status_code == 401
+    assert caller.client.post("/api/v1/orders", content=b"{}", headers=sent).status_code == 403
+
+
+def test_headers_stand_once(caller):
+    sent = list(caller.headers("GET", URL).items())
+    for name, value in sent:
+        assert caller.client.get(URL, headers=[*sent, (name, value)]).status_code == 401
+
+
+def test_an_ordered_key_takes_no_request_out_of_order(client, access, callers, monkeypatch):
+    for ordered in (True, False):
+        key, secret = access.keys.create(owner="dave", scopes=READ, accounts=None, created_ns=1, ordered=ordered)
+        caller = type(callers["viewer", "all"])(client, key.id, secret)
+        first, second = (caller.headers("GET", URL, time_ms=now_ms() - 1_000 + each) for each in (0, 1))
+        assert over_http(caller, second)
+        # without the control what was sent first and came last counts
+        assert over_http(caller, first) == (not ordered)
 
 
 def test_a_restart_opens_no_gap():
-    sent = 100_000
-    assert Nonces(started_ms=0).take("a", "n", sent + FUTURE_MS, sent)
-    again = Nonces(started_ms=sent + 1)
-    assert not again.take("a", "n", sent + FUTURE_MS, sent + 1)
-    assert again.take("a", "n", sent + 2 * FUTURE_MS, sent + 2 * FUTURE_MS)
+    began = 1_700_000_000_000
+    before, after = Nonces(began - 10_000), Nonces(began)
+    assert before.take("k", "n", began - 1, began - 1)
+    assert before.take("k", "ahead", began + 900, began - 1)
+    assert not after.take("k", "n", began - 1, began + 1)
+    assert not after.take("k", "ahead", began + 900, began + 1)
+    assert after.take("k", "new", began + 1_001, began + 1_001)
 
 
-def test_a_clock_that_goes_back_opens_no_gap():
-    nonces = Nonces(started_ms=0)
-    assert nonces.take("a", "n", 100_000, 100_000)
-    assert nonces.take("a", "m", 200_000, 200_000)
-    assert not nonces.take("a", "n", 100_000, 100_000)
+def test_nonces_are_kept_for_the_whole_window_and_no_longer():
+    nonces = Nonces(0)
+    at = 1_000_000
+    assert nonces.take("k", "ahead", at + 1_000, at)
+    # the last moment at which its time would still do
+    assert not nonces.take("k", "ahead", at + 1_000, at + 6_000)
+    assert nonces.take("other key", "ahead", at + 1_000, at + 6_000)
+    nonces.take("k", "later", at + 60_000, at + 60_000)
+    assert len(nonces) == 1
 
 
-def test_an_ordered_key_refuses_what_overtakes():
-    nonces = Nonces(started_ms=0)
-    assert nonces.take("a", "1", 100_000, 100_000, ordered=True)
-    assert not nonces.take("a", "2", 99_999, 100_000, ordered=True)
-    assert not nonces.take("a", "3", 100_000, 100_000, ordered=True)
-    assert nonces.take("a", "4", 100_001, 100_001, ordered=True)
-    assert nonces.take("b", "5", 99_999, 100_001)
+def test_a_clock_set_back_makes_no_old_request_new():
+    nonces = Nonces(0)
+    at = 10_000_000
+    assert nonces.take("k", "n", at, at)
+    nonces.take("k", "later", at + 60_000, at + 60_000)
+    assert not nonces.take("k", "n", at, at)
 
 
-def test_nonces_are_forgotten_in_the_end():
-    nonces = Nonces(started_ms=0)
-    for step in range(1000):
-        assert nonces.take("a", str(step), 10_000 + 100 * step, 10_000 + 100 * step)
-    assert len(nonces) <= (PAST_MS + FUTURE_MS) // 100 + 1
+def test_a_stream_ends_with_its_key(client, access, callers, monkeypatch):
+    monkeypatch.setattr("crossmargin.service.stream.KNOWN_SECONDS", 0.05)
+    key, secret = access.keys.create(owner="erin", scopes=READ, accounts=None, created_ns=1)
+    caller = type(callers["viewer", "all"])(client, key.id, secret)
+    with client.websocket_connect(STREAM, headers=caller.headers("WEBSOCKET", STREAM)) as socket:
+        socket.send_json({"subscribe": ["overview"]})
+        assert socket.receive_json()["channel"] == "overview"
+        access.keys.revoke(key.id, 2)
+        assert socket.receive_json()["error"]["rule"] == "a stream needs a live key or session"
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
+                                     {"Sec-Fetch-Site": "same-site"}])  # fmt: skip
+def test_pages_of_other_sites_are_refused(client, callers, headers, monkeypatch):
+    caller = callers["viewer", "all"]
+
+    def asked():
+        signed = caller.headers("WEBSOCKET", STREAM)
+        return client.get(URL, headers={**caller.headers("GET", URL), **headers}).status_code == 200, over_websocket(
+            caller, {**signed, **headers}
+        )
+
+    assert asked() == (False, False)
+    monkeypatch.setattr(guard, "require_own_site", lambda *_: None)
+    assert asked() == (True, True)
+
+
+def test_a_page_of_ours_and_a_link_to_it_are_let_through():
+    require_own_site("/api/v1/stream", "Margin.example:8000", "https://margin.example:8000", "same-origin")
+    require_own_site("/index.html", "margin.example", None, "cross-site")
+    for origin in ("http://margin.example.evil", "http://margin.example:8000", "file://"):
+        with pytest.raises(ForbiddenError):
+            require_own_site("/", "margin.example", origin, None)

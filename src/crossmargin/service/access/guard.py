@@ -121,6 +121,17 @@ class Access:
             raise UnauthorizedError
         return key.principal()
 
+    def still_knows(self, connection: Connection) -> bool:
+        """Whether who was admitted to a connection would be admitted still; that it is open counts as use of a session."""
+        who = caller(connection)
+        if who is None:
+            return False
+        if who.via == "session":
+            token = connection.cookies.get(SESSION_COOKIE, "")
+            return self.sessions.principal(token, None, self.monotonic(), changes=False) == who
+        key = self.keys.live(who.via.removeprefix("key:"))
+        return key is not None and key.principal() == who
+
     def failed(self, connection: Connection, decision: str, who: str = "unknown") -> None:
         """Write down that somebody was not let in; who tries too often is told to wait instead."""
         address = address_of(connection)

@@ -12,6 +12,7 @@ from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
 from rich.table import Table
 
 from crossmargin.cli.app import app, console, followed, write_json
+from crossmargin.cli.service_checks import look_at_service
 from crossmargin.files.parameters import effective_dates
 from crossmargin.margin.methods import METHODS
 from crossmargin.report.columns import Column, table
@@ -76,14 +77,40 @@ def _folder(outcome: FolderOutcome) -> dict[str, Any]:
 
 
 @app.command
-def doctor(*, json: bool = False) -> None:
+def doctor(
+    *,
+    service: bool = False,
+    config: Path | None = None,
+    folder: Path | None = None,
+    port: int | None = None,
+    database: str | None = None,
+    open_: bool | None = None,
+    compile: bool = False,  # noqa: A002
+    json: bool = False,
+) -> None:
     """Say what this installation runs on: Python, libraries, machine, compiled kernels, parameters, outside cases.
+
+    With --service look instead at what `serve` needs with the same settings (disk, lease, port, journal, database, clock,
+    keys, certificate, alerts), and exit with 1 where something is wrong; that changes nothing, and may be run beside a
+    running service.
 
     Parameters
     ----------
+    service
+        Look at the service.
+    config
+        TOML file with a table [service].
+    folder, port, database, open_
+        As for `serve`.
+    compile
+        Compile the kernels that the service needs, so that its first start does not wait for them.
     json
         Print a record instead of lines.
     """
+    if service:
+        flags = {"folder": None if folder is None else str(folder), "port": port, "database": database, "open": open_}
+        look_at_service(flags, config, compile_kernels=compile, json=json)
+        return
     facts = {
         "crossmargin": metadata.version("crossmargin"),
         "python": platform.python_version(),

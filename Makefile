@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 SHARED ?= $(or $(CROSSMARGIN_SHARED),$(shell scripts/shared-folder))
 
-.PHONY: demo test check verify bench soak mutation lock clean
+.PHONY: demo test check verify bench soak mutation audit lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.runtime
@@ -37,6 +37,10 @@ $(VENV)/.runtime: requirements/runtime.lock pyproject.toml scripts/setup
 
 $(VENV)/.dev: requirements/dev.lock pyproject.toml scripts/setup
 	scripts/setup dev "$(PYTHON)" "$(VENV)"
+
+# needs the network: known vulnerabilities are looked up at PyPI
+audit: $(VENV)/.dev
+	scripts/audit
 
 lock: $(VENV)/.dev
 	scripts/lock

@@ -9,7 +9,7 @@ SHARED ?= $(or $(CROSSMARGIN_SHARED),$(shell scripts/shared-folder))
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.runtime
-	$(BIN)/crossmargin demo
+	$(BIN)/crossmargin demo $(if $(SERVE),--serve)
 
 test: $(VENV)/.dev
 	CROSSMARGIN_SHARED="$(SHARED)" $(BIN)/python -m pytest -n 2

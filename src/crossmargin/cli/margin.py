@@ -8,6 +8,7 @@ from crossmargin.cli.app import app, console, followed, write_json
 from crossmargin.cli.clearing import clearing_demo
 from crossmargin.cli.inputs import Given, Observed, account_of, given_book
 from crossmargin.cli.report import every_method, write_report
+from crossmargin.cli.serve import serve_sample
 from crossmargin.errors import CrossMarginError, InputError, MarketDataError
 from crossmargin.files.parameters import read_parameters
 from crossmargin.files.sample import sample_book, sample_market
@@ -91,7 +92,14 @@ def _named(error: CrossMarginError, found: Sequence[Requirement | Refusal]) -> C
 
 
 @app.command
-def demo(*, report: Path = Path("crossmargin-demo.html"), clearing: bool = False, json: bool = False) -> None:
+def demo(
+    *,
+    report: Path = Path("crossmargin-demo.html"),
+    clearing: bool = False,
+    serve: bool = False,
+    port: int = 8000,
+    json: bool = False,
+) -> None:
     """Margin the embedded sample book under every method and write a report; needs no files, keys or network.
 
     Parameters
@@ -100,9 +108,15 @@ def demo(*, report: Path = Path("crossmargin-demo.html"), clearing: bool = False
         Where the report goes.
     clearing
         Walk a default through the whole waterfall instead.
+    serve
+        Go on with the dashboard on the sample book, for this machine alone, until Ctrl-C; nothing of it is kept.
+    port
+        Where the dashboard is.
     json
         Print records of every method instead of a table; writes no report.
     """
+    if serve and (clearing or json):
+        raise InputError("a dashboard follows the table of methods, it does not go with --clearing or --json")
     if clearing:
         clearing_demo(json=json)
         return
@@ -114,6 +128,8 @@ def demo(*, report: Path = Path("crossmargin-demo.html"), clearing: bool = False
     console.print(comparison_table(found, console.width))
     write_report(report, "Sample book", book, market, "scenario_grid", found)
     console.print(f"report: {report}", soft_wrap=True)
+    if serve:
+        serve_sample(port)
 
 
 @app.command

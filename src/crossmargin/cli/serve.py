@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,6 +125,15 @@ def serve(
             access.close()
     if writer.failure is not None:
         raise InputError(f"the service must be able to write its journal, {writer.failure}")
+
+
+def serve_sample(port: int) -> None:
+    """Serve the sample book to this machine alone, from a folder that is gone afterwards, until Ctrl-C."""
+    with tempfile.TemporaryDirectory(prefix="crossmargin-") as folder:
+        console.print("Ctrl-C ends the dashboard", soft_wrap=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            tables = f"sqlite:///{Path(folder) / 'projection.sqlite'}"
+            serve(host="127.0.0.1", port=port, folder=Path(folder), database=tables, open_=True)
 
 
 def _text(path: Path | None) -> str | None:

@@ -6,7 +6,7 @@ from scipy import stats
 
 from crossmargin.errors import InputError
 from crossmargin.units import NANOSECONDS_PER_DAY
-from crossmargin.validation.disclosure import crisis_windows, disclosures, shortfall_test
+from crossmargin.validation.disclosure import crisis_windows, disclosures, limit_cost, shortfall_test
 
 
 def test_years_end_with_the_record_and_count_what_was_uncovered() -> None:
@@ -39,6 +39,22 @@ def test_fifteen_days_around_a_crisis() -> None:
     profits[0, 0] = -2.0  # long before
     found = crisis_windows(np.ones(profits.shape), profits, (ends + 1) * NANOSECONDS_PER_DAY)
     assert [(window.crisis, window.breaches, window.observations) for window in found] == [("august-2024", 1, 15)]
+    assert found[0].median_rise == 0.0
+    margins, uncovered = np.ones((3, ends.size)), np.zeros((3, ends.size))
+    uncovered[0, 35], uncovered[1, 35], margins[2, 30] = 0.5, 0.25, np.nan  # wanted before a limit; a book not whole
+    book_days = np.repeat(profits, 3, axis=0)
+    assert crisis_windows(margins, book_days, (ends + 1) * NANOSECONDS_PER_DAY, uncovered)[0].median_rise == 0.375
+
+
+def test_what_a_limit_costs_those_who_carry_it() -> None:
+    margins = np.array([[1.0, 1.0, 1.0, np.nan], [1.0, 1.0, 1.0, 1.0]])
+    uncovered = np.array([[0.0, 0.5, 0.5, np.nan], [0.0, 0.0, 0.0, 0.0]])
+    profits = np.array([[0.0, -1.25, -2.0, -9.0], [-1.5, 0.0, 0.0, 0.0]])
+    found = limit_cost(margins, uncovered, profits)
+    assert (found.binding, found.mean) == (2.0 / 7.0, 1.0 / 7.0)
+    assert (found.median_largest, found.largest) == (0.25, 0.5)
+    # 0.25 and 0.5 of the first book's losses would have been margined, 0.5 of both books' are breaches all the same
+    assert (found.loss, found.loss_by_limit, found.breaches_by_limit) == (1.75, 0.75, 2)
 
 
 def test_a_correct_shortfall_is_not_rejected_and_half_of_it_is() -> None:
@@ -52,3 +68,8 @@ def test_a_correct_shortfall_is_not_rejected_and_half_of_it_is() -> None:
     assert right.share_above >= 0.85
     assert wrong.share_above <= 0.1
     assert abs(right.z2.mean()) < 0.1
+    assert abs(right.z1.mean()) < 0.1
+    assert wrong.z1.mean() < right.z1.mean() - 0.1
+    assert right.score.mean() < wrong.score.mean()
+    never = shortfall_test(50.0 * shortfalls, 50.0 * quantiles, profits, p, draws=200)
+    assert np.isnan(never.z1).any()

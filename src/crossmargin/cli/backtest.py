@@ -23,7 +23,7 @@ from crossmargin.validation.account_books import linear_account_books
 from crossmargin.validation.books import KINDS, LinearBooks, joined, standard_books
 from crossmargin.validation.correct_model import correct_model_rates
 from crossmargin.validation.daily_bars import DailyBars
-from crossmargin.validation.disclosure import crisis_windows, disclosures, shortfall_test
+from crossmargin.validation.disclosure import crisis_windows, disclosures, limit_cost, shortfall_test
 from crossmargin.validation.judgement import FEWEST_PERIODS, compared, judged
 from crossmargin.validation.netting import pair_savings
 from crossmargin.validation.study import MEASURES, WalkedMargins, measures
@@ -255,6 +255,7 @@ def _tested(
         if quantiles is None
         else shortfall_test(margins[:, apart], quantiles[:, apart], made[:, apart], tail),
         tool_costs=margin.tool_costs,
+        limit=None if margin.tool_costs is None else limit_cost(margins, margin.uncovered[:, chosen][kept], made),
         savings=() if held is None else pair_savings(held, margin.margins[:, chosen], profits),
         correct=None if ranks is None else correct_model_rates(ranks[:, apart], 1.0 - level),
     )

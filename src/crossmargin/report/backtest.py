@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from crossmargin.report.figures import BLUE, GREY
 from crossmargin.report.sections import DataTable, Section
 from crossmargin.units import FloatArray
 from crossmargin.validation.correct_model import PassRates
-from crossmargin.validation.disclosure import CrisisWindow, Disclosure, ShortfallTest
+from crossmargin.validation.disclosure import CrisisWindow, Disclosure, LimitCost, ShortfallTest
 from crossmargin.validation.judgement import Comparison, Judgement
 from crossmargin.validation.netting import PairSaving
 from crossmargin.validation.sensitivity import Sensitivity
@@ -63,6 +63,7 @@ class Backtest:
     correct: Mapping[str, PassRates] | None = None
     tool_costs: Mapping[str, float] | None = None
     savings: tuple[PairSaving, ...] = ()
+    limit: LimitCost | None = None
 
 
 def backtest_table(tests: Sequence[Backtest], width: int) -> Table:
@@ -110,6 +111,7 @@ def backtest_record(test: Backtest) -> dict[str, Any]:
         "disclosure": disclosure_records(test.years, test.dates),
         "crises": crisis_records(test.windows),
         "z2": None if test.shortfall is None else shortfall_record(test.shortfall),
+        "speed_limit": None if test.limit is None else asdict(test.limit),
         "tool_costs": None if test.tool_costs is None else dict(test.tool_costs),
         "pairs": [{"pair": each.pair, "saving": each.saving, "coverage": each.coverage} for each in test.savings],
         "correct_model": None if test.correct is None else pass_rate_records(test.correct),
@@ -174,7 +176,9 @@ def backtest_sections(tests: Sequence[Backtest], names: Sequence[str], profits: 
         found.append(_against(compared, tests[-1].judgement.margin))
     found.append(crisis_section({test.judgement.margin: test.windows for test in tests}))
     found += [_model(test) for test in tests if test.shortfall is not None or test.correct is not None]
-    found += [_tools(test.judgement.margin, test.tool_costs) for test in tests if test.tool_costs is not None]
+    found += [
+        _tools(test.judgement.margin, test.tool_costs, test.limit) for test in tests if test.tool_costs is not None
+    ]
     if any(test.savings for test in tests):
         found.append(_savings(tests))
     found.append(disclosure_section({test.judgement.margin: test.years for test in tests}, dates))
@@ -184,11 +188,18 @@ def backtest_sections(tests: Sequence[Backtest], names: Sequence[str], profits: 
     return found
 
 
-def _tools(margin: str, costs: Mapping[str, float]) -> Section:
+def _tools(margin: str, costs: Mapping[str, float], limit: LimitCost | None) -> Section:
     rows = tuple((name, f"{cost:+.1%}") for name, cost in costs.items())
-    words = ("What each tool alone, and all together, add to the mean of the core; every book and day with a margin.",)
+    words = ["What each tool alone, and all together, add to the mean of the core; every book and day with a margin."]
+    if limit is not None:
+        words.append(
+            f"The speed limit binds on {limit.binding:.2%} of book-days and leaves {limit.mean:.3%} of size uncovered on "
+            f"average, {limit.median_largest:.0%} at most for the median book and {limit.largest:.0%} for any. Breaches cost "
+            f"{limit.loss:.1f} dollars for books of a dollar; {limit.loss_by_limit:.2f} of them, on "
+            f"{limit.breaches_by_limit} book-days, are due to it."
+        )
     table = DataTable(heads=("tool", "of the core"), rows=rows)
-    return Section(heading=f"Cost of the tools of {margin}", words=words, tables=(table,))
+    return Section(heading=f"Cost of the tools of {margin}", words=tuple(words), tables=(table,))
 
 
 def _savings(tests: Sequence[Backtest]) -> Section:
@@ -216,6 +227,8 @@ def _model(test: Backtest) -> Section:
     if test.shortfall is not None:
         found = test.shortfall
         critical = f"{found.critical.min():.2f} to {found.critical.max():.2f}"
+        if np.isfinite(found.z1).any():
+            rows.append(("Z1, mean of books", f"{np.nanmean(found.z1):.2f}", "0"))
         rows.append(("Z2, mean of books", f"{found.z2.mean():.2f}", "0"))
         rows.append((f"books whose Z2 is above its critical value ({critical})", _percent(found.share_above), "95%"))
     heads = ("", test.judgement.margin, "a correct model on the same books")

@@ -115,6 +115,8 @@ def crisis_records(windows: Sequence[CrisisWindow]) -> list[dict[str, Any]]:
 def shortfall_record(test: ShortfallTest) -> dict[str, Any]:
     """Return plain values of the test of expected shortfall."""
     return {
+        "mean_z1": float(np.nanmean(test.z1)) if np.isfinite(test.z1).any() else None,
+        "mean_joint_score": float(test.score.mean()),
         "mean_z2": float(test.z2.mean()),
         "lowest_z2": float(test.z2.min()),
         "critical": [float(test.critical.min()), float(test.critical.max())],

@@ -15,7 +15,12 @@ import numpy as np
 from crossmargin.errors import InputError
 from crossmargin.scenarios.crises import CRISES
 from crossmargin.units import NANOSECONDS_PER_DAY, FloatArray, IntArray
-from crossmargin.validation.coverage import acerbi_szekely_z2, z2_critical_value
+from crossmargin.validation.coverage import (
+    acerbi_szekely_z1,
+    acerbi_szekely_z2,
+    joint_score,
+    z2_critical_value,
+)
 from crossmargin.validation.judgement import largest_rise
 
 YEAR = 365
@@ -158,11 +163,68 @@ def _median_rise(wanted: FloatArray) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShortfallTest:
-    """Acerbi & Szekely's Z2 of every book beside its critical value; arrays of shape (n_books,)."""
+class LimitCost:
+    """What a speed limit left uncovered, per USD of a book's size.
 
+    Attributes
+    ----------
+    binding
+        Share of book-days on which it held a margin back.
+    mean
+        Left uncovered, over all book-days.
+    median_largest, largest
+        The most that it left uncovered on a day: of the median book, and of any.
+    loss
+        Beyond the margin, all breaches together.
+    loss_by_limit, breaches_by_limit
+        Of these, what the margin would have covered without the limit, and on how many book-days there was any.
+    """
+
+    binding: float
+    mean: float
+    median_largest: float
+    largest: float
+    loss: float
+    loss_by_limit: float
+    breaches_by_limit: int
+
+
+def limit_cost(margins: FloatArray, uncovered: FloatArray, profits: FloatArray) -> LimitCost:
+    """Return what a speed limit cost those who carry what it leaves uncovered; arrays of shape (n_books, n_days)."""
+    known = np.isfinite(margins) & np.isfinite(profits)
+    held_back = np.where(known, uncovered, 0.0)
+    beyond = np.maximum(np.where(known, -profits - margins, 0.0), 0.0)
+    by_limit = np.minimum(beyond, held_back)
+    largest = held_back.max(axis=1)
+    return LimitCost(
+        binding=float((held_back > 0.0).sum() / known.sum()),
+        mean=float(held_back.sum() / known.sum()),
+        median_largest=float(np.median(largest)),
+        largest=float(largest.max()),
+        loss=float(beyond.sum()),
+        loss_by_limit=float(by_limit.sum()),
+        breaches_by_limit=int((by_limit > 0.0).sum()),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShortfallTest:
+    """Acerbi & Szekely's tests of every book, and the score of its quantile and shortfall together, shape (n_books,).
+
+    Attributes
+    ----------
+    z1
+        Sizes of breaches alone; NaN without one.
+    z2, critical
+        Number and sizes of breaches, and what a correct model's falls below in one simulation out of twenty.
+    score
+        Mean of Fissler & Ziegel's joint score; lower is better, and only differences on the same days mean something.
+    """
+
+    z1: FloatArray
     z2: FloatArray
     critical: FloatArray
+    score: FloatArray
 
     @property
     def share_above(self) -> float:
@@ -173,19 +235,24 @@ class ShortfallTest:
 def shortfall_test(
     margins: FloatArray, quantiles: FloatArray, profits: FloatArray, p: float, *, draws: int = 5_000
 ) -> ShortfallTest:
-    """Return Z2 of margins that are expected shortfalls, with 5 % critical values simulated for each book's periods.
+    """Return the tests of margins that are expected shortfalls, with 5 % critical values simulated for each book's periods.
 
     Parameters
     ----------
     margins, quantiles, profits : arrays of shape (n_books, n_periods)
         Expected shortfall and value at risk at the tail `p`, and what happened.
     """
-    z2, periods = [], []
+    z1, z2, scores, periods = [], [], [], []
     for margin, quantile, profit in zip(margins, quantiles, profits, strict=True):
         known = np.isfinite(margin) & np.isfinite(quantile) & np.isfinite(profit)
-        z2.append(acerbi_szekely_z2(profit[known], quantile[known], margin[known], p))
-        periods.append(int(known.sum()))
-    return ShortfallTest(z2=np.array(z2), critical=_critical(periods, p, draws))
+        made, at_risk, shortfall = profit[known], quantile[known], margin[known]
+        z1.append(acerbi_szekely_z1(made, at_risk, shortfall) if (made < -at_risk).any() else math.nan)
+        z2.append(acerbi_szekely_z2(made, at_risk, shortfall, p))
+        scores.append(float(joint_score(made, at_risk, shortfall, p).mean()))
+        periods.append(made.size)
+    return ShortfallTest(
+        z1=np.array(z1), z2=np.array(z2), critical=_critical(periods, p, draws), score=np.array(scores)
+    )
 
 
 def _critical(periods: Sequence[int], p: float, draws: int) -> FloatArray:

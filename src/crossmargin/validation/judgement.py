@@ -8,7 +8,6 @@ from crossmargin.errors import InputError
 from crossmargin.units import FloatArray
 from crossmargin.validation.coverage import (
     TestResult,
-    acerbi_szekely_z2,
     christoffersen_independence,
     conditional_coverage,
     diebold_mariano,
@@ -255,12 +254,3 @@ def _hindsight_change(ours: FloatArray, theirs: FloatArray, profits: FloatArray,
             means = [np.quantile(-made[known] / each[known], level) * each[known].mean() for each in (mine, other)]
             changes.append(means[0] / means[1] - 1.0)
     return float(np.mean(changes))
-
-
-def pooled_z2(margins: FloatArray, profits: FloatArray, quantiles: FloatArray, p: float) -> float:
-    """Return Acerbi & Szekely's Z2 averaged over books, with `margins` the ES and `quantiles` the VaR at `p`."""
-    values = []
-    for margin, profit, quantile in zip(margins, profits, quantiles, strict=True):
-        known = np.isfinite(margin) & np.isfinite(profit) & np.isfinite(quantile)
-        values.append(acerbi_szekely_z2(profit[known], quantile[known], margin[known], p))
-    return float(np.mean(values))

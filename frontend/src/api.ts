@@ -1,5 +1,6 @@
 /** Calls to the public API, and nothing else: the dashboard shows, it never computes a margin. */
-import type { Account, AccountRow, Compared, HistoryPoint, Item, Node, Overview, Stress, Surface, WhatIf, WhatIfAnswer } from "./wire";
+import { signal } from "@preact/signals";
+import type { Account, AccountRow, Compared, HistoryPoint, Insurance, Item, Moment, Node, Overview, Queues, Session, Stress, Surface, WhatIf, WhatIfAnswer } from "./wire";
 
 const ROOT = "api/v1";
 
@@ -14,19 +15,33 @@ export class Refused extends Error {
   }
 }
 
+/** Set when the server does not know who asks. */
+export const unknown = signal(false);
+
 async function call<T>(path: string, init?: RequestInit): Promise<T> {
   const response = await fetch(`${ROOT}/${path}`, init);
   const body = await response.json().catch(() => null);
   if (response.ok) return body as T;
+  if (response.status === 401) unknown.value = true;
   const error = body?.error;
   throw new Refused(response.status, error?.rule ?? `the server answered ${response.status}`, error?.finding ?? "");
 }
 
+/** What a session's requests repeat, so that another site's page cannot make them. */
+function token(): Record<string, string> {
+  const csrf = document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1];
+  return csrf ? { "x-csrftoken": decodeURIComponent(csrf) } : {};
+}
+
 function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
-  const csrf = document.cookie.match(/(?:^|; )csrf_?token=([^;]*)/)?.[1];
-  const headers: Record<string, string> = { "content-type": "application/json" };
-  if (csrf) headers["x-csrftoken"] = decodeURIComponent(csrf);
+  const headers: Record<string, string> = { "content-type": "application/json", ...token() };
   return call<T>(path, { method: "POST", headers, body: JSON.stringify(body), signal });
+}
+
+export const session = (): Promise<Session> => call("session");
+export const logIn = (user: string, password: string): Promise<Session> => post("session", { user, password });
+export async function logOut(): Promise<void> {
+  await call("session", { method: "DELETE", headers: token() });
 }
 
 const of = (account: string): string => `accounts/${encodeURIComponent(account)}`;
@@ -40,6 +55,9 @@ export const surface = (name: string, underlying: string): Promise<Surface> =>
 export const compare = async (name: string): Promise<Compared[]> => (await call<{ rows: Compared[] }>(`${of(name)}/compare`)).rows;
 export const whatIf = (name: string, changes: WhatIf, signal: AbortSignal): Promise<WhatIfAnswer> =>
   post(`${of(name)}/what-if`, changes, signal);
+export const queues = (name: string): Promise<Queues> => call(`${of(name)}/deleveraging`);
+export const insurance = (): Promise<Insurance> => call("insurance");
+export const moment = (record: number | null, signal: AbortSignal): Promise<Moment> => call(record === null ? "replay" : `replay?record=${record}`, { signal });
 export const stress = (moves: Record<string, number>, vol: number): Promise<Stress> => post("stress", { moves, vol });
 
 /** Every account, page by page; `each` sees a page as soon as it is here, so that a long table fills from the top. */

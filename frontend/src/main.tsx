@@ -1,7 +1,9 @@
 import "./style.css";
+import { signal } from "@preact/signals";
 import { render } from "preact";
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import * as api from "./api";
 import { age } from "./format";
 import { listenToKeys, KeysDialog } from "./keys";
 import { events, link, now, overview, overviewAt, start } from "./live";
@@ -12,9 +14,12 @@ import { WhyDialog } from "./why";
 import { AccountPage } from "./pages/account";
 import { AccountsPage } from "./pages/accounts";
 import { ListPage } from "./pages/items";
+import { InsurancePage } from "./pages/insurance";
 import { LiquidationsPage } from "./pages/liquidations";
+import { LoginPage } from "./pages/login";
 import { OverviewPage } from "./pages/overview";
 import { ParametersPage } from "./pages/parameters";
+import { ReplayPage } from "./pages/replay";
 import { StressPage } from "./pages/stress";
 
 const PAGES: { name: string; label: string; show: (argument: string) => JSX.Element }[] = [
@@ -22,6 +27,8 @@ const PAGES: { name: string; label: string; show: (argument: string) => JSX.Elem
   { name: "accounts", label: "Accounts", show: () => <AccountsPage /> },
   { name: "stress", label: "Stress", show: () => <StressPage /> },
   { name: "liquidations", label: "Liquidations", show: () => <LiquidationsPage /> },
+  { name: "insurance", label: "Insurance", show: () => <InsurancePage /> },
+  { name: "replay", label: "Replay", show: () => <ReplayPage /> },
   { name: "parameters", label: "Parameters", show: () => <ParametersPage /> },
   { name: "audit", label: "Audit", show: () => <ListPage name="audit" title="Audit" about="Who did what, in the order in which it took force." stamp={events.value.length} /> },
 ];
@@ -33,6 +40,9 @@ const LINKS = {
   offline: "offline: figures are the last received",
 } as const;
 
+/** Who is logged in; null where the service asks nobody. */
+const user = signal<string | null>(null);
+
 function Header() {
   const time = overview.value?.time;
   return <header class="top">
@@ -41,6 +51,7 @@ function Header() {
     <span class={`link ${link.value}`} role="status">{LINKS[link.value]}</span>
     <span class="dim clock">{time ? `market ${time.iso.slice(0, 19).replace("T", " ")} UTC, ${age(now.value - overviewAt.value)}` : "no market yet"}</span>
     <button type="button" onClick={turn} aria-label={dark.value ? "Use light colours" : "Use dark colours"}>{dark.value ? "Light" : "Dark"}</button>
+    {user.value && <button type="button" onClick={() => void api.logOut().finally(() => location.reload())} aria-label={`Log out ${user.value}`}>Log out</button>}
   </header>;
 }
 
@@ -60,6 +71,7 @@ function App() {
     if (!first) main.current?.focus();
     setFirst(false);
   }, [page, argument]);
+  if (api.unknown.value) return <main id="main"><LoginPage /></main>;
   const found = PAGES.find(({ name }) => name === page);
   return <>
     <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>Skip to content</a>
@@ -76,4 +88,5 @@ function App() {
 
 listenToKeys(PAGES.map(({ name }) => name));
 start();
+api.session().then((session) => (user.value = session.user), () => undefined);
 render(<App />, document.getElementById("app")!);

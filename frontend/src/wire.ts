@@ -76,6 +76,18 @@ export interface Stress {
   shortfall: Money | number;
 }
 
+/** Who is logged in; an open service knows nobody and lets everybody. */
+export interface Session { user: string | null; open?: boolean; role?: string; scopes?: string[] }
+
+export interface Insurance { time: Time; asset: string; fund: Money; cap_per_market: Money | null; drawn_by_market: Record<string, Money>; draws: Item[] }
+
+export interface Queues { account: string; policy: string; positions: Standing[] }
+/** A place in the queue of one side of one contract; 1 is asked first, null where there is no profit to give; the light is the fifth in which it is: 20, 40, ... 100. */
+export interface Standing { instrument: string; place: number | null; of: number; light: number | null; profit: Money; leverage: number }
+
+/** The service after a record of its journal; without an overview where accounts had no price yet. */
+export interface Moment { first: number; last: number; record: number; time: Time; unpriced: number; overview: Overview | null; accounts: AccountRow[] }
+
 /** A record of a list whose fields the server decides: liquidations, draws, parameters, audit entries, margin calls. */
 export type Item = Record<string, unknown>;
 

@@ -181,6 +181,20 @@ class House:
         }
         return {"rows": [*rows, refused | {"refused": "holds no options: BTC-26DEC25-70000-C"}]}
 
+    def queue(self, name: str) -> dict:
+        standing = {"instrument": "deribit:BTC/USD:BTC", "place": 3, "of": 14, "light": 40, "profit": "1234.50"}
+        loser = {"instrument": "deribit:ETH/USD:ETH", "place": None, "of": 9, "light": None, "profit": "-80.00"}
+        return {
+            "account": name,
+            "policy": "queue",
+            "positions": [each | {"leverage": 2.5} for each in (standing, loser)],
+        }
+
+    def insurance(self) -> dict:
+        drawn = {"BTC": "41250.00", "ETH": "900.00"}
+        return {"time": moment(0), "asset": "USD", "fund": "1957850.00", "cap_per_market": "500000", "drawn_by_market": drawn,
+                "draws": self.items("waterfall")}  # fmt: skip
+
     def stress(self, asked: dict) -> dict:
         move = sum(asked["moves"].values())
         hit = [(b, b.pnl(move, asked["vol"])) for b in self.books.values()]
@@ -218,6 +232,10 @@ async def answer(house: House, method: str, path: list[str], query: dict, body: 
     match (method, path):
         case ("GET", ["overview"]):
             return house.overview()
+        case ("GET", ["session"]):
+            return {"user": None, "open": True}
+        case ("GET", ["insurance"]):
+            return house.insurance()
         case ("GET", ["accounts"]):
             start, limit = int(query.get("cursor", ["0"])[0]), int(query.get("limit", ["100"])[0])
             names = list(house.books)[start : start + limit]
@@ -232,6 +250,8 @@ async def answer(house: House, method: str, path: list[str], query: dict, body: 
             return house.account(name)
         case ("GET", ["accounts", name, "surface"]):
             return house.surface(name, query["underlying"][0])
+        case ("GET", ["accounts", name, "deleveraging"]):
+            return house.queue(name)
         case ("GET", ["accounts", name, "explain"]):
             return {"tree": house.explain(name)}
         case ("GET", ["accounts", name, "history"]):

@@ -24,6 +24,7 @@ PAGES = {
     "account": (ACCOUNT, "#what-if tbody tr"),
     "stress": ("#/stress?moves=BTC:-0.4,ETH:-0.4&vol=1", ".figure b"),
     "liquidations": ("#/liquidations", ".waterfall tbody tr"),
+    "insurance": ("#/insurance", ".figure b"),
     "parameters": ("#/parameters", "tr.own"),
     "audit": ("#/audit", "tbody tr"),
 }

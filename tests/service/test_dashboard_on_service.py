@@ -22,6 +22,8 @@ PAGES = {
     "account": ("#/account/straddle-seller", ".figure b"),
     "stress": ("#/stress?moves=BTC:-0.4&vol=1", ".figure b"),
     "liquidations": ("#/liquidations", ".waterfall tbody tr"),
+    "insurance": ("#/insurance", ".figure b"),
+    "replay": ("#/replay", ".replay"),
     "parameters": ("#/parameters?all=1", "main table tbody tr"),
     "audit": ("#/audit", "h1"),
 }

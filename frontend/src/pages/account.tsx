@@ -94,6 +94,24 @@ function Holdings({ account, at }: { account: Account; at: number }) {
   </section>;
 }
 
+/** Five lights, as venues show them: all lit is who is asked first. */
+function Lights({ light }: { light: number | null }) {
+  const lit = light === null ? 0 : 6 - light / 20;
+  return <span class="lights" role="img" aria-label={`${lit} of 5 lights`}>{[1, 2, 3, 4, 5].map((each) => <i class={each <= lit ? "lit" : ""} />)}</span>;
+}
+
+function Queue({ name, stamp }: { name: string; stamp: number }) {
+  const answer = useAnswer(() => api.queues(name), [name, stamp]);
+  return <section><h2>If somebody else goes bankrupt: its place in the queue</h2>
+    <Await answer={answer} what="queue">{(queues, at) => queues.positions.length === 0 ? <p class="dim">It holds no position that could be closed against a bankrupt one.</p> :
+      <div class="scroll" tabIndex={0}><table><caption>Auto-deleveraging by “{queues.policy}”; <Age at={at} stale={60_000} /></caption>
+        <thead><tr><th scope="col">instrument</th><th scope="col">place</th><th scope="col">lights</th><th scope="col" class="n">profit, USD</th><th scope="col" class="n">leverage</th></tr></thead>
+        <tbody>{queues.positions.map((each) => <tr><th scope="row">{each.instrument}</th>
+          <td>{each.place === null ? <span class="dim">no profit to give</span> : `${each.place} of ${each.of}`}</td><td><Lights light={each.light} /></td>
+          <td class="n">{usd(each.profit)}</td><td class="n">{digits(each.leverage.toFixed(2))}</td></tr>)}</tbody></table></div>}</Await>
+  </section>;
+}
+
 export function AccountPage({ name }: { name: string }) {
   void rowsVersion.value;
   const row = rows.get(name);
@@ -118,6 +136,7 @@ export function AccountPage({ name }: { name: string }) {
         </div>
         {coins.length > 0 ? <Surfaces name={name} coins={coins} stamp={asked.at} /> : <p class="dim">No position, so no price moves this account but those of its collateral.</p>}
         <Compare name={name} own={account.method} stamp={asked.at} />
+        <Queue name={name} stamp={asked.at} />
         <Holdings account={account} at={at} />
       </>;
     }}</Await>

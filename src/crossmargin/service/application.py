@@ -22,7 +22,7 @@ from sqlalchemy import Engine as Database
 from crossmargin.engine.commands import CancelOrder, Deposit, PlaceOrder, Withdraw
 from crossmargin.engine.engine import Engine
 from crossmargin.errors import CrossMarginError, InputError, InvariantError
-from crossmargin.service import alerts_api, analysis, lists, projection, stateless, views
+from crossmargin.service import alerts_api, analysis, lists, projection, replaying, stateless, views
 from crossmargin.service.access import api as access_api
 from crossmargin.service.access.deribit import KeyCredentials
 from crossmargin.service.access.guard import Access, caller, guard
@@ -76,10 +76,12 @@ def application(
         "desk": open_desk(writer, None if access is None else KeyCredentials(access)),
         "feeds": feeds or no_feeds,
         "risk_arrays": stateless.RiskArrays(),
+        "replay": replaying.Replay(writer.folder),
         "access": access,
     }
     api = Router("/api/v1", route_handlers=[overview, accounts, account, explain, surface, compare, what_if, stress, fed,
                                             listed, parameters, liquidations, waterfall, insurance, deleveraging,
+                                            replaying.replay,
                                             history, orders, cancel, deposits, withdrawals, stream,
                                             stateless.margin, stateless.compare,
                                             access_api.session, access_api.log_in, access_api.log_out,

@@ -41,6 +41,11 @@ def opening_commands(book: Iterable[Portfolio], market: MarketSnapshot) -> Itera
         yield from _account(portfolio, market, numbered)
 
 
+def market_update(market: MarketSnapshot, book: Iterable[Portfolio], command_id: str) -> ask.UpdateMarket:
+    """Return the command that tells an engine which holds `book` of another market."""
+    return _observed(market, _contracts(tuple(book)), command_id)
+
+
 def _setup(portfolios: tuple[Portfolio, ...], market: MarketSnapshot, ids: Iterator[str]) -> Iterator[ask.Command]:
     yield ask.AdvanceTime(id=next(ids), time_ns=market.time_ns)
     settings = EngineParameters(index_max_age_ns=10**18, mark_band=None, order_band=1.0)

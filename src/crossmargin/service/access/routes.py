@@ -74,6 +74,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", f"{API}/insurance"): Rule(scope=_READ, bound=Bound.HOUSE, weight=5),
     ("GET", f"{API}/accounts/{{name}}/deleveraging"): Rule(scope=_READ, bound=Bound.PATH, weight=5),
     ("DELETE", f"{API}/accounts/{{name}}/orders/{{order}}"): Rule(scope=Scope.TRADE, bound=Bound.PATH),
+    ("GET", f"{API}/replay"): Rule(scope=_RISK, bound=Bound.HOUSE, weight=20),
     ("GET", f"{API}/waterfall"): Rule(scope=_READ, bound=Bound.HOUSE, weight=5),
     # a book that is nobody's here
     ("POST", f"{API}/margin"): Rule(scope=_READ, weight=5),

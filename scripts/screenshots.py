@@ -1,0 +1,111 @@
+"""Take the screenshots of docs/: ``python scripts/screenshots.py [FOLDER]``, in a real Chromium on the real service.
+
+The service opens with the sample book; a market that falls by a tenth and comes half the way back liquidates who is too near.
+Every page is taken at desktop width, light, and at phone width, dark, and login of a service that asks who is there.
+"""
+
+import dataclasses
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import uvicorn
+from litestar import Litestar
+from playwright.sync_api import Browser, sync_playwright
+
+from crossmargin.engine.commands import AdvanceTime
+from crossmargin.files.sample import sample_book, sample_market
+from crossmargin.margin.what_if import Change, moved
+from crossmargin.service.access.guard import Access
+from crossmargin.service.application import application
+from crossmargin.service.opening import market_update, opening_commands
+from crossmargin.service.writer import Writer
+
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+WHAT_IF = quote('{"price_moves":{"BTC":-0.1},"trades":[{"instrument":"deribit:BTC/USD:BTC","quantity":"-2000"}]}')
+PAGES = {
+    "overview": ("#/overview", ".figure b"),
+    "accounts": ("#/accounts", "[role=rowheader] a"),
+    "account": (f"#/account/straddle-seller?if={WHAT_IF}", "#what-if tbody tr"),
+    "stress": ("#/stress?moves=BTC:-0.4,ETH:-0.4&vol=1", ".figure b"),
+    "liquidations": ("#/liquidations", ".waterfall tbody tr"),
+    "insurance": ("#/insurance", ".figure b"),
+    "replay": ("#/replay", ".replay"),
+    "parameters": ("#/parameters?all=1", "main table tbody tr"),
+    "audit": ("#/audit", "tbody tr"),
+}
+SIZES = {"desktop": (1280, 800, "light"), "phone": (390, 844, "dark")}
+FALL = (-0.02, -0.04, -0.06, -0.08, -0.1, -0.08, -0.05)
+STEP_S = 60
+
+
+def story(writer: Writer) -> None:
+    """Let the market of coins fall and recover, a minute a step."""
+    market = sample_market()
+    coins = [coin for coin in ("BTC", "ETH", "SOL") if coin in market.index]
+    for number, fall in enumerate(FALL):
+        time_ns = market.time_ns + (number + 1) * STEP_S * 10**9
+        change = Change(prices=dict.fromkeys(coins, fall), vols=dict.fromkeys(coins, -fall))
+        there = dataclasses.replace(moved(market, change), time_ns=time_ns)
+        asked = [AdvanceTime(id=f"t{number}", time_ns=time_ns), market_update(there, sample_book(), f"m{number}")]
+        for command in asked:
+            writer.submit(command).result(timeout=120)
+
+
+@contextmanager
+def served(app: Litestar) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join()
+
+
+def take(browser: Browser, site: str, name: str, address: str, sign: str, folder: Path) -> None:
+    for size, (across, down, scheme) in SIZES.items():
+        context = browser.new_context(
+            viewport={"width": across, "height": down}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        page = context.new_page()
+        page.goto(site + address)
+        page.wait_for_selector(sign, timeout=120_000)
+        page.wait_for_load_state("networkidle", timeout=120_000)
+        page.wait_for_timeout(500)
+        page.screenshot(path=folder / f"dashboard-{name}-{size}.png", full_page=name != "accounts")
+        context.close()
+        print(name, size, flush=True)
+
+
+def main() -> None:
+    images = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
+    images.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
+        commands = tuple(opening_commands(sample_book(), sample_market()))
+        writer = Writer(Path(folder), opening=lambda: commands)
+        story(writer)
+        executable = None if Path(started.chromium.executable_path).exists() else shutil.which("chromium")
+        browser = started.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        with served(application(writer)) as site:
+            for name, (address, sign) in PAGES.items():
+                take(browser, site, name, address, sign, images)
+        with served(application(writer, access=Access(Path(folder)))) as site:
+            take(browser, site, "login", "", ".login", images)
+        browser.close()
+        writer.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """Take the screenshots of docs/: ``python scripts/screenshots.py [FOLDER]``, in a real Chromium on the real service.
 
-The service opens with the sample book; a market that falls by a tenth and comes half the way back liquidates who is too near.
+The service opens with the sample book; a market that falls by a twentieth and comes part of the way back liquidates who is too near.
 Every page is taken at desktop width, light, and at phone width, dark, and login of a service that asks who is there.
 """
 
@@ -42,7 +42,7 @@ PAGES = {
     "audit": ("#/audit", "tbody tr"),
 }
 SIZES = {"desktop": (1280, 800, "light"), "phone": (390, 844, "dark")}
-FALL = (-0.02, -0.04, -0.06, -0.08, -0.1, -0.08, -0.05)
+FALL = (-0.02, -0.05, -0.03)
 STEP_S = 60
 
 
@@ -56,7 +56,7 @@ def story(writer: Writer) -> None:
         there = dataclasses.replace(moved(market, change), time_ns=time_ns)
         asked = [AdvanceTime(id=f"t{number}", time_ns=time_ns), market_update(there, sample_book(), f"m{number}")]
         for command in asked:
-            writer.submit(command).result(timeout=120)
+            writer.submit(command).result()
 
 
 @contextmanager

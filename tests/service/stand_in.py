@@ -228,6 +228,25 @@ class House:
         return lists[name]
 
 
+def of_account(house: House, method: str, name: str, path: list[str], query: dict, body: bytes) -> object:
+    match (method, path):
+        case ("GET", []):
+            return house.account(name)
+        case ("GET", ["surface"]):
+            return house.surface(name, query["underlying"][0])
+        case ("GET", ["deleveraging"]):
+            return house.queue(name)
+        case ("GET", ["explain"]):
+            return {"tree": house.explain(name)}
+        case ("GET", ["history"]):
+            return house.history(name)
+        case ("GET", ["compare"]):
+            return house.compare(name)
+        case ("POST", ["what-if"]):
+            return house.what_if(name, json.loads(body))
+    return None
+
+
 async def answer(house: House, method: str, path: list[str], query: dict, body: bytes) -> object:
     match (method, path):
         case ("GET", ["overview"]):
@@ -244,22 +263,8 @@ async def answer(house: House, method: str, path: list[str], query: dict, body: 
                 "accounts": [house.books[n].row(house.move()) for n in names],
                 "next": str(start + limit) if more else None,
             }
-        case (_, ["accounts", name, *_]) if name not in house.books:
-            return None
-        case ("GET", ["accounts", name]):
-            return house.account(name)
-        case ("GET", ["accounts", name, "surface"]):
-            return house.surface(name, query["underlying"][0])
-        case ("GET", ["accounts", name, "deleveraging"]):
-            return house.queue(name)
-        case ("GET", ["accounts", name, "explain"]):
-            return {"tree": house.explain(name)}
-        case ("GET", ["accounts", name, "history"]):
-            return house.history(name)
-        case ("GET", ["accounts", name, "compare"]):
-            return house.compare(name)
-        case ("POST", ["accounts", name, "what-if"]):
-            return house.what_if(name, json.loads(body))
+        case (_, ["accounts", name, *rest]):
+            return None if name not in house.books else of_account(house, method, name, rest, query, body)
         case ("POST", ["stress"]):
             return house.stress(json.loads(body))
         case ("GET", [("liquidations" | "waterfall" | "parameters" | "audit" | "margin-calls") as name]):

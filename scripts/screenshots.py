@@ -1,6 +1,6 @@
 """Take the screenshots of docs/: ``python scripts/screenshots.py [FOLDER]``, in a real Chromium on the real service.
 
-The service opens with the sample book; a market that falls by a twentieth and comes part of the way back liquidates who is too near.
+The service opens with the sample book; a market that falls by a twentieth and comes part of the way back liquidates some.
 Every page is taken at desktop width, light, and at phone width, dark, and login of a service that asks who is there.
 """
 
@@ -24,8 +24,10 @@ from crossmargin.engine.commands import AdvanceTime
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.margin.what_if import Change, moved
 from crossmargin.service.access.guard import Access
+from crossmargin.service.access.keys import master_key
 from crossmargin.service.application import application
 from crossmargin.service.opening import market_update, opening_commands
+from crossmargin.service.projector import Projector
 from crossmargin.service.writer import Writer
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
@@ -94,13 +96,16 @@ def main() -> None:
     images.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
         commands = tuple(opening_commands(sample_book(), sample_market()))
-        writer = Writer(Path(folder), opening=lambda: commands)
+        writer = Writer(
+            Path(folder), opening=lambda: commands, projector=Projector(f"sqlite:///{folder}/p.sqlite", Path(folder))
+        )
         story(writer)
         executable = None if Path(started.chromium.executable_path).exists() else shutil.which("chromium")
         browser = started.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         with served(application(writer)) as site:
             for name, (address, sign) in PAGES.items():
                 take(browser, site, name, address, sign, images)
+        master_key(Path(folder), create=True)
         with served(application(writer, access=Access(Path(folder)))) as site:
             take(browser, site, "login", "", ".login", images)
         browser.close()

@@ -14,11 +14,18 @@ export function text(value: unknown): string {
   if (isTime(value)) return clock(value.iso);
   if (Array.isArray(value)) return value.map(text).join(", ");
   if (typeof value === "object") return Object.entries(value).map(([name, inner]) => `${words(name)} ${text(inner)}`).join(", ");
+  if (/^-?\d+(\.\d+)?E-?\d+$/i.test(String(value))) return digits(String(Number(value)));
+  if (typeof value === "number") return Number.isInteger(value) ? String(value).replace("-", "−") : digits(value.toFixed(8));
   if (/^-?\d+\.\d+$/.test(String(value))) return digits(String(value));
   return String(value).replace(/^-(?=[\d.])/, "−");
 }
 
-export const words = (name: string): string => name.replaceAll("_", " ");
+export const words = (name: string): string => name.replace(/_ns$/, "").replaceAll("_", " ");
+
+const isMoment = (name: string, value: unknown): boolean => name.endsWith("_ns") && Number(value) > 1e18;
+
+/** A field's value; a time that comes as nanoseconds is written as one. */
+export const named = (name: string, value: unknown): string => (isMoment(name, value) ? clock(new Date(Number(value) / 1e6).toISOString()) : text(value));
 
 const HEADLINE = ["event", "kind", "type", "action", "what", "name"];
 const HIDDEN = new Set(["sequence", "time", "at", "time_ns"]);
@@ -27,7 +34,7 @@ const HIDDEN = new Set(["sequence", "time", "at", "time_ns"]);
 export function ItemText({ of }: { of: Item }) {
   const head = HEADLINE.find((name) => typeof of[name] === "string");
   const rest = Object.entries(of).filter(([name, value]) => name !== head && !HIDDEN.has(name) && value !== null && value !== "");
-  return <>{head && <b>{String(of[head])}</b>} {rest.map(([name, value]) => <span class="field"><span class="dim">{words(name)}</span> {text(value)}</span>)}</>;
+  return <>{head && <b>{String(of[head])}</b>} {rest.map(([name, value]) => <span class="field"><span class="dim">{words(name)}</span> {named(name, value)}</span>)}</>;
 }
 
 /** Fields of many items in the order first met. */

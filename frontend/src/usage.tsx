@@ -14,7 +14,7 @@ export function UsageBar({ row }: { row: Pick<AccountRow, "margin_usage"> }) {
   </span>;
 }
 
-const CALM = new Set(["healthy", "normal", "active", "ok", "open", "safe", "live", "closed"]);
+const CALM = new Set(["healthy", "normal", "active", "ok", "open", "safe", "live", "closed", "good"]);
 const GRAVE = new Set(["liquidation", "liquidating", "default", "defaulted", "bankrupt"]);
 
 /** A state in words; colour only underlines it. */

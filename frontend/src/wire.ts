@@ -28,7 +28,7 @@ export interface AccountRow {
   worst_scenario: string | null;
 }
 
-export interface Position { instrument: string; quantity: Money; entry_price: Money | null; mark_price: Money; value: Money }
+export interface Position { instrument: string; quantity: Money; entry_price: Money | null; mark_price: Money; value: Money; value_currency: string }
 export interface Account extends AccountRow {
   balances: { currency: string; amount: Money }[];
   positions: Position[];

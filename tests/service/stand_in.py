@@ -108,9 +108,9 @@ class House:
             "balances": [{"currency": "USDC", "amount": money(b.collateral)}],
             "positions": [
                 {"instrument": "BTC-PERPETUAL", "quantity": f"{b.delta / PRICE['BTC']:.4f}", "entry_price": "61500.00",
-                 "mark_price": money(PRICE["BTC"]), "value": money(b.delta)},
+                 "mark_price": money(PRICE["BTC"]), "value": money(b.delta), "value_currency": "USDT"},
                 {"instrument": "BTC-26DEC25-70000-C", "quantity": f"{b.gamma / PRICE['BTC']:.4f}", "entry_price": "2100.00",
-                 "mark_price": "2310.00", "value": money(b.gamma * 0.037)},
+                 "mark_price": "2310.00", "value": money(b.gamma * 0.037), "value_currency": "BTC"},
             ],
             "orders": [],
         }  # fmt: skip

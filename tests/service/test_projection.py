@@ -239,6 +239,28 @@ def kill_and_compare(tmp_path, url, counts):
     assert filled_anew(folder, url) == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
 
 
+def test_a_migration_that_is_broken_off_is_none(url, monkeypatch):
+    made = []
+
+    def kill_after_two(table, *_, **__):
+        made.append(table.name)
+        if len(made) == 2:
+            raise KeyboardInterrupt
+
+    database = projection.open_database(url)
+    sql.event.listen(sql.Table, "after_create", kill_after_two)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            projection.migrate(database)
+    finally:
+        sql.event.remove(sql.Table, "after_create", kill_after_two)
+    assert len(made) == 2
+    assert sql.inspect(database).get_table_names() == []
+    projection.migrate(database)
+    assert set(sql.inspect(database).get_table_names()) >= {table.name for table in METADATA.sorted_tables}
+    database.dispose()
+
+
 def test_migrations_give_the_tables_that_the_code_uses(tmp_path, url):
     database = projection.open_database(url)
     projection.migrate(database)

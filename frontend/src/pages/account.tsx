@@ -71,19 +71,20 @@ function Compare({ name, own, stamp }: { name: string; own: string; stamp: numbe
     <Await answer={answer} what="comparison">{(compared, at) => <div class="scroll" tabIndex={0}><table>
       <caption>USD, least initial requirement first; <Age at={at} stale={60_000} /></caption>
       <thead><tr><th scope="col">method</th><th scope="col" class="n">initial</th><th scope="col" class="n">maintenance</th><th scope="col" class="n">excess</th><th scope="col">largest difference</th></tr></thead>
-      <tbody>{[...compared].sort((a, b) => (a.refused ? 1 : 0) - (b.refused ? 1 : 0) || float(a.initial) - float(b.initial)).map((row) => <tr class={row.method === own ? "own" : ""}>
+      <tbody>{compared.filter((row) => row.refused === null).sort((a, b) => float(a.initial) - float(b.initial)).map((row) => <tr class={row.method === own ? "own" : ""}>
         <th scope="row">{row.method}{row.method === own && " (in force)"}</th>
-        {row.refused !== null ? <td colSpan={4} class="dim">cannot: {row.refused}</td> : <>
-          <td class="n">{usd(row.initial)}</td><td class="n">{usd(row.maintenance)}</td><td class={float(row.excess) < 0 ? "n bad" : "n"}>{usd(row.excess)}</td><td class="dim">{row.largest_difference ?? "–"}</td></>}
-      </tr>)}</tbody></table></div>}</Await>
+        <td class="n">{usd(row.initial)}</td><td class="n">{usd(row.maintenance)}</td><td class={float(row.excess) < 0 ? "n bad" : "n"}>{usd(row.excess)}</td><td class="dim">{row.largest_difference ?? "–"}</td>
+      </tr>)}</tbody></table>
+      {compared.some((row) => row.refused !== null) && <details><summary>{compared.filter((row) => row.refused !== null).length} methods cannot margin this account</summary>
+        <ul class="plain">{compared.filter((row) => row.refused !== null).map((row) => <li><b>{row.method}</b> <span class="dim">{row.refused}</span></li>)}</ul></details>}</div>}</Await>
   </section>;
 }
 
 function Holdings({ account, at }: { account: Account; at: number }) {
   return <section><h2>What it holds</h2>
     <div class="scroll" tabIndex={0}><table><caption>Positions; <Age at={at} stale={60_000} /></caption>
-      <thead><tr><th scope="col">instrument</th><th scope="col" class="n">contracts</th><th scope="col" class="n">entry</th><th scope="col" class="n">mark</th><th scope="col" class="n">value, USD</th></tr></thead>
-      <tbody>{account.positions.map((p) => <tr><th scope="row">{p.instrument}</th><td class="n">{digits(p.quantity)}</td><td class="n">{digits(p.entry_price)}</td><td class="n">{digits(p.mark_price)}</td><td class="n">{usd(p.value)}</td></tr>)}
+      <thead><tr><th scope="col">instrument</th><th scope="col" class="n">contracts</th><th scope="col" class="n">entry</th><th scope="col" class="n">mark</th><th scope="col" class="n">value</th></tr></thead>
+      <tbody>{account.positions.map((p) => <tr><th scope="row">{p.instrument}</th><td class="n">{digits(p.quantity)}</td><td class="n">{digits(p.entry_price)}</td><td class="n">{digits(p.mark_price)}</td><td class="n">{digits(p.value)} {p.value_currency}</td></tr>)}
         {account.positions.length === 0 && <tr><td colSpan={5} class="dim">no positions</td></tr>}</tbody></table></div>
     <div class="pair">
       <table><caption>Balances</caption><tbody>{account.balances.map((b) => <tr><th scope="row">{b.currency}</th><td class="n">{digits(b.amount)}</td></tr>)}</tbody></table>

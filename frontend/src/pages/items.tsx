@@ -1,7 +1,7 @@
 /** A list whose fields the server decides: found, paged, taken along. */
 import { useEffect, useState } from "preact/hooks";
 import * as api from "../api";
-import { fields, text, words } from "../items";
+import { fields, named, words } from "../items";
 import { Problem } from "../load";
 import { remember, route } from "../route";
 import { save } from "../save";
@@ -30,10 +30,10 @@ const isNumber = (value: unknown): boolean => typeof value === "number" || (type
 
 export function ItemTable({ items, caption }: { items: Item[]; caption: string }) {
   const names = fields(items);
-  const right = new Set(names.filter((name) => items.every((item) => item[name] === null || item[name] === undefined || isNumber(item[name]))));
+  const right = new Set(names.filter((name) => items.every((item) => item[name] === null || item[name] === undefined || isNumber(item[name])) && !name.endsWith("_ns")));
   return <div class="scroll" tabIndex={0}><table><caption>{caption}</caption>
     <thead><tr>{names.map((name) => <th scope="col" class={right.has(name) ? "n" : ""}>{words(name)}</th>)}</tr></thead>
-    <tbody>{items.map((item) => <tr>{names.map((name) => <td class={right.has(name) ? "n" : isTime(item[name]) ? "nowrap" : ""}>{text(item[name])}</td>)}</tr>)}</tbody>
+    <tbody>{items.map((item) => <tr>{names.map((name) => <td class={right.has(name) ? "n" : isTime(item[name]) ? "nowrap" : ""}>{named(name, item[name])}</td>)}</tr>)}</tbody>
   </table></div>;
 }
 

@@ -1,6 +1,6 @@
 /** Liquidations as timelines with what they cost and who paid, and the waterfall drawn as one. */
 import { digits, float, usd } from "../format";
-import { fields, itemTime, ItemText, text, words } from "../items";
+import { fields, itemTime, ItemText, named, words } from "../items";
 import { events } from "../live";
 import { Problem } from "../load";
 import { to } from "../route";
@@ -20,7 +20,7 @@ function Liquidation({ item }: { item: Item }) {
   return <article class="card">
     <h3><a href={to("account", String(item.account))}>{String(item.account)}</a> {typeof item.state === "string" && <State of={item.state} />} <span class="dim num">{itemTime(item)}</span></h3>
     {steps.length > 0 && <ol class="timeline">{steps.map((step) => <li><span class="dim num">{itemTime(step)}</span> <ItemText of={step} /></li>)}</ol>}
-    <p>{rest.map((name) => <span class="field"><span class="dim">{words(name)}</span> <span class="num">{text(item[name])}</span></span>)}
+    <p>{rest.map((name) => <span class="field"><span class="dim">{words(name)}</span> <span class="num">{named(name, item[name])}</span></span>)}
       {paid.length > 0 && <span class="field"><span class="dim">paid by</span> {paid.map((part) => `${String(part.layer)} ${digits(String(part.amount))}`).join(", ")}</span>}</p>
   </article>;
 }

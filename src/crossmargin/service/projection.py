@@ -54,10 +54,17 @@ def open_database(url: str) -> sql.Engine:
         raise InputError(f"a database must be SQLite or PostgreSQL, was {parsed.get_backend_name()}")
     database = sql.create_engine(parsed)
     sql.event.listen(database, "connect", _use_wal)
+    sql.event.listen(database, "begin", _begin)
     return database
 
 
+def _begin(connection: sql.Connection) -> None:
+    # the driver would begin before rows are changed, but not before tables are: a kill would leave half a migration
+    connection.exec_driver_sql("BEGIN")
+
+
 def _use_wal(connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None
     connection.execute("PRAGMA journal_mode=WAL")
     # a crash of the machine may lose the last rows, and with them the position: the projector writes them again
     connection.execute("PRAGMA synchronous=NORMAL")

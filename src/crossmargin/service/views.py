@@ -132,6 +132,7 @@ def _position(engine: Engine, account: str, instrument_id: str) -> Record:
         "entry_price": _entry_price(held.lots, cost, terms.ratio()),
         "mark_price": str(mark),
         "value": _plain(value * terms.settle_quantum),
+        "value_currency": terms.settle,
     }
 
 

@@ -69,9 +69,18 @@ NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "sorted": "list
 WORDS = ("invariant", "InputError", "InvariantError", "No")
 """Calls whose strings are words for people."""
 
+Place = tuple[ast.AST, str, int | None]
+"""A node's parent, the field of it, and where in that field, if it is a list."""
 
-def mutants(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901
+
+def mutants(node: ast.AST) -> Iterator[ast.AST]:
     """Yield what may stand in the place of a node."""
+    yield from _other_operators(node)
+    yield from _other_constants(node)
+    yield from _other_steps(node)
+
+
+def _other_operators(node: ast.AST) -> Iterator[ast.AST]:
     match node:
         case ast.Compare(ops=[op]):
             for other in COMPARED[type(op)]:
@@ -82,18 +91,29 @@ def mutants(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901
             yield changed(node, op=ast.And() if isinstance(op, ast.Or) else ast.Or())
         case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
             yield operand
+
+
+def _other_constants(node: ast.AST) -> Iterator[ast.AST]:
+    match node:
         case ast.Constant(value=bool() as value):
             yield changed(node, value=not value)
         case ast.Constant(value=int() | float() as value):
             yield changed(node, value=value + 1)
         case ast.Constant(value=str() as value):
             yield changed(node, value=f"XX{value}")
+
+
+def _other_steps(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield other calls, results and branches, and nothing in the place of a call or a `continue`."""
+    match node:
         case ast.Call(func=ast.Name(id=name)) if name in NAMES and not (name == "sorted" and node.keywords):
             yield changed(node, func=ast.copy_location(ast.Name(NAMES[name], ast.Load()), node))
         case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value is None):
             yield changed(node, value=ast.copy_location(ast.Constant(None), node))
-        case ast.Expr(value=ast.Call()) | ast.Continue():
-            yield ast.copy_location(ast.Pass() if isinstance(node, ast.Expr) else ast.Break(), node)
+        case ast.Expr(value=ast.Call()):
+            yield ast.copy_location(ast.Pass(), node)
+        case ast.Continue():
+            yield ast.copy_location(ast.Break(), node)
         case ast.If(test=test) | ast.IfExp(test=test) if not isinstance(test, ast.Compare | ast.UnaryOp):
             yield changed(node, test=ast.copy_location(ast.UnaryOp(ast.Not(), test), test))
 
@@ -117,35 +137,47 @@ def mutable(tree: ast.Module) -> Iterator[tuple[str, ast.AST, str, Any]]:
                     yield from _places(prefix + function.name, function, "body", number)
 
 
-def _places(  # noqa: C901
-    name: str, parent: ast.AST, field: str, number: int | None
-) -> Iterator[tuple[str, ast.AST, str, Any]]:
+def _places(name: str, parent: ast.AST, field: str, number: int | None) -> Iterator[tuple[str, ast.AST, str, Any]]:
+    """Yield a place and all places inside it; an assertion, and the words of a message, are none."""
     found = getattr(parent, field)
     node = found if number is None else found[number]
-    if isinstance(node, ast.Assert | ast.JoinedStr | ast.AnnAssign):
-        if isinstance(node, ast.AnnAssign) and node.value is not None:
+    match node:
+        case ast.Assert() | ast.JoinedStr() | ast.AnnAssign(value=None):
+            return
+        case ast.AnnAssign():
             yield from _places(name, node, "value", None)
-        return
-    yield name, parent, field, number
-    for inner, value in ast.iter_fields(node):
-        if inner in ("annotation", "type_params", "cases") and not isinstance(node, ast.Match):
+        case _:
+            yield name, parent, field, number
+            for place in _inside(node):
+                yield from _places(name, *place)
+
+
+def _inside(node: ast.AST) -> Iterator[Place]:
+    """Yield the places right inside a node."""
+    for field, value in ast.iter_fields(node):
+        if field in ("annotation", "type_params", "cases") and not isinstance(node, ast.Match):
             continue
-        says = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in WORDS
-        if isinstance(value, ast.expr | ast.stmt) and not isinstance(node, ast.match_case):
-            yield from _places(name, node, inner, None)
+        if isinstance(value, ast.expr | ast.stmt):
+            yield node, field, None
         elif isinstance(value, list):
-            for place, item in enumerate(value):
-                if isinstance(item, ast.match_case):
-                    for line in range(len(item.body)):
-                        yield from _places(name, item, "body", line)
-                elif isinstance(item, ast.keyword):
-                    yield from _places(name, item, "value", None)
-                elif isinstance(item, ast.comprehension):
-                    yield from _places(name, item, "iter", None)
-                    for line in range(len(item.ifs)):
-                        yield from _places(name, item, "ifs", line)
-                elif isinstance(item, ast.expr | ast.stmt) and not (says and isinstance(item, ast.Constant)):
-                    yield from _places(name, node, inner, place)
+            for number, item in enumerate(value):
+                yield from _of_list(node, field, number, item)
+
+
+def _of_list(node: ast.AST, field: str, number: int, item: object) -> Iterator[Place]:
+    """Yield the places in one of a node's parts: of a pattern's branch its lines, of a loop inside brackets its filters."""
+    match item:
+        case ast.match_case():
+            yield from ((item, "body", line) for line in range(len(item.body)))
+        case ast.keyword():
+            yield item, "value", None
+        case ast.comprehension():
+            yield item, "iter", None
+            yield from ((item, "ifs", line) for line in range(len(item.ifs)))
+        case ast.Constant() if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in WORDS:
+            return
+        case ast.expr() | ast.stmt():
+            yield node, field, number
 
 
 def code_of(tree: ast.Module, path: str, name: str) -> CodeType:

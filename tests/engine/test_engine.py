@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from crossmargin.engine import commands as ask
 from crossmargin.engine.commands import AdvanceTime, Command, Deposit, ListAsset, Resume, RunAudit, SetParameters
 from crossmargin.engine.engine import HANDLERS, Engine
 from crossmargin.engine.events import Audited, Halted, Refused, Repeated
@@ -13,7 +14,9 @@ from crossmargin.engine.parameters import EngineParameters
 from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.state import ALLOWED
 from crossmargin.errors import InputError
+from crossmargin.files.parameters import read_parameters
 from crossmargin.files.story import play
+from crossmargin.margin.methods import method_named
 
 STORY = """
     fund     deposits 1_000
@@ -123,6 +126,36 @@ def test_an_audit_that_finds_money_from_nowhere_halts_the_engine() -> None:
     assert isinstance(event, Refused)
     assert event.refusal is Refusal.ENGINE_HALTED
     story.engine.apply(Resume(id="y", reason="repaired"))
+    assert story.engine.state.halt is None
+
+
+@pytest.mark.parametrize(
+    ("method", "first", "then"),
+    [
+        ("paradex_portfolio", "", "NO_PRICE"),  # margins cash, and needs funding rates for contracts
+        ("vega", "MALFORMED", "MALFORMED"),  # takes USDT alone
+        ("tail_risk", "MALFORMED", "MALFORMED"),  # needs a history that the engine does not keep
+    ],
+)
+def test_what_an_account_s_method_cannot_margin_does_not_come_in(method: str, first: str, then: str) -> None:
+    # found by trying every method: the deposit or trade raised, and a command that raises halts everybody
+    story = play("bob deposits 90_000\nBTC-PERP marks 50_000")
+    parameters = msgspec.to_builtins(read_parameters(method_named(method)))
+    story.do(ask.SetMarginParameters, method=method, parameters=parameters)
+    story.do(ask.OpenAccount, account="gus", method=method)
+    story.do(ask.OpenAccount, account="bob.sub", method=method, parent="bob")
+    before = story.engine.state_hash()
+    for build, fields in (
+        (ask.Deposit, {"account": "gus"}),
+        (ask.TransferFunds, {"debit": "bob", "credit": "bob.sub"}),
+    ):
+        (event, *_) = story.do(build, asset="USDC", amount=Decimal(50_000), **fields)
+        assert (event.reason if isinstance(event, Refused) else "") == first
+        assert (story.engine.state_hash() == before) == bool(first)
+    trade = {"instrument": "crossmargin:BTC/USDC:USDC", "quantity": Decimal(1), "price": Decimal(50_000)}
+    (event,) = story.do(ask.RecordTrade, buyer="gus", seller="bob", **trade)
+    assert isinstance(event, Refused)
+    assert event.reason == then
     assert story.engine.state.halt is None
 
 

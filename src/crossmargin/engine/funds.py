@@ -19,7 +19,7 @@ from crossmargin.engine.house import House, No
 from crossmargin.engine.orders import can_carry
 from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.state import BANKRUPT, HEALTHY, LIQUIDATING, Account, Backstop
-from crossmargin.errors import InputError
+from crossmargin.errors import InputError, MarketDataError
 from crossmargin.ledger.account import EXTERNAL, FEES, HOUSE, INSURANCE, check_user_name, default_fund_account
 from crossmargin.margin.methods import method_named
 
@@ -65,6 +65,9 @@ def deposit(house: House, command: Deposit) -> No | None:
     cap = house.state.assets[command.asset].deposit_cap
     if cap is not None and -house.balance(EXTERNAL, command.asset) + checked > house.quanta(command.asset, cap):
         return No(Refusal.DEPOSIT_CAP, f"{command.asset} is capped at {cap}")
+    no = _cannot_margin(house, command.account, command.asset, command.amount)
+    if no is not None:
+        return no
     house.pay("deposit", command.asset, EXTERNAL, command.account, checked)
     if house.state.accounts[command.account].state == BANKRUPT:
         house.change_state(command.account, HEALTHY)
@@ -107,6 +110,7 @@ def transfer(house: House, command: TransferFunds) -> No | None:
     if target.owner != source.owner:
         return No(Refusal.ACCOUNT_STATE, "the accounts have different owners")
     no = _may_leave(house, command.debit, command.asset, checked)
+    no = no or _cannot_margin(house, command.credit, command.asset, command.amount)
     if no is not None:
         return no
     house.pay("transfer", command.asset, command.debit, command.credit, checked)
@@ -176,6 +180,21 @@ def withdrawable_profit(house: House, account: str, asset: str) -> int:
     """Return the quanta of `asset` that were realised as profit and are not settled by their payers yet."""
     held = house.state.ledger.holdings.get(account, {})
     return sum(max(holding.unsettled, 0) for name, holding in held.items() if house.view.terms(name).settle == asset)
+
+
+def _cannot_margin(house: House, account: str, asset: str, amount: Decimal) -> No | None:
+    """Refuse what the account's method cannot margin: once it is there, no command could say where the account stands."""
+    if house.state.accounts[account].method == "scenario_grid":
+        return None  # takes any coin, and needs no more of the market than its index prices
+    book = house.exposures.book(account)
+    book.add_cash(asset, float(amount))
+    try:
+        house.exposures.requirement(account, book)
+    except MarketDataError as error:
+        return No(Refusal.NO_PRICE, str(error))
+    except InputError as error:
+        return No(Refusal.MALFORMED, str(error))
+    return None
 
 
 def _checked(house: House, account: str, asset: str, amount: Decimal) -> int | No:

@@ -14,7 +14,7 @@ from crossmargin.engine.commands import CancelAllOrders, CancelOrder, PlaceOrder
 from crossmargin.engine.house import House, No
 from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.state import BANKRUPT, LIQUIDATING, REDUCE_ONLY, OpenOrder
-from crossmargin.errors import InputError
+from crossmargin.errors import InputError, MarketDataError
 from crossmargin.instruments.contracts import Option, Payoff, Spot
 from crossmargin.ledger.ledger import payment
 from crossmargin.ledger.rounding import to_quanta
@@ -149,7 +149,12 @@ def can_carry(
         floats = [(name, float(lots * sizes[name].lot_size), float(price)) for name, lots, price in more]
     deficit = house.exposures.deficit_for_new_risk(account, book, house.resting.of(account), floats, enough)
     if deficit is None:
-        return _can_carry_by_definition(house, account, book or house.exposures.book(account), more)
+        try:
+            return _can_carry_by_definition(house, account, book or house.exposures.book(account), more)
+        except MarketDataError as error:
+            return No(Refusal.NO_PRICE, str(error))
+        except InputError as error:  # the account's method does not know the contract or the coin
+            return No(Refusal.MALFORMED, str(error))
     return None if deficit <= enough else No(Refusal.INSUFFICIENT_MARGIN, f"short of {deficit - enough:.2f} USD")
 
 

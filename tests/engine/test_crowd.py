@@ -10,7 +10,9 @@ import pytest
 from crossmargin.bench.engine_workloads import COINS, Flow, marks, opening
 from crossmargin.engine import commands as ask
 from crossmargin.engine import exposures
+from crossmargin.engine.columns import BookColumns
 from crossmargin.engine.commands import Command
+from crossmargin.engine.crowd import Crowd
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Event
 
@@ -66,3 +68,30 @@ def test_a_crowd_does_what_each_alone_would(monkeypatch: pytest.MonkeyPatch) -> 
     assert played(31) == alone
     kinds = {type(event).__name__ for events in alone[0] for event in events}
     assert {"MarginCalled", "LiquidationStarted", "MarginCallMet"} <= kinds, kinds
+
+
+def test_a_trade_between_ticks_is_patched_into_the_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    patch = Crowd.patch
+
+    def noted(crowd: Crowd, name: str, book: BookColumns, credit: float) -> bool:
+        taken.append(patch(crowd, name, book, credit))
+        return taken[-1]
+
+    monkeypatch.setattr(exposures, "MANY", len(ACCOUNTS))
+    monkeypatch.setattr(Crowd, "patch", noted)
+    engine = prepared()
+    for number, coin in enumerate(("BTC", "ETH", "BTC")):
+        price = COINS[coin] * (1 + Decimal(number + 1) / 1000)
+        engine.apply(ask.UpdateMarket(id=f"m {number}", index={coin: (ask.Quote(source="a", price=price),)}))
+        engine.apply(ask.Deposit(id=f"d {number}", account="u1", asset="USDC", amount=Decimal(10)))
+        held = engine.state.ledger.holdings["u2"]
+        name = next(each for each, holding in sorted(held.items()) if holding.lots > 1 and "ETH" in each)
+        ask_for = {"instrument": name, "quantity": Decimal("0.001"), "price": engine.mark(name)}
+        assert engine.apply(ask.RecordTrade(id=f"t {number}", buyer="u3", seller="u2", **ask_for))
+    engine.apply(ask.UpdateMarket(id="last", index={"BTC": (ask.Quote(source="a", price=Decimal(60_300)),)}))
+    assert taken.count(True) >= 3
+    mirror = engine._house.exposures
+    for name in ACCOUNTS:
+        assert mirror.is_standing(name)
+        assert engine.health(name) == mirror.examine_by_definition(name, mirror.book(name))

@@ -170,3 +170,49 @@ def test_a_poisoned_engine_waits_for_an_operator() -> None:
 def test_waterfall_layers_cannot_be_moved() -> None:
     with pytest.raises(InputError, match="order"):
         EngineParameters(layers=("insurance", "house"))
+
+
+def test_ids_are_kept_for_the_window_and_what_is_older_is_refused() -> None:
+    engine = Engine()
+    engine.apply(SetParameters(id="p", parameters=EngineParameters(id_window_ns=100)))
+    for number in range(50):
+        engine.apply(AdvanceTime(id=f"t{number}", time_ns=10 * number, sent_ns=10 * number))
+        engine.apply(ListAsset(id=f"a{number}", asset=f"A{number}", quantum=Decimal(1), sent_ns=10 * number))
+    assert len(engine._applied.digests) == 2 * 11 + 1  # those of the window, and one that does not say when it was sent
+    assert not engine.has_applied("a0")
+    (again,) = engine.apply(ListAsset(id="a0", asset="A0", quantum=Decimal(1), sent_ns=0))
+    assert isinstance(again, Refused)
+    assert again.reason == "EXPIRED_COMMAND"
+    (twice,) = engine.apply(ListAsset(id="a49", asset="A49", quantum=Decimal(1), sent_ns=490))
+    assert isinstance(twice, Repeated)
+    restored = Engine.restore(engine.snapshot())
+    for each in (engine, restored):
+        each.apply(AdvanceTime(id="later", time_ns=10_000, sent_ns=10_000))
+        assert set(each._applied.digests) == {"p", "later"}
+
+
+def test_without_a_window_every_id_is_kept() -> None:
+    engine = Engine()
+    engine.apply(SetParameters(id="p", parameters=EngineParameters(id_window_ns=None)))
+    engine.apply(ListAsset(id="a", asset="A", quantum=Decimal(1), sent_ns=0))
+    engine.apply(AdvanceTime(id="t", time_ns=10**18))
+    assert isinstance(engine.apply(ListAsset(id="a", asset="A", quantum=Decimal(1), sent_ns=0))[0], Repeated)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("slice_slippage", 0.51),
+        ("slice_slippage", -0.01),
+        ("slice_slippage", float("nan")),
+        ("half_spread", 0.2),
+        ("half_spread", -1e-9),
+        ("impact", 1.5),
+        ("impact", float("inf")),
+        ("release_ratio", float("nan")),
+        ("id_window_ns", 0),
+    ],
+)
+def test_a_setting_outside_its_range_is_refused(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=name):
+        EngineParameters(**{name: value})

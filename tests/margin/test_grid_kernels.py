@@ -23,7 +23,7 @@ from crossmargin.market.forward_curve import ForwardCurve
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.market.vol_surface import Smile, VolSurface
 from crossmargin.portfolio import Balance, Order, Portfolio, Position, Side
-from crossmargin.pricing.valuation import position_value, usd_value
+from crossmargin.pricing.valuation import position_value, unit_value, usd_value
 from crossmargin.risk.risk_array import RiskArray, risk_array
 from crossmargin.risk.tiles import TILE, in_singles, least_in_pair, rounding_of, tiles_of
 from crossmargin.units import NANOSECONDS_PER_DAY, AccountId, Currency
@@ -289,6 +289,12 @@ def test_a_spot_fill_exchanges_coins_and_a_closed_position_is_forgotten() -> Non
     assert cash[CURRENCIES.index("USDC")] == -100_000.0
     assert fill(grid, rows, sizes, 0, cash, perpetual, 3.0, float(grid.mark[perpetual])) == 1
     assert fill(grid, rows, sizes, 1, cash, perpetual, -3.0, float(grid.mark[perpetual])) == 0
+
+
+def test_columns_have_the_prices_of_the_definition() -> None:
+    snapshot, _, risk, grid = world()
+    assert grid.unit_value.tolist() == [unit_value(item, snapshot) for item in risk.instruments]
+    assert grid.mark.tolist() == [snapshot.mark_price(item) for item in risk.instruments]
 
 
 def test_packing_loses_nothing() -> None:

@@ -155,10 +155,10 @@ def test_a_poisoned_command_halts_now_and_after_a_restart_until_an_operator_resu
     runner.submit(play("alice deposits 5").commands)
     honest = Engine.apply
 
-    def broken(engine: Engine, command: Command):
+    def broken(engine: Engine, command: Command, text: bytes | None = None):
         if command.id == "bad":
             raise ZeroDivisionError("a bug")
-        return honest(engine, command)
+        return honest(engine, command, text)
 
     monkeypatch.setattr(Engine, "apply", broken)
     deposits = [Deposit(id=name, account="alice", asset="USDC", amount=Decimal(1)) for name in ("bad", "late")]

@@ -13,14 +13,14 @@ from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import Asset
 from crossmargin.instruments.symbols import parse_contract
 from crossmargin.margin.coin_parts import CoinSlices, coin_slices, empty_parts
-from crossmargin.margin.grid_columns import GridColumns, grid_columns
+from crossmargin.margin.grid_columns import GridColumns, GridLayout, grid_columns, grid_layout
 from crossmargin.margin.grid_slices import margin_slices, remargin_coins
 from crossmargin.margin.methods import method_named
 from crossmargin.margin.scenario_grid import METHOD, ScenarioGridParameters
 from crossmargin.market.forward_curve import ForwardCurve
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.market.vol_surface import Smile, VolSurface
-from crossmargin.risk.risk_array import risk_array
+from crossmargin.risk.risk_array import Listed, RiskArray, risk_array
 from crossmargin.units import NANOSECONDS_PER_DAY, USD, Currency, FloatArray
 
 CURRENCIES = tuple(sorted({*COINS, "USDC", USD}))
@@ -77,9 +77,10 @@ def _parameters(n_scenarios: int) -> ScenarioGridParameters:
 def _tick(parameters: ScenarioGridParameters, n_accounts: int, threads: int) -> Callable[[], None]:
     slices, cash = _books(n_accounts, _grid(parameters, 1.0))
     parts, figures = empty_parts(slices), np.empty((n_accounts, 4))
+    layout = grid_layout(_risk(parameters, _market(1.0)), CURRENCIES)  # an engine makes it once
 
     def run() -> None:
-        remargin_coins(_grid(parameters, 1.001), slices, cash, MOVING, parts, figures, threads=threads)
+        remargin_coins(_grid(parameters, 1.001, layout), slices, cash, MOVING, parts, figures, threads=threads)
 
     return run
 
@@ -96,15 +97,21 @@ def _remargin(parameters: ScenarioGridParameters, n_accounts: int, threads: int)
     return run
 
 
-def _grid(parameters: ScenarioGridParameters, move: float) -> GridColumns:
+def _grid(parameters: ScenarioGridParameters, move: float, layout: GridLayout | None = None) -> GridColumns:
     market = _market(move)
+    return grid_columns(_risk(parameters, market), market, parameters, CURRENCIES, layout=layout)
+
+
+def _risk(parameters: ScenarioGridParameters, market: MarketSnapshot) -> RiskArray:
     scenarios = method_named(METHOD.name).scenarios(market, parameters)
     assert scenarios is not None  # noqa: S101  (a grid has some)
-    items = [*CONTRACTS, *(Asset(currency=Currency(name)) for name in CURRENCIES)]
-    return grid_columns(risk_array(items, market, scenarios), market, parameters, CURRENCIES)
+    return risk_array(LISTED, market, scenarios)
 
 
 CONTRACTS = tuple(parse_contract(name) for name in marks())
+LISTED = Listed([*CONTRACTS, *(Asset(currency=Currency(name)) for name in CURRENCIES)])
+
+
 PRICES = {contract.id: Price(float(price)) for contract, price in zip(CONTRACTS, marks().values(), strict=True)}
 
 

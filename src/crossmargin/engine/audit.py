@@ -49,9 +49,8 @@ def _account_violations(state: State) -> list[str]:
     for name, account in state.accounts.items():
         if (account.state == LIQUIDATING) != (name in state.liquidations):
             found.append(f"{name} is {account.state}, its liquidation says otherwise")
-        held = state.ledger.holdings.get(name, {})
-        flat = not any(holding.lots for holding in held.values())
-        if account.state in (BANKRUPT, CLOSED) and not flat:
+        held = state.ledger.holdings.get(name, {}) if account.state in (BANKRUPT, CLOSED) else {}
+        if any(holding.lots for holding in held.values()):
             found.append(f"{name} is {account.state} and holds positions")
     shut = {name: item.state for name, item in state.accounts.items() if item.state in (BANKRUPT, CLOSED, LIQUIDATING)}
     for name, order in state.orders.items():

@@ -154,16 +154,26 @@ def _held(rows: dict[str, int], holdings: dict[str, Holding]) -> list[tuple[int,
 
 def same_book(book: BookColumns, ledger: Ledger, account: str, market: GridMarket) -> bool:
     """Return whether columns are what the ledger says."""
-    rows, numbers = market.rows, market.numbers
+    numbers = market.numbers
     holdings, balances = ledger.holdings.get(account, {}), ledger.balances.get(account, {})
-    held = _held(rows, holdings)
     owned = {numbers[asset]: amount for asset, amount in balances.items() if asset in numbers and amount}
     sizes = market.lot_sizes.take(book.rows, axis=0)
+    columns = zip(book.lots.tolist(), book.costs.tolist(), strict=True)
     return (
-        held == list(zip(book.rows.tolist(), book.lots.tolist(), book.costs.tolist(), strict=True))
+        _by_row(market.rows, holdings) == dict(zip(book.rows.tolist(), columns, strict=True))
         and owned == {number: amount for number, amount in enumerate(book.quanta.tolist()) if amount}
         and bool((book.quantities == book.lots * sizes[:, 0] / sizes[:, 1]).all())
     )
+
+
+def _by_row(rows: dict[str, int], holdings: dict[str, Holding]) -> dict[int, tuple[int, int]]:
+    """Return lots and cost of what is held, by row."""
+    found = holdings.values()
+    lots = list(map(_LOTS, found))
+    held = dict(
+        zip(map(rows.get, holdings, itertools.repeat(-1)), zip(lots, map(_COST, found), strict=True), strict=True)
+    )
+    return held if all(lots) else {row: each for row, each in held.items() if each[0]}
 
 
 def post_balance(book: BookColumns, ledger: Ledger, account: str, asset: str, numbers: dict[str, int]) -> bool:

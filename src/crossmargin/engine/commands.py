@@ -321,3 +321,16 @@ Command: TypeAlias = (
     | Reconcile
     | Upgrade
 )
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def encoded(command: Command) -> bytes:
+    """Return the canonical text of a command, whose digest is its content.
+
+    Examples
+    --------
+    >>> encoded(CancelOrder(id="c1", order="o1"))
+    b'{"type":"CancelOrder","id":"c1","order":"o1"}'
+    """
+    return _ENCODER.encode(command)

@@ -11,7 +11,7 @@ import numpy as np
 
 from crossmargin.compilation import literal_kernel
 from crossmargin.engine.columns import BookColumns, GridMarket, mark_book
-from crossmargin.margin.coin_parts import CoinSlices, coin_slices, empty_parts
+from crossmargin.margin.coin_parts import CoinSlices, coin_slices, empty_parts, margin_coin_of_some, replace_quantities
 from crossmargin.margin.grid_columns import GridColumns, opened
 from crossmargin.margin.grid_slices import remargin_coins
 from crossmargin.units import BoolArray, FloatArray, IntArray
@@ -52,6 +52,23 @@ class Crowd:
     grid: GridColumns | None = None
     slices: CoinSlices | None = None
     parts: FloatArray = field(default_factory=lambda: np.empty((0, 0, 0)))
+    patched: list[int] = field(default_factory=list)
+    """Places of accounts whose positions are others than those that `parts` were computed from."""
+
+    def patch(self, name: str, book: BookColumns, credit: float) -> bool:
+        """Take over what one account holds now; return False if it holds other contracts than before.
+
+        Then its place among the columns does not suffice, and the crowd must be lined up anew.
+        """
+        place = self.places[name]
+        own = slice(int(self.indptr[place]), int(self.indptr[place + 1]))
+        if self.slices is None or not np.array_equal(self.rows[own], book.rows):
+            return False
+        self.lots[own], self.costs[own], self.quantities[own] = book.lots, book.costs, book.quantities
+        self.quanta[place], self.credit[place] = book.quanta, credit
+        replace_quantities(self.slices, place, book.rows, book.quantities)
+        self.patched.append(place)
+        return True
 
     def margin(self, market: GridMarket) -> None:
         """Bring cash and figures to the prices of `market`."""
@@ -69,6 +86,10 @@ class Crowd:
             changed = np.flatnonzero(moved(self.grid, grid) | (cash != self.cash).any(axis=0))
         self.grid, self.cash = grid, cash
         concerned = ~grid.is_dollar.astype(bool) | (slices.indptr[:, 0] < slices.indptr[:, -1])
+        for c in np.setdiff1d(np.flatnonzero(concerned), changed):
+            for place in self.patched:
+                margin_coin_of_some(grid, slices, cash, int(c), self.parts, place, place + 1)
+        self.patched.clear()
         remargin_coins(grid, slices, cash, changed[concerned[changed]], self.parts, self.figures)
 
 

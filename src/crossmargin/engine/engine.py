@@ -15,6 +15,7 @@ import msgspec
 from crossmargin.engine import audit, funds, liquidation, listing, margin_calls, orders, prices, reconciling, settling
 from crossmargin.engine import events as happened
 from crossmargin.engine.adl_queue import Standing, standings
+from crossmargin.engine.applied_ids import AppliedIds
 from crossmargin.engine.book import Health, as_portfolio
 from crossmargin.engine.breakers import FINAL, reopen_if_calm
 from crossmargin.engine.commands import (
@@ -51,6 +52,7 @@ from crossmargin.engine.commands import (
     UpdateMarket,
     Upgrade,
     Withdraw,
+    encoded,
 )
 from crossmargin.engine.events import Event
 from crossmargin.engine.house import House, No
@@ -63,21 +65,21 @@ from crossmargin.margin.method import Parameters
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 
-_ENCODER = msgspec.json.Encoder(order="deterministic")
-
 
 class Engine:
     """The one place with state: who owns what, what was observed, what is under way."""
 
-    def __init__(self, state: State | None = None, applied: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, state: State | None = None, applied: dict[str, str] | None = None, sent: dict[str, int] | None = None
+    ) -> None:
         self._house = House(state or State())
-        self._applied: dict[str, str] = applied or {}
+        self._applied = AppliedIds(applied or {}, sent or {})
 
     @classmethod
     def restore(cls, snapshot: bytes) -> "Engine":
         """Return the engine that `snapshot` was taken of."""
         found = msgspec.json.decode(snapshot, type=Snapshot)
-        return cls(found.state, found.applied)
+        return cls(found.state, found.applied, found.sent)
 
     @property
     def state(self) -> State:
@@ -86,15 +88,15 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """Return everything needed to go on from here."""
-        return encode_snapshot(Snapshot(state=self.state, applied=self._applied))
+        return encode_snapshot(Snapshot(state=self.state, applied=self._applied.digests, sent=self._applied.sent))
 
     def state_hash(self) -> str:
         """Return the SHA-256 of the state, in hexadecimal."""
         return hashlib.sha256(encode_state(self.state)).hexdigest()
 
     def has_applied(self, command_id: str) -> bool:
-        """Whether a command of this id was applied."""
-        return command_id in self._applied
+        """Whether a command of this id was applied, as far back as ids are kept."""
+        return command_id in self._applied.digests
 
     def health(self, account: str) -> Health:
         """Return where an account stands."""
@@ -147,8 +149,10 @@ class Engine:
         self.state.halt = HaltState(breaker="POISONED", finding=finding, quiet_since_ns=self.state.time_ns)
         return (happened.Halted(breaker="POISONED", finding=finding),)
 
-    def apply(self, command: Command) -> tuple[Event, ...]:
+    def apply(self, command: Command, text: bytes | None = None) -> tuple[Event, ...]:
         """Decide about a command, change what it changes, and return what happened.
+
+        `text` is what `encoded` says of it, where the caller has that already.
 
         Raises
         ------
@@ -157,8 +161,8 @@ class Engine:
         """
         house = self._house
         invariant(not house.events and not house.touched, "a command must not begin inside another")
-        digest = hashlib.sha256(_ENCODER.encode(command)).hexdigest()
-        known = self._applied.get(command.id)
+        digest = hashlib.sha256(encoded(command) if text is None else text).hexdigest()
+        known = self._applied.digests.get(command.id)
         if known is not None:
             if known == digest:
                 return (happened.Repeated(command=command.id),)
@@ -169,7 +173,8 @@ class Engine:
                 raise InvariantError(f"a refused command must change nothing, {command.id} did")
             return (no.event(command.id),)
         margin_calls.examine_touched(house)
-        self._applied[command.id] = digest
+        self._applied.add(command.id, digest, command.sent_ns)
+        self._applied.forget(house.state.time_ns, house.parameters.id_window_ns)
         self._finish(digest)
         events, house.events = tuple(house.events), []
         return events or (happened.Accepted(command=command.id),)
@@ -182,6 +187,9 @@ class Engine:
         ttl = house.parameters.command_ttl_ns
         if ttl is not None and command.sent_ns is not None and command.sent_ns + ttl < house.state.time_ns:
             return No(Refusal.EXPIRED_COMMAND, f"sent at {command.sent_ns} ns")
+        window = house.parameters.id_window_ns
+        if window is not None and command.sent_ns is not None and command.sent_ns < house.state.time_ns - window:
+            return No(Refusal.EXPIRED_COMMAND, f"sent at {command.sent_ns} ns, ids are kept for {window} ns")
         if not command.id or len(command.id) > 128:
             return No(Refusal.MALFORMED, "an id has 1 to 128 characters")
         try:

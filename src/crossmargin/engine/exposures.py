@@ -29,7 +29,7 @@ from crossmargin.engine.resting import AccountOrders
 from crossmargin.engine.state import State
 from crossmargin.errors import MarketDataError
 from crossmargin.ledger.settlement import unrealised
-from crossmargin.margin.grid_columns import grid_columns
+from crossmargin.margin.grid_columns import GridLayout, grid_columns, grid_layout
 from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH
 from crossmargin.margin.method import Requirement
 from crossmargin.margin.methods import method_named
@@ -48,6 +48,8 @@ class Exposures:
         self._books: dict[str, BookColumns | None] = {}
         self._crowd: tuple[tuple[str, ...], Crowd] | None = None
         """Accounts that were asked for together, and those of them that have columns."""
+        self._asked: tuple[Sequence[str], tuple[str, ...]] = (), ()
+        """The names that were asked for last, and those of them that can be lined up."""
         self._standing: Crowd | None = None
         """The same, while its figures are those of now except for `_disturbed` accounts."""
         self._disturbed: set[str] = set()
@@ -58,6 +60,7 @@ class Exposures:
         """Rows of instruments and numbers of currencies in `_books`."""
         self._trusted: BoolArray | None = None
         self._out = np.empty(4)
+        self._layout: GridLayout | None = None
 
     def market_changed(self) -> None:
         """Forget everything that depends on prices."""
@@ -153,11 +156,13 @@ class Exposures:
         `is_standing` says of which accounts the figures still hold.
         """
         accounts = self._state.accounts
-        asked = tuple(name for name in names if accounts[name].method == "scenario_grid")
+        if self._asked[0] is not names:
+            self._asked = names, tuple(name for name in names if accounts[name].method == "scenario_grid")
+        asked = self._asked[1]
         market = self._columnar(asked[0]) if len(asked) >= MANY else None
         if market is None:
             return None
-        if self._crowd is None or self._disturbed or self._crowd[0] != asked:
+        if not self._crowd_follows(asked, market):
             for name in asked:
                 if name not in self._books:
                     self._books[name] = book_columns(self._state.ledger, name, market)
@@ -166,10 +171,29 @@ class Exposures:
                 return None
             credit = [float(accounts[name].credit_line) for name in books]
             self._crowd = asked, lined_up(tuple(books), tuple(books.values()), credit, len(market.numbers))
+        assert self._crowd is not None  # noqa: S101  (lined up, if it was not)
         found = self._standing = self._crowd[1]
         self._disturbed.clear()
         found.margin(market)
         return found
+
+    def _crowd_follows(self, asked: tuple[str, ...], market: GridMarket) -> bool:
+        """Bring the accounts that changed up to date in the crowd; return False if it must be lined up anew."""
+        if self._crowd is None or self._crowd[0] != asked:
+            return False
+        crowd, asked_for = self._crowd[1], set(asked)
+        for name in sorted(self._disturbed):
+            if name not in asked_for:
+                continue
+            book = self._books.get(name)
+            if book is None:
+                book = self._books[name] = book_columns(self._state.ledger, name, market)
+            if name in crowd.places and book is not None:
+                if not crowd.patch(name, book, float(self._state.accounts[name].credit_line)):
+                    return False
+            elif name in crowd.places or book is not None:
+                return False
+        return True
 
     def is_standing(self, account: str) -> bool:
         """Return whether what `line_up` found of an account is still true."""
@@ -335,9 +359,11 @@ class Exposures:
         assert risk is not None  # noqa: S101  (a grid has scenarios)
         names = sorted({*self._state.market.index, USD})
         contracts = {name: self._view.terms(name) for name in risk.rows if name in self._state.listings}
+        if self._layout is None or self._layout.instruments is not risk.instruments:
+            self._layout = grid_layout(risk, names)
         rates = np.array([self._open_interest_rate(name) if name in contracts else 0.0 for name in risk.rows])
         return grid_market(
-            grid_columns(risk, self._view.snapshot(), parameters, names, rates),
+            grid_columns(risk, self._view.snapshot(), parameters, names, rates, self._layout),
             {str(name): row for name, row in risk.rows.items()},
             names,
             {name: (terms, mark) for name, terms in contracts.items() if (mark := self._view.mark(name)) is not None},

@@ -39,6 +39,7 @@ def open_account(house: House, command: OpenAccount) -> No | None:
             return No(Refusal.UNKNOWN_ACCOUNT, command.parent)
         owner = parent.owner
     house.state.accounts[command.account] = Account(owner=owner, method=command.method)
+    house.account_listed(command.account)
     return None
 
 
@@ -170,6 +171,7 @@ def register_backstop(house: House, command: RegisterBackstop) -> No | None:
         return No(Refusal.UNKNOWN_ACCOUNT, command.account)
     before = account.backstop
     account.backstop = Backstop(capacity=command.capacity, loss_cap=command.loss_cap)
+    house.account_listed(command.account)
     if before is not None:
         account.backstop.used, account.backstop.taken = before.used, before.taken
         account.backstop.paid = before.paid

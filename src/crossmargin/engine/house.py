@@ -15,7 +15,7 @@ from crossmargin.engine.market_view import MarketView
 from crossmargin.engine.parameters import EngineParameters
 from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.resting import Resting
-from crossmargin.engine.state import Account, State
+from crossmargin.engine.state import CLOSED, HEALTHY, Account, State
 from crossmargin.ledger.account import FEES, is_house
 from crossmargin.ledger.ledger import Entry, payment
 from crossmargin.ledger.rounding import divide_up, from_quanta, to_quanta
@@ -45,6 +45,9 @@ class House:
         self.resting = Resting(state)
         self.events: list[Event] = []
         self.touched: set[str] = set()
+        self.uncalm = {name for name, account in state.accounts.items() if not _is_calm(account)}
+        """Accounts that something is under way with, or that back others."""
+        self._open: tuple[tuple[str, ...], frozenset[str]] | None = None
 
     @property
     def parameters(self) -> EngineParameters:
@@ -70,7 +73,30 @@ class House:
         record = self.state.accounts[account]
         before = record.state
         record.move(account, after)
+        self.account_listed(account)
         self.emit(happened.AccountStateChanged(account=account, before=before, after=after))
+
+    def account_listed(self, name: str) -> None:
+        """Note that an account was opened, closed, moved to another state, or backs others."""
+        self._open = None
+        if _is_calm(self.state.accounts[name]):
+            self.uncalm.discard(name)
+        else:
+            self.uncalm.add(name)
+
+    def open_accounts(self) -> tuple[str, ...]:
+        """Return the names of all accounts that are not closed, in alphabetical order."""
+        return self._open_names()[0]
+
+    def all_touched(self) -> bool:
+        """Whether every open account must be examined."""
+        return self.touched >= self._open_names()[1]
+
+    def _open_names(self) -> tuple[tuple[str, ...], frozenset[str]]:
+        if self._open is None:
+            names = tuple(name for name, account in sorted(self.state.accounts.items()) if account.state != CLOSED)
+            self._open = names, frozenset(names)
+        return self._open
 
     def account(self, name: str) -> Account | None:
         """Return an open account, or None."""
@@ -174,3 +200,7 @@ class House:
         """Return quanta of an asset in USD at its index price, exactly; 0 without a price."""
         price = self.view.index(asset)
         return Decimal(0) if price is None else self.amount(asset, quanta) * price
+
+
+def _is_calm(account: Account) -> bool:
+    return account.state in (HEALTHY, CLOSED) and account.backstop is None

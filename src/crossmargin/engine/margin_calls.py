@@ -1,5 +1,6 @@
 """Where every account stands after a command: calls, cures, deadlines, and who goes into liquidation."""
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from crossmargin.engine import events as happened
 from crossmargin.engine import liquidation
 from crossmargin.engine.book import Health
+from crossmargin.engine.crowd import Crowd
 from crossmargin.engine.house import House
 from crossmargin.engine.state import (
     BANKRUPT,
@@ -18,7 +20,7 @@ from crossmargin.engine.state import (
     MarginCall,
 )
 from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE
-from crossmargin.units import requirement_to_money
+from crossmargin.units import IntArray, requirement_to_money
 
 CENT = Decimal("0.01")
 
@@ -31,42 +33,65 @@ def examine_touched(house: House) -> None:
     """
     columns: dict[str, _Figures] = {}
     while house.touched:
-        names, house.touched = sorted(house.touched), set()
-        names = [name for name in names if house.state.accounts[name].state != CLOSED]
-        calm = _calm(house, names)
-        columns.update(calm)
-        for name in names if len(calm) < len(names) else ():
+        names = house.open_accounts() if house.all_touched() else _open(house, house.touched)
+        house.touched = set()
+        crowd = house.exposures.line_up(names)
+        calm = np.empty(0, dtype=np.int64) if crowd is None else _calm(house, crowd)
+        if crowd is not None and calm.size == len(names) and not columns and not house.touched:
+            _tell(house, names, *_figures(crowd, calm))
+            return
+        found = {} if crowd is None else _by_name(crowd, calm)
+        columns.update(found)
+        for name in names:
             # what one account's default changed of another's figures is seen at once
-            if name not in calm or not house.exposures.is_standing(name):
+            if name not in found or not house.exposures.is_standing(name):
                 examine(house, name)
                 health = house.health(name)
                 columns[name] = health.initial, health.maintenance, health.equity
     if columns:
-        names = sorted(columns)
-        initial, maintenance, equity = zip(*(columns[name] for name in names), strict=True)
-        house.emit(
-            happened.MarginUpdated(accounts=tuple(names), initial=initial, maintenance=maintenance, equity=equity)
+        told = sorted(columns)
+        _tell(house, told, *(list(column) for column in zip(*(columns[name] for name in told), strict=True)))
+
+
+def _open(house: House, names: Iterable[str]) -> tuple[str, ...]:
+    accounts = house.state.accounts
+    return tuple(name for name in sorted(names) if accounts[name].state != CLOSED)
+
+
+def _tell(
+    house: House, names: Sequence[str], initial: list[float], maintenance: list[float], equity: list[float]
+) -> None:
+    house.emit(
+        happened.MarginUpdated(
+            accounts=tuple(names), initial=tuple(initial), maintenance=tuple(maintenance), equity=tuple(equity)
         )
+    )
 
 
 _Figures = tuple[float, float, float]
 """Initial margin, maintenance margin and equity in USD."""
 
 
-def _calm(house: House, names: list[str]) -> dict[str, _Figures]:
-    """Return the figures of accounts for which nothing is to be done; none unless there are many."""
-    crowd = house.exposures.line_up(names)
-    if crowd is None:
-        return {}
+def _calm(house: House, crowd: Crowd) -> IntArray:
+    """Return the places of accounts for which nothing is to be done."""
     equity = crowd.figures[:, EQUITY] + crowd.credit
-    initial, maintenance = crowd.figures[:, INITIAL], crowd.figures[:, MAINTENANCE]
-    places = np.flatnonzero(crowd.fits & (equity >= maintenance) & (equity >= initial))
-    figures = zip(*(column[places].tolist() for column in (initial, maintenance, equity)), strict=True)
-    accounts = house.state.accounts
-    found = zip((crowd.names[place] for place in places.tolist()), figures, strict=True)
-    return {
-        name: each for name, each in found if (account := accounts[name]).state == HEALTHY and account.backstop is None
-    }
+    calm = crowd.fits & (equity >= crowd.figures[:, MAINTENANCE]) & (equity >= crowd.figures[:, INITIAL])
+    for name in house.uncalm:
+        if name in crowd.places:
+            calm[crowd.places[name]] = False
+    return np.flatnonzero(calm)
+
+
+def _figures(crowd: Crowd, places: IntArray) -> tuple[list[float], list[float], list[float]]:
+    """Return initial margin, maintenance margin and equity of accounts."""
+    chosen = crowd.figures[places]
+    equity = chosen[:, EQUITY] + crowd.credit[places]
+    return chosen[:, INITIAL].tolist(), chosen[:, MAINTENANCE].tolist(), equity.tolist()
+
+
+def _by_name(crowd: Crowd, places: IntArray) -> dict[str, _Figures]:
+    figures = zip(*_figures(crowd, places), strict=True)
+    return dict(zip((crowd.names[place] for place in places.tolist()), figures, strict=True))
 
 
 def examine(house: House, name: str) -> None:

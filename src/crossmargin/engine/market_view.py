@@ -15,6 +15,7 @@ from crossmargin.ledger.settlement import ContractTerms
 from crossmargin.market.forward_curve import ForwardCurve
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.market.vol_surface import Smile, VolSurface
+from crossmargin.risk.risk_array import Listed
 from crossmargin.units import USD, Currency, InstrumentId
 
 _RATIO = Context(prec=28)
@@ -41,6 +42,7 @@ class MarketView:
         self._terms: dict[str, ContractTerms] = {}
         self._snapshot: MarketSnapshot | None = None
         self._quoted: dict[str, Quoted] = {}
+        self._listed: tuple[tuple[int, int, int], Listed] | None = None
 
     def prices_changed(self) -> None:
         """Forget everything that depends on prices."""
@@ -54,6 +56,7 @@ class MarketView:
     def listing_changed(self, instrument_id: str) -> None:
         """Forget the terms of a contract."""
         self._terms.pop(instrument_id, None)
+        self._listed = None
 
     def terms(self, instrument_id: str) -> ContractTerms:
         """Return the terms of a listed contract."""
@@ -138,15 +141,20 @@ class MarketView:
             return size * market.index_price(contract.quote)  # inverse: quoted currency per contract
         return size * market.index_price(contract.base)
 
-    def instruments(self) -> list[Instrument]:
+    def instruments(self) -> Listed:
         """Return what can be margined: contracts that have not expired, and coins."""
-        contracts: list[Instrument] = [
-            self.contract(name)
-            for name, listing in sorted(self._state.listings.items())
-            if not listing.expired and self.is_priced(name)
-        ]
-        names = sorted({*self._state.market.index, USD})
-        return [*contracts, *(Asset(currency=Currency(name)) for name in names)]
+        market = self._state.market
+        # prices come and stay, so these change only with a listing or with the first price of something
+        known = len(market.index), len(market.marks), len(market.smiles)
+        if self._listed is None or self._listed[0] != known:
+            contracts: list[Instrument] = [
+                self.contract(name)
+                for name, listing in sorted(self._state.listings.items())
+                if not listing.expired and self.is_priced(name)
+            ]
+            coins = [Asset(currency=Currency(name)) for name in {*market.index, USD}]
+            self._listed = known, Listed([*contracts, *coins])
+        return self._listed[1]
 
 
 def _snapshot(state: State) -> MarketSnapshot:

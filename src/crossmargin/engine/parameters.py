@@ -13,6 +13,7 @@ from crossmargin.units import NANOSECONDS_PER_SECOND
 
 MINUTE_NS = 60 * NANOSECONDS_PER_SECOND
 HOUR_NS = 60 * MINUTE_NS
+DAY_NS = 24 * HOUR_NS
 
 LAYERS = ("collateral", "contribution", "house", "insurance", "default fund", "assessment", "adl", "socialised")
 """Who pays a shortfall, in this order; a layer may be left out, none may be moved."""
@@ -58,6 +59,8 @@ class EngineParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     order_band: float = 0.5
     """Orders and trades further from the mark are refused."""
     command_ttl_ns: int | None = None
+    id_window_ns: int | None = DAY_NS
+    """Commands that say they were sent longer ago are refused, and their ids forgotten; None keeps every id for ever."""
     withdrawal_at_initial: bool = True
     unrealised_profit_withdrawable: bool = False
     withdrawal_window_ns: int = HOUR_NS
@@ -99,25 +102,40 @@ class EngineParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             raise InputError(f"layers must stand in the order {LAYERS}, were {self.layers}")
         if self.adl_policy not in ("queue", "pro rata", "integer"):
             raise InputError(f"adl_policy must be queue, pro rata or integer, was {self.adl_policy!r}")
-        for name in ("slice_share", "takeover_ratio", "order_band", "index_outlier"):
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise InputError(f"{name} must be inside [{least}, {most}], was {value}")
+        for name in _SHARES:
             value = getattr(self, name)
             if not 0.0 < value <= 1.0:
                 raise InputError(f"{name} must be inside (0, 1], was {value}")
-        for name in (
-            "taker_fee",
-            "liquidation_fee",
-            "assessment_multiple",
-            "reconciliation_tolerance",
-        ):
-            value = getattr(self, name)
-            if not value.is_finite() or value < 0:
-                raise InputError(f"{name} must not be negative, was {value}")
-        for name in ("house_cap", "insurance_cap_per_market", "withdrawal_limit", "max_credit_line"):
+        for name in _AMOUNTS:
             value = getattr(self, name)
             if value is not None and (not value.is_finite() or value < 0):
                 raise InputError(f"{name} must not be negative, was {value}")
-        if self.release_ratio < 1.0:
-            raise InputError(f"release_ratio must be at least 1, was {self.release_ratio}")
-        for name in ("audit_every", "max_slices", "index_min_sources", "call_period_ns", "slice_interval_ns"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, was {getattr(self, name)}")
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, was {value}")
+
+
+_BOUNDS = {
+    # a slice's worst price must leave one; costs beyond these would let no slice help, and end in takeover at once
+    "slice_slippage": (0.0, 0.5),
+    "half_spread": (0.0, 0.1),
+    "impact": (0.0, 1.0),
+    "release_ratio": (1.0, float("inf")),
+}
+_SHARES = ("slice_share", "takeover_ratio", "order_band", "index_outlier")
+_AMOUNTS = (
+    "taker_fee",
+    "liquidation_fee",
+    "assessment_multiple",
+    "reconciliation_tolerance",
+    "house_cap",
+    "insurance_cap_per_market",
+    "withdrawal_limit",
+    "max_credit_line",
+)
+_COUNTS = ("audit_every", "max_slices", "index_min_sources", "call_period_ns", "slice_interval_ns", "id_window_ns")

@@ -54,7 +54,7 @@ class Listing(msgspec.Struct):
     expired: bool = False
 
 
-class MarginCall(msgspec.Struct):
+class MarginCall(msgspec.Struct, gc=False):
     """What an account was asked for."""
 
     deadline_ns: int
@@ -90,7 +90,7 @@ class Account(msgspec.Struct):
         self.state = after
 
 
-class OpenOrder(msgspec.Struct):
+class OpenOrder(msgspec.Struct, gc=False):
     """What remains of an order."""
 
     account: str
@@ -101,7 +101,7 @@ class OpenOrder(msgspec.Struct):
     reduce_only: bool
 
 
-class LiquidationOrder(msgspec.Struct):
+class LiquidationOrder(msgspec.Struct, gc=False):
     """What the market was asked to do for an account in liquidation."""
 
     instrument: str
@@ -121,7 +121,7 @@ class Liquidation(msgspec.Struct):
     auction_from_ns: int | None = None
 
 
-class Observed(msgspec.Struct):
+class Observed(msgspec.Struct, gc=False):
     """A price with its quality (GOOD, STALE or BOUND) and when it was seen."""
 
     price: Decimal
@@ -195,6 +195,8 @@ class Snapshot(msgspec.Struct):
 
     state: State
     applied: dict[str, str]
+    sent: dict[str, int] = msgspec.field(default_factory=dict)
+    """When those of them were sent that say so, in nanoseconds."""
 
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")

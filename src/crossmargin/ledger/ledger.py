@@ -40,7 +40,7 @@ class Entry:
                 raise InputError(f"an entry must sum to zero per asset, {self.reason!r} sums to {total} {asset}")
 
 
-class Holding(msgspec.Struct):
+class Holding(msgspec.Struct, gc=False):
     """Lots of one contract, and what they were entered for.
 
     Attributes
@@ -131,8 +131,11 @@ class Ledger(msgspec.Struct):
         costs: dict[str, int] = {}
         for held in self.holdings.values():
             for instrument_id, holding in held.items():
-                lots[instrument_id] = lots.get(instrument_id, 0) + holding.lots
-                costs[instrument_id] = costs.get(instrument_id, 0) + holding.cost
+                if instrument_id in lots:
+                    lots[instrument_id] += holding.lots
+                    costs[instrument_id] += holding.cost
+                else:
+                    lots[instrument_id], costs[instrument_id] = holding.lots, holding.cost
         return lots, costs
 
 

@@ -98,6 +98,18 @@ def coin_slices(
 
 
 @literal_kernel
+def replace_quantities(slices: CoinSlices, a: int, rows: IntArray, quantities: FloatArray) -> None:
+    """Replace the quantities of account `a`, which holds the same `rows` as before."""
+    for c in range(slices.indptr.shape[0]):
+        place = 0
+        for k in range(slices.indptr[c, a], slices.indptr[c, a + 1]):
+            while rows[place] != slices.rows[k]:
+                place += 1
+            slices.quantities[k], slices.singles[k] = quantities[place], quantities[place]
+            slices.is_ordinary[c] &= TINY < abs(quantities[place]) < HUGE
+
+
+@literal_kernel
 def places_of(coin: IntArray, n_currencies: int) -> IntArray:
     """Return where each row stands among those of its coin."""
     places, counts = np.empty(coin.size, dtype=np.int64), np.zeros(n_currencies, dtype=np.int64)

@@ -6,6 +6,7 @@ one. A book is a row of quantities per instrument, in the order of ids, and coin
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,6 @@ from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import DOLLAR_COINS, Asset, Instrument, Option, Payoff, Perpetual, Spot
 from crossmargin.margin.scenario_grid import ScenarioGridParameters
 from crossmargin.market.snapshot import MarketSnapshot
-from crossmargin.pricing.valuation import unit_value
 from crossmargin.risk.risk_array import RiskArray
 from crossmargin.units import USD, Currency, FloatArray, IntArray
 
@@ -79,14 +79,31 @@ class GridColumns(NamedTuple):
     n_expiries: int
 
 
-def grid_columns(
-    risk: RiskArray,
-    market: MarketSnapshot,
-    parameters: ScenarioGridParameters,
-    currencies: Sequence[str],
-    add_on: FloatArray | None = None,
-) -> GridColumns:
-    """Return what the kernels need to margin books of the instruments of `risk` and cash in `currencies`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridLayout:
+    """What of the columns no price changes: it serves all risk arrays of the same instruments, which it holds.
+
+    Attributes
+    ----------
+    contract_size : array of shape (n_instruments,)
+    kind, coin, settle, expiry : integers of shape (n_instruments,)
+    asset_row, is_dollar : integers of shape (n_currencies,)
+    """
+
+    instruments: tuple[Instrument, ...]
+    currencies: tuple[str, ...]
+    contract_size: FloatArray
+    kind: IntArray
+    coin: IntArray
+    settle: IntArray
+    expiry: IntArray
+    asset_row: IntArray
+    is_dollar: IntArray
+    n_expiries: int
+
+
+def grid_layout(risk: RiskArray, currencies: Sequence[str]) -> GridLayout:
+    """Return the layout of the columns for instruments of `risk` and cash in `currencies`.
 
     Raises
     ------
@@ -97,24 +114,67 @@ def grid_columns(
     if list(currencies) != sorted(numbers) or USD not in numbers:
         raise InputError("currencies must be distinct, in alphabetical order, and hold USD")
     items = risk.instruments
-    expiries = sorted({_expiry_ns(item) for item in items} | {0})
+    lacking = sorted({name for item in items for name in (item.underlying, item.settle)} - set(numbers))
+    if lacking:
+        raise InputError(f"currencies must hold those of every instrument, lack {lacking[0]}")
+    expiries = {expiry: number for number, expiry in enumerate(sorted({_expiry_ns(item) for item in items} | {0}))}
+    return GridLayout(
+        instruments=items,
+        currencies=tuple(currencies),
+        contract_size=np.array([1.0 if isinstance(item, Asset) else item.contract_size_float for item in items]),
+        kind=_numbers(_kind(item) for item in items),
+        coin=_numbers(numbers[item.underlying] for item in items),
+        settle=_numbers(numbers[item.settle] for item in items),
+        expiry=_numbers(expiries[_expiry_ns(item)] for item in items),
+        asset_row=_numbers(risk.rows.get(Asset(currency=Currency(name)).id, -1) for name in currencies),
+        is_dollar=_numbers(name in DOLLAR_COINS for name in currencies),
+        n_expiries=len(expiries),
+    )
+
+
+def grid_columns(
+    risk: RiskArray,
+    market: MarketSnapshot,
+    parameters: ScenarioGridParameters,
+    currencies: Sequence[str],
+    add_on: FloatArray | None = None,
+    layout: GridLayout | None = None,
+) -> GridColumns:
+    """Return what the kernels need to margin books of the instruments of `risk` and cash in `currencies`.
+
+    A `layout` of other instruments or currencies is not used; without one it is made.
+
+    Raises
+    ------
+    InputError
+        If the currencies are not sorted, or lack one that an instrument names.
+    """
+    if layout is None or layout.instruments is not risk.instruments or layout.currencies != tuple(currencies):
+        layout = grid_layout(risk, currencies)
+    numbers = {name: number for number, name in enumerate(currencies)}
+    items, index = risk.instruments, np.array([_index(market, name) for name in currencies])
+    marks = np.array([market.mark_price(item) for item in items])
+    # an option is worth its mark, coins their index price; what is marked to market is worth nothing beyond its profit
+    prices = np.where(layout.kind == OPTION, marks, index[layout.coin])
+    paid_up = np.where(layout.kind == OPTION, index[layout.settle], 1.0)
+    worth = layout.contract_size * prices * paid_up
     tiers = [parameters.haircuts.tiers.get(name, ()) for name in currencies]
     rules = [parameters.liquidity.get(name) for name in currencies]
     offsets = [item for item in parameters.offsets if item.first in numbers and item.second in numbers]
     return GridColumns(
         pnl=np.ascontiguousarray(risk.pnl),
         delta=np.ascontiguousarray(risk.delta),
-        unit_value=np.array([unit_value(item, market) for item in items]),
-        contract_size=np.array([1.0 if isinstance(item, Asset) else item.contract_size_float for item in items]),
-        mark=np.array([market.mark_price(item) for item in items]),
+        unit_value=np.where(layout.kind >= OPTION, worth, 0.0),
+        contract_size=layout.contract_size,
+        mark=marks,
         add_on=np.zeros(len(items)) if add_on is None else add_on,
-        kind=_numbers(_kind(item) for item in items),
-        coin=_numbers(numbers[item.underlying] for item in items),
-        settle=_numbers(numbers[item.settle] for item in items),
-        expiry=_numbers(expiries.index(_expiry_ns(item)) for item in items),
-        index_price=np.array([_index(market, name) for name in currencies]),
-        asset_row=_numbers(risk.rows.get(Asset(currency=Currency(name)).id, -1) for name in currencies),
-        is_dollar=_numbers(name in DOLLAR_COINS for name in currencies),
+        kind=layout.kind,
+        coin=layout.coin,
+        settle=layout.settle,
+        expiry=layout.expiry,
+        index_price=index,
+        asset_row=layout.asset_row,
+        is_dollar=layout.is_dollar,
         numeraire=numbers[USD],
         tier_first=_numbers(np.cumsum([0, *map(len, tiers)])),
         haircut=np.array([tier.haircut for each in tiers for tier in each], dtype=float),
@@ -138,7 +198,7 @@ def grid_columns(
                 parameters.concentration_rate,
             ]
         ),
-        n_expiries=len(expiries),
+        n_expiries=layout.n_expiries,
     )
 
 

@@ -180,6 +180,12 @@ def with_coins(
 def add_rows(rows: IntArray, quantities: FloatArray, count: int, pnl: FloatArray, vector: FloatArray) -> None:
     """Write the profit of `count` positions per scenario, added one after the other, to `vector`."""
     vector[:] = 0.0
+    add_more_rows(rows, quantities, count, pnl, vector)
+
+
+@literal_kernel
+def add_more_rows(rows: IntArray, quantities: FloatArray, count: int, pnl: FloatArray, vector: FloatArray) -> None:
+    """Add the profit of `count` positions per scenario, one after the other, to `vector`."""
     k = 0
     while k + 4 <= count:
         q0, q1, q2, q3 = quantities[k], quantities[k + 1], quantities[k + 2], quantities[k + 3]

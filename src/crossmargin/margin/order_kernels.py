@@ -10,7 +10,7 @@ import numpy as np
 
 from crossmargin.compilation import literal_kernel
 from crossmargin.margin.grid_columns import INVERSE, LINEAR, OPTION, SPOT, GridColumns
-from crossmargin.margin.grid_kernels import EQUITY, INITIAL, credit_of, margin_book
+from crossmargin.margin.grid_kernels import EQUITY, INITIAL, add_more_rows, credit_of, margin_book
 from crossmargin.risk.kernels import least
 from crossmargin.units import BoolArray, FloatArray, IntArray
 
@@ -203,17 +203,19 @@ def _positions_of(
     expiries: FloatArray,
 ) -> tuple[float, float]:
     """Add a coin's positions to `vector`; return the coins in short options and the gross delta over expiries."""
-    short, gross = 0.0, 0.0
+    short, gross, count = 0.0, 0.0, 0
     expiries[:] = 0.0
+    own, held = np.empty(rows.size, dtype=np.int64), np.empty(rows.size)
     for k in range(rows.size):
         row, quantity = rows[k], quantities[k]
         if coin[row] != c:
             continue
-        for s in range(vector.size):
-            vector[s] += quantity * pnl[row, s]
+        own[count], held[count] = row, quantity
+        count += 1
         expiries[expiry[row]] += quantity * delta[row]
         if kind[row] == OPTION and quantity < 0.0:
             short -= quantity * contract_size[row]
+    add_more_rows(own, held, count, pnl, vector)
     for e in range(expiries.size):
         gross += abs(expiries[e])
     return short, gross

@@ -7,6 +7,7 @@ Options go through `pricing.kernels` together, expiry by expiry; the rest is a l
 library's exponential or a sum whose order may vary, so the bits are the same on every machine.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -20,7 +21,7 @@ from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.pricing.kernels import ExpiryScenarios, OptionTerms, aligned_rows, option_profits
 from crossmargin.pricing.settlement import Delivery, delivery
 from crossmargin.scenarios.scenario_set import ScenarioSet, VolTenor
-from crossmargin.units import Currency, FloatArray, InstrumentId, IntArray, years_between
+from crossmargin.units import BoolArray, Currency, FloatArray, InstrumentId, IntArray, years_between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,35 +74,95 @@ class RiskArray:
             raise InputError(f"the risk array must hold every instrument of the book, lacks {instrument_id}") from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Expiry:
+    """Options of one underlying, pair of currencies and expiry, and what of them no price changes.
+
+    Attributes
+    ----------
+    places : integers of shape (n_options,)
+        Rows in the risk array.
+    strikes, sizes : arrays of shape (n_options,)
+        Quote currency, and coins per contract.
+    is_call : booleans of shape (n_options,)
+    """
+
+    options: tuple[Option, ...]
+    places: IntArray
+    strikes: FloatArray
+    sizes: FloatArray
+    is_call: BoolArray
+
+    @property
+    def first(self) -> Option:
+        """One of them, for what they have in common."""
+        return self.options[0]
+
+
+class Listed:
+    """Instruments in the order of ids, and what of them stays from one snapshot to the next.
+
+    Vols of options are looked up again only where the surface or the forward is another one.
+    """
+
+    def __init__(self, instruments: Iterable[Instrument]) -> None:
+        self.items = tuple(sorted({item.id: item for item in instruments}.values(), key=lambda item: item.id))
+        self.rows = {item.id: row for row, item in enumerate(self.items)}
+        self.others = [(row, item) for row, item in enumerate(self.items) if not isinstance(item, Option)]
+        found: dict[tuple[Currency, Currency, Currency, int], list[tuple[int, Option]]] = {}
+        for row, item in enumerate(self.items):
+            if isinstance(item, Option):
+                found.setdefault((item.underlying, item.quote, item.settle, item.expiry_ns), []).append((row, item))
+        self.expiries = [_expiry(each) for each in found.values()]
+        self._vols: dict[int, tuple[object, FloatArray]] = {}
+
+    def vols(self, number: int, market: MarketSnapshot) -> FloatArray:
+        """Return the vols of the options of an expiry."""
+        expiry = self.expiries[number]
+        first = expiry.first
+        surface = market.surfaces.get(first.underlying)
+        # a surface holds the time from which its smiles are interpolated
+        seen = surface, market.forward(first.underlying, first.expiry_ns)
+        known = self._vols.get(number)
+        if known is None or surface is None or known[0] != seen:
+            known = self._vols[number] = seen, np.array([market.vol(option) for option in expiry.options])
+        return known[1]
+
+
+def _expiry(listed: Sequence[tuple[int, Option]]) -> _Expiry:
+    options = tuple(option for _, option in listed)
+    return _Expiry(
+        options=options,
+        places=np.array([row for row, _ in listed]),
+        strikes=np.array([option.strike_float for option in options]),
+        sizes=np.array([option.contract_size_float for option in options]),
+        is_call=np.array([option.is_call for option in options]),
+    )
+
+
 def risk_array(
-    instruments: Iterable[Instrument], market: MarketSnapshot, scenarios: ScenarioSet, threads: int = 1
+    instruments: Iterable[Instrument] | Listed, market: MarketSnapshot, scenarios: ScenarioSet, threads: int = 1
 ) -> RiskArray:
     """Revalue every instrument in every scenario.
 
     Rows stand in the order of ids, so that sums over a book have one order on every machine; any number of `threads`
-    gives the same bits.
+    gives the same bits. Who revalues the same instruments again and again hands over a `Listed`.
 
     Raises
     ------
     MarketDataError
         If a price or vol that an instrument needs is missing or not good.
     """
-    items = tuple(sorted({item.id: item for item in instruments}.values(), key=lambda item: item.id))
-    pnl = aligned_rows(len(items), scenarios.size)
-    bumped = aligned_rows(len(items), 2)
-    expiries: dict[tuple[Currency, Currency, Currency, int], list[tuple[int, Option]]] = {}
-    for row, item in enumerate(items):
-        if isinstance(item, Option):
-            expiry = (item.underlying, item.quote, item.settle, item.expiry_ns)
-            expiries.setdefault(expiry, []).append((row, item))
-        else:
-            pnl[row] = _profit(item, market, scenarios) * scenarios.damping
-            bumped[row] = _profit(item, market, _one_basis_point(item.underlying))
-    if expiries:
-        listed = list(expiries.values())
-        rows = np.array([row for each in listed for row, _ in each])
-        terms, certain = _terms([[option for _, option in each] for each in listed], market)
-        firsts = [each[0][1] for each in listed]
+    listed = instruments if isinstance(instruments, Listed) else Listed(instruments)
+    pnl = aligned_rows(len(listed.items), scenarios.size)
+    bumped = aligned_rows(len(listed.items), 2)
+    for row, item in listed.others:
+        pnl[row] = _profit(item, market, scenarios) * scenarios.damping
+        bumped[row] = _profit(item, market, _one_basis_point(item.underlying))
+    if listed.expiries:
+        rows = np.concatenate([each.places for each in listed.expiries])
+        terms, certain = _terms(listed, market)
+        firsts = [each.first for each in listed.expiries]
         moved = _expiry_scenarios(firsts, market, [scenarios] * len(firsts))
         option_profits(terms, moved, out=pnl, rows=rows, threads=threads)
         _add_certain(certain, terms.expiry, moved, rows, pnl)
@@ -109,12 +170,13 @@ def risk_array(
         option_profits(terms, still, out=bumped, rows=rows)
         _add_certain(certain, terms.expiry, still, rows, bumped)
     delta = (bumped[:, 1] - bumped[:, 0]) / (2.0 * _BUMP)
-    return RiskArray(instruments=items, scenarios=scenarios, pnl=pnl, delta=delta)
+    return RiskArray(instruments=listed.items, scenarios=scenarios, pnl=pnl, delta=delta, rows=listed.rows)
 
 
 _BUMP = 1e-4
 
 
+@functools.lru_cache
 def _one_basis_point(underlying: Currency) -> ScenarioSet:
     """Return a basis point down and one up for `underlying` alone."""
     return ScenarioSet(
@@ -157,39 +219,38 @@ def _marked_to_market(
     return np.asarray(contract.contract_size_float * mark * (moves - 1.0))
 
 
-def _terms(expiries: Sequence[Sequence[Option]], market: MarketSnapshot) -> tuple[OptionTerms, FloatArray]:
+def _terms(listed: Listed, market: MarketSnapshot) -> tuple[OptionTerms, FloatArray]:
     """Terms of options listed by underlying, currencies and expiry; `scale` turns a price into USD per contract.
 
     The second array, of shape (n_options,), is what an option is worth for certain, in USD: the fixed part of a delivery
     price may be past its strike. What is left of a call then is the underlying, a call whose strike is next to nothing.
     """
     strikes, scales, certain, forwards = [], [], [], []
-    for listed in expiries:
-        first = listed[0]
+    for each in listed.expiries:
+        first = each.first
         forward = market.forward(first.underlying, first.expiry_ns)
         fixed = _delivery(first, market)
         unit = market.index_price(first.settle)
         # an inverse price is in coin: the dollar price over the delivery price; a linear one in quote currency
         unit /= fixed.expected(forward) if first.payoff is Payoff.INVERSE else market.index_price(first.quote)
-        for option in listed:
-            strike = fixed.strike_of_the_rest(option.strike_float)
-            beyond = fixed.average * (1.0 - fixed.still_to_come) - option.strike_float
-            size = option.contract_size_float * unit
-            strikes.append(strike if strike > 0.0 else _NEXT_TO_NOTHING * forward)
-            scales.append(size * fixed.still_to_come if strike > 0.0 or option.is_call else 0.0)
-            sure = max(beyond, 0.0) if option.is_call else max(-beyond, 0.0)
-            certain.append(0.0 if strike > 0.0 else size * sure)
-        forwards += [forward] * len(listed)
-    options = [option for listed in expiries for option in listed]
+        size, is_call = each.sizes * unit, each.is_call
+        strike = np.array([fixed.strike_of_the_rest(struck) for struck in each.strikes.tolist()])
+        beyond = fixed.average * (1.0 - fixed.still_to_come) - each.strikes
+        open_still = strike > 0.0
+        strikes.append(np.where(open_still, strike, _NEXT_TO_NOTHING * forward))
+        scales.append(np.where(open_still | is_call, size * fixed.still_to_come, 0.0))
+        sure = np.maximum(np.where(is_call, beyond, -beyond), 0.0)
+        certain.append(np.where(open_still, 0.0, size * sure))
+        forwards.append(np.full(strike.size, forward))
     terms = OptionTerms(
-        expiry=np.repeat(np.arange(len(expiries)), [len(listed) for listed in expiries]),
-        forward=np.array(forwards),
-        strike=np.array(strikes),
-        vol=np.array([market.vol(option) for option in options]),
-        is_call=np.array([option.is_call for option in options]),
-        scale=np.array(scales),
+        expiry=np.repeat(np.arange(len(listed.expiries)), [len(each.options) for each in listed.expiries]),
+        forward=np.concatenate(forwards),
+        strike=np.concatenate(strikes),
+        vol=np.concatenate([listed.vols(number, market) for number in range(len(listed.expiries))]),
+        is_call=np.concatenate([each.is_call for each in listed.expiries]),
+        scale=np.concatenate(scales),
     )
-    return terms, np.array(certain)
+    return terms, np.concatenate(certain)
 
 
 _NEXT_TO_NOTHING = 1e-9

@@ -61,7 +61,7 @@ class TimedJournal:
         self.read, self.begin_segment = journal.read, journal.begin_segment
         self.head, self.close = journal.head, journal.close
 
-    def append(self, payloads: Iterable[Payload]) -> int:
+    def append(self, payloads: Iterable[Payload | bytes]) -> int:
         """Write payloads and sync them; return the number of the last."""
         begun = perf_counter()
         last = self._journal.append(payloads)

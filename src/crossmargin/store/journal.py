@@ -36,8 +36,8 @@ class Journal(Protocol):
     def read(self) -> Iterator[tuple[int, Payload]]:
         """Yield every record with its number from 1, checked; `RecordError` at the first that cannot be believed."""
 
-    def append(self, payloads: Iterable[Payload]) -> int:
-        """Write records and sync them; return the number of the last.
+    def append(self, payloads: Iterable[Payload | bytes]) -> int:
+        """Write records and sync them; return the number of the last. Bytes are those of a payload, as `encode` has them.
 
         Raises
         ------
@@ -114,13 +114,13 @@ class FileJournal:
                     yield number, payload
         self._number, self._hash = number, previous
 
-    def append(self, payloads: Iterable[Payload]) -> int:
+    def append(self, payloads: Iterable[Payload | bytes]) -> int:
         """Write records and sync them."""
         if self._in_segment >= SEGMENT_RECORDS:
             self.begin_segment()
         number, last, lines = self._number, self._hash, []
         for payload in payloads:
-            body = encode(payload)
+            body = payload if isinstance(payload, bytes) else encode(payload)
             number += 1
             last = chained(last, number, body)
             lines.append(last.encode() + b" " + body + b"\n")
@@ -254,11 +254,11 @@ class SqliteJournal:
             raise RecordError(number + 1, str(error)) from error
         self._number, self._hash = number, previous
 
-    def append(self, payloads: Iterable[Payload]) -> int:
+    def append(self, payloads: Iterable[Payload | bytes]) -> int:
         """Write records in one transaction."""
         number, last, rows = self._number, self._hash, []
         for payload in payloads:
-            body = encode(payload)
+            body = payload if isinstance(payload, bytes) else encode(payload)
             number += 1
             last = chained(last, number, body)
             rows.append((number, last, body.decode()))

@@ -54,6 +54,19 @@ def encode(payload: Payload) -> bytes:
     return _ENCODER.encode(payload)
 
 
+def asked(command: bytes) -> bytes:
+    """Return the bytes of the payload that asks for a command, of which the text is known.
+
+    Examples
+    --------
+    >>> from crossmargin.engine.commands import RunAudit, encoded
+    >>> command = RunAudit(id="a")
+    >>> asked(encoded(command)) == encode(Asked(command=command))
+    True
+    """
+    return b'{"type":"command","command":%b}' % command
+
+
 def chained(previous: str, number: int, body: bytes) -> str:
     """Return the SHA-256, in hexadecimal, of a record after the one of hash `previous`."""
     return hashlib.sha256(b"%s %d " % (previous.encode(), number) + body).hexdigest()

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import msgspec
 
-from crossmargin.engine.commands import Command
+from crossmargin.engine.commands import Command, encoded
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Event
 from crossmargin.errors import InputError
 from crossmargin.store.journal import Journal
-from crossmargin.store.records import Asked, Payload, Poisoned, RecordError
+from crossmargin.store.records import Asked, Payload, Poisoned, RecordError, asked
 
 SNAPSHOTS_KEPT = 3
 Watch = Callable[[int, tuple[Event, ...]], None]
@@ -132,11 +132,12 @@ class Runner:
 
         Once this returns they are acknowledged: no crash loses them. `watch` is called right after each.
         """
-        last = self._journal.append([Asked(command=command) for command in commands])
+        texts = [encoded(command) for command in commands]
+        last = self._journal.append([asked(text) for text in texts])
         results = []
-        for number, command in enumerate(commands, start=last - len(commands) + 1):
+        for number, (command, text) in enumerate(zip(commands, texts, strict=True), start=last - len(commands) + 1):
             try:
-                results.append(self.engine.apply(command))
+                results.append(self.engine.apply(command, text))
             except Exception as error:
                 results.append(self._poison(number, command, error))
             if watch is not None:

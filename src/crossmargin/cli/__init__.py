@@ -28,6 +28,7 @@ from crossmargin.cli import (
     several_venues,
     stress,
     venues,
+    watch,
     what_if,
 )
 from crossmargin.cli.app import app, errors
@@ -57,6 +58,7 @@ __all__ = [
     "several_venues",
     "stress",
     "venues",
+    "watch",
     "what_if",
 ]
 

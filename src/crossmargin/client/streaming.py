@@ -7,7 +7,7 @@ those that were missed: the message's `snapshot` says so.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 
 import msgspec
 from websockets.asyncio.client import connect as connect_async
@@ -90,7 +90,7 @@ def follow(
     after: int | None = None,
     key: Key | None = None,
     attempts: int = 10,
-) -> Iterator[Message]:
+) -> Generator[Message]:
     """Yield messages of the stream for ever; connections that break are made again.
 
     Parameters
@@ -123,7 +123,7 @@ async def follow_async(
     after: int | None = None,
     key: Key | None = None,
     attempts: int = 10,
-) -> AsyncIterator[Message]:
+) -> AsyncGenerator[Message]:
     """Yield messages of the stream as `follow` does, for asyncio."""
     place, failures = Place(channels, after), 0
     while True:

@@ -35,7 +35,7 @@ from crossmargin.service.opening import opening_commands
 folder, port = Path(sys.argv[1]), int(sys.argv[2])
 # imports and kernels take seconds, a kill must not: each life of the service is a fork of this process
 engine = Engine()
-book, market = [each for each in sample.sample_book() if each.account == "cash-only"], sample.sample_market()
+book, market = [each for each in sample.sample_book() if each.account in ("cash-only", "inverse-long-own-coin")], sample.sample_market()
 # threads that read tables do not live on in a fork
 sample.sample_book, sample.sample_market = lambda: book, lambda: market
 for command in opening_commands(book, market):
@@ -47,7 +47,7 @@ for line in sys.stdin:
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        serve(port=port, folder=folder, database=f"sqlite:///{folder}/p.sqlite")
+        serve(port=port, folder=folder, open_=True, database=f"sqlite:///{folder}/p.sqlite")
         os._exit(0)
     print(child, flush=True)
     os.waitpid(child, 0)
@@ -116,8 +116,20 @@ def killed_under_load(folder, kills):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     service = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(folder), str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", SERVE, str(folder), str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        return under_load(service, port, kills)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(service.pid, signal.SIGKILL)
+        service.wait(60)
+        service.stdin.close()
+        service.stdout.close()
+
+
+def under_load(service, port, kills):
     stopping = threading.Event()
     clients = [Client(f"c{number}", port, stopping) for number in range(CLIENTS)]
 
@@ -145,9 +157,7 @@ def killed_under_load(folder, kills):
     for client in clients:
         client.join(60)
     os.kill(life, signal.SIGTERM)
-    service.stdin.close()
-    service.wait(60)
-    service.stdout.close()
+    assert service.stdout.readline() == "gone\n"
     assert [client.unexpected for client in clients] == [[]] * CLIENTS
     return [key for client in clients for key in client.acknowledged]
 

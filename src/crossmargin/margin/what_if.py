@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import Contract, Option
-from crossmargin.instruments.symbols import parse_contract
+from crossmargin.instruments.native_names import parse_instrument_name
 from crossmargin.margin.exposure import net_quantities
 from crossmargin.margin.method import Method, Parameters, Requirement
 from crossmargin.margin.open_orders import with_fills
@@ -102,7 +102,8 @@ class MarginBenefit:
 
 def what_if(portfolio: Portfolio, market: MarketSnapshot, change: Change, method: Method[P], parameters: P) -> WhatIf:
     """Return the requirement of `portfolio` before and after `change`."""
-    later_book, later_market = changed(portfolio, market, change), moved(market, change)
+    later_book = changed(portfolio, market, change)
+    later_market = moved(_marked(market, (portfolio, later_book)), change) if change.prices or change.vols else market
     if later_market is market:
         # one risk array for both: the same scenarios, the same bits
         risk = risk_for((portfolio, later_book), market, method, parameters)
@@ -114,6 +115,19 @@ def what_if(portfolio: Portfolio, market: MarketSnapshot, change: Change, method
         before=_margined(portfolio, market, method, parameters),
         after=_margined(entered(later_book, market), later_market, method, parameters),
     )
+
+
+def _marked(market: MarketSnapshot, books: Iterable[Portfolio]) -> MarketSnapshot:
+    """Return `market` without the marks of options that none of `books` has: each would be valued anew for nothing."""
+    whole = tuple(books)
+    held = {position.instrument.id for book in whole for position in book.positions}
+    held |= {order.instrument.id for book in whole for order in book.orders}
+    marks = {
+        name: price
+        for name, price in market.marks.items()
+        if name in held or not isinstance(parse_instrument_name(name), Option)
+    }
+    return replace(market, marks=marks)
 
 
 def changed(portfolio: Portfolio, market: MarketSnapshot, change: Change) -> Portfolio:
@@ -214,7 +228,7 @@ def _moved_marks(
     """Marks of futures move in proportion; an option's moves by what its model value moves."""
     marks = {}
     for name, price in market.marks.items():
-        contract = parse_contract(name)
+        contract = parse_instrument_name(name)
         if isinstance(contract, Option):
             shift = model_price(contract, later) - model_price(contract, market)
             value = max(price.value + shift, 0.0)

@@ -35,7 +35,8 @@ from crossmargin.service.opening import opening_commands
 folder, port = Path(sys.argv[1]), int(sys.argv[2])
 # imports and kernels take seconds, a kill must not: each life of the service is a fork of this process
 engine = Engine()
-book, market = [each for each in sample.sample_book() if each.account in ("cash-only", "inverse-long-own-coin")], sample.sample_market()
+held = ("cash-only", "inverse-long-own-coin")
+book, market = [each for each in sample.sample_book() if each.account in held], sample.sample_market()
 # threads that read tables do not live on in a fork
 sample.sample_book, sample.sample_market = lambda: book, lambda: market
 for command in opening_commands(book, market):

@@ -87,3 +87,9 @@ def test_what_the_account_does_not_hold_is_refused_by_name(
 
 def test_tiers_are_those_of_hyperliquid() -> None:
     assert PARAMETERS.tiers == read_parameters(hyperliquid.METHOD).tiers
+
+
+def test_nothing_of_a_coin_without_terms_is_nothing() -> None:
+    assert margined({BTC: 0.5}, USDC=9_000.0, DOGE=0.0) == margined({BTC: 0.5}, USDC=9_000.0)
+    with pytest.raises(InputError, match="DOGE"):
+        margined({BTC: 0.5}, USDC=9_000.0, DOGE=1.0)

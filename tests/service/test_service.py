@@ -250,3 +250,14 @@ def test_insurance_and_places_in_the_queue(client):
     queue = client.get("/api/v1/accounts/levered-long/deleveraging").json()
     assert [each["instrument"] for each in queue["positions"]] == [each["instrument"] for each in held]
     assert client.get("/api/v1/accounts/nobody/deleveraging").status_code == 404
+
+
+def test_a_failure_of_ours_tells_its_insides_to_the_log_only(client, monkeypatch, caplog):
+    def broken(*_):
+        raise RuntimeError("insides")
+
+    monkeypatch.setattr("crossmargin.service.views.overview", broken)
+    answer = client.get("/api/v1/overview")
+    assert (answer.status_code, set(answer.json()["error"])) == (500, {"rule", "finding"})
+    assert "insides" not in answer.text
+    assert "insides" in caplog.text

@@ -122,6 +122,8 @@ def _lent(
     """USD that collateral counts for against liquidation, and for a new loan."""
     at_threshold, at_loan = [], []
     for currency, amount in sorted(coins.items()):
+        if amount == 0.0:
+            continue  # nothing of a coin is nothing, also of one that has no terms
         if amount < 0.0:
             raise InputError(f"hyperliquid_portfolio lends USDC only, was given {currency} owed")
         terms = parameters.collateral[currency]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -47,6 +48,7 @@ from crossmargin.service.writer import Busy, Starting, Writer
 from crossmargin.store.journal import UnwrittenError
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 LISTS = {name: kinds for name, (_, kinds) in HAPPENED.items()}
 LONGEST_WAIT_S = 2.0
 """For the projection to have what was acknowledged."""
@@ -104,6 +106,7 @@ def application(
             projection.DatabaseDownError: _unavailable,
             msgspec.ValidationError: _malformed,
             HTTPException: _http,
+            Exception: _failed,
         },
         lifespan=[_streaming],
         middleware=[CountRequests(writer.measures), *([] if tracer is None else [TraceRequests(tracer)])],
@@ -424,3 +427,9 @@ def _malformed(_: Request[Any, Any, State], error: msgspec.ValidationError) -> R
 def _http(_: Request[Any, Any, State], error: HTTPException) -> Response[Record]:
     finding = str(error.extra) if isinstance(error, ValidationException) and error.extra else ""
     return _error(error.status_code, error.detail, finding)
+
+
+def _failed(request: Request[Any, Any, State], error: Exception) -> Response[Record]:
+    # whoever asked learns nothing of our insides; whoever runs the service learns all of them
+    _LOG.error("failed to answer %s %s", request.method, request.scope["path_template"], exc_info=error)
+    return _error(500, "the service must answer what it is asked", "it failed, and has written down why")

@@ -1,0 +1,108 @@
+"""Requests that Schemathesis generates from the service's own description: whatever is asked, no answer is a 5xx.
+
+In the suite a few for each route, on a soaking night `CROSSMARGIN_REQUESTS` in all (100,000 if not set).
+"""
+
+import os
+from collections import Counter
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from litestar.testing import TestClient
+from schemathesis import GenerationMode
+
+from crossmargin.files.sample import sample_book, sample_market
+from crossmargin.service.access.guard import Access
+from crossmargin.service.access.keys import master_key
+from crossmargin.service.access.roles import Principal, Scope
+from crossmargin.service.application import application
+from crossmargin.service.opening import opening_commands
+from crossmargin.service.writer import Writer
+
+FEW = 3
+EVERYBODY = Principal(owner="generated", via="key:0", scopes=frozenset(Scope), accounts=None)
+ACCOUNTS = ("hedger", "levered-long", "cash-only")
+PATHS = {"name": ACCOUNTS, "what": ("orders", "events", "liquidations", "draws")}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("generated")
+    master_key(folder, create=True)
+    writer, access = Writer(folder), Access(folder)
+
+    async def admit(*_):
+        return EVERYBODY
+
+    access.admit = admit  # who may ask is what tests/service/access is about
+    book = [portfolio for portfolio in sample_book() if portfolio.account in ACCOUNTS]
+    for command in opening_commands(book, sample_market()):
+        writer.submit(command).result(timeout=300)
+    with TestClient(application(writer, access=access), raise_server_exceptions=False) as client:
+        yield client
+    writer.close()
+    access.close()
+
+
+@pytest.fixture(scope="module")
+def operations(client):
+    description = client.get("/api/v1/schema/openapi.json").json()
+    schema = schemathesis.openapi.from_dict(description)
+    schema.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+    return [each.ok() for each in schema.get_all_operations()]
+
+
+def ask(client, case, answers, failures):
+    """Send a generated case; half of them about an account that is there, or few would get past the first check."""
+    parameters = dict(case.path_parameters or {})
+    for name, known in PATHS.items():
+        if name in parameters and sum(answers.values()) % 2:
+            parameters[name] = known[sum(answers.values()) // 2 % len(known)]
+    case.path_parameters = parameters
+    try:
+        sent = case.as_transport_kwargs(base_url=str(client.base_url))
+        sent.pop("cookies", None)
+        answer = client.request(**{name: value for name, value in sent.items() if value is not None})
+    except (UnicodeEncodeError, ValueError, schemathesis.errors.SchemathesisError) as error:
+        answers[f"not sent: {type(error).__name__}"] += 1
+        return
+    answers[answer.status_code] += 1
+    if answer.status_code >= 500:
+        failures.setdefault((case.method, case.path), f"{sent} answered {answer.status_code}: {answer.text}")
+
+
+def hammer(client, operations, wanted, record_property):
+    """Ask every route in turn until enough was sent; one that has no parameters is soon exhausted."""
+    answers: Counter[int | str] = Counter()
+    failures: dict[tuple[str, str], str] = {}
+    left = list(operations)
+    while left and sum(answers.values()) < wanted:
+        count = -(-(wanted - sum(answers.values())) // len(left))
+        for operation in list(left):
+
+            @settings(max_examples=count, database=None, deadline=None, phases=[Phase.generate],
+                      suppress_health_check=list(HealthCheck))  # fmt: skip
+            @given(case=operation.as_strategy())
+            def generated(case):
+                ask(client, case, answers, failures)
+
+            before = sum(answers.values())
+            generated()
+            if sum(answers.values()) - before < count:
+                left.remove(operation)
+    record_property("generated_requests", {str(code): number for code, number in answers.items()})
+    print(dict(answers))
+    assert not failures, "\n".join(f"{method} {path}: {told}" for (method, path), told in failures.items())
+    assert {200, 400, 404} <= set(answers), answers
+    return sum(number for code, number in answers.items() if isinstance(code, int))
+
+
+def test_a_few_of_every_route(client, operations, record_property):
+    assert hammer(client, operations, FEW * len(operations), record_property) >= FEW * len(operations) / 2
+
+
+@pytest.mark.soak
+def test_a_night_of_them(client, operations, record_property):
+    wanted = int(os.environ.get("CROSSMARGIN_REQUESTS", "100000"))
+    assert hammer(client, operations, wanted, record_property) >= wanted * 0.9

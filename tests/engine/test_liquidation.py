@@ -291,3 +291,62 @@ def test_a_fee_can_make_a_fill_worse() -> None:
         story = play(UNDER_WATER)
         go_on(story, f'set liquidation_fee "{fee}"')
         assert fill(story, "dave", "0.01", "45800") == reason
+
+
+@pytest.mark.parametrize(
+    ("verb", "side", "mark", "limit"), [("buys", "sell", 458, "448.84"), ("sells", "buy", 535, "545.70")]
+)
+def test_a_single_lot_is_liquidated_like_any_other(verb: str, side: str, mark: int, limit: str) -> None:
+    # one lot of one coin at 500 with 100: at 458 and at 535 less than 12.8 % is left
+    story = play(f"""
+        list     BTC-PERP lot_size=1
+        alice    deposits 100
+        bob      deposits 90_000
+        dave     deposits 90_000
+        BTC-PERP marks 500
+        alice    {verb} 1 BTC-PERP at 500 from bob
+        BTC-PERP marks {mark}
+    """)
+    event = ordered(story)
+    assert (event.side, event.quantity, event.limit) == (side, 1, Decimal(limit))
+    assert fill(story, "dave", "1", str(mark)) == ""
+    go_on(story, "expect alice position BTC-PERP 0", f"expect dave position BTC-PERP {1 if verb == 'buys' else -1}")
+    assert story.engine.state.liquidations == {}
+
+
+def test_an_order_stays_open_for_its_last_lot() -> None:
+    # three lots cure; after two of them the third is still asked for
+    story = play("set slice_share 0.00201" + UNDER_WATER)
+    assert ordered(story).quantity == Decimal("0.003")
+    assert fill(story, "dave", "0.002", "45800") == ""
+    order = story.engine.state.liquidations["alice"].order
+    assert order is not None
+    assert order.lots == -1
+    assert fill(story, "dave", "0.001", "45800") == ""
+    assert story.engine.state.liquidations["alice"].order is None
+
+
+@pytest.mark.parametrize(("mark", "auctioned"), [("25_000", False), ("40_000", False), ("40_000.5", True)])
+def test_what_is_worth_nothing_is_not_auctioned(mark: str, auctioned: bool) -> None:
+    # 10,000 of collateral, lost at 40,000
+    story = play("set auction_duration_ns 60000000000" + UNDER_WATER.replace("45_800", mark))
+    names = [type(event).__name__ for event in story.events]
+    assert ("AuctionStarted" in names) == auctioned
+    go_on(story, f"expect alice position BTC-PERP {int(auctioned)}")
+
+
+def test_liquidations_go_on_by_name_whoever_came_first() -> None:
+    story = play("""
+        set      slice_interval_ns 1000000000
+        zoe      deposits 9_700
+        ann      deposits 10_000
+        bob      deposits 900_000
+        BTC-PERP marks 50_000
+        zoe      buys 1 BTC-PERP at 50_000 from bob
+        ann      buys 1 BTC-PERP at 50_000 from bob
+        BTC-PERP marks 46_100
+        BTC-PERP marks 45_800
+    """)
+    assert list(story.engine.state.liquidations) == ["zoe", "ann"]
+    go_on(story, "1s passes")
+    assert [event.account for event in story.last if isinstance(event, LiquidationOrdered)] == ["ann", "zoe"]

@@ -378,3 +378,9 @@ def test_settings_that_no_default_could_be_paid_with_are_refused() -> None:
         for amount in ("NaN", "-1"):
             with pytest.raises(InputError, match=f"{name} must not be negative"):
                 EngineParameters(**{name: Decimal(amount)})
+
+
+def test_a_backstop_gives_back_a_single_lot() -> None:
+    story = play("list BTC-PERP lot_size=1\nhlp deposits 90_000\nhlp backstops 100_000 losing at most 1_000" + DEEP)
+    go_on(story, "expect hlp position BTC-PERP 1", "BTC-PERP marks 38_999", "expect hlp position BTC-PERP 0")
+    assert events(story, BackstopCapReached) == [BackstopCapReached(account="hlp", loss=Decimal(1001))]

@@ -6,6 +6,7 @@ commit 7736900d, read 2026-11); our page docs/methods/derive_auction.md.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from crossmargin.errors import InputError
 
@@ -150,3 +151,17 @@ def insolvent_bid(
         return maintenance_margin
     first = min(mark_to_market, 0.0)
     return first + (maintenance_margin - first) * elapsed_seconds / terms.insolvent_seconds
+
+
+def share_on_offer(elapsed_ns: int, duration_ns: int, most: Decimal) -> Decimal:
+    """Return the share of an account's equity that a bidder gets, beyond what covers the positions.
+
+    It grows evenly from nothing to all of it, and stops at `most`, the reserve; an auction without a duration is over.
+
+    Examples
+    --------
+    >>> share_on_offer(30, 120, Decimal(1)), share_on_offer(30, 120, Decimal("0.2")), share_on_offer(0, 0, Decimal(1))
+    (Decimal('0.25'), Decimal('0.2'), Decimal('1'))
+    """
+    share = min(Decimal(elapsed_ns) / Decimal(duration_ns), Decimal(1)) if duration_ns else Decimal(1)
+    return min(share, most)

@@ -1,6 +1,7 @@
 """How much of a position is closed at a time."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -112,3 +113,55 @@ def base_to_cover(
     freed = value * margin_ratio // RATIO_UNIT
     released = freed - value * liquidator_fee // FEE_UNIT - value * insurance_fee // FEE_UNIT
     return shortage * BASE_PER_QUOTE * PRICE_UNIT // released if released > 0 else None
+
+
+def slice_lots(held: int, share: float, depth: int | None) -> int:
+    """Return the signed lots of the largest slice that brings a position nearer to zero: a share of it, within depth.
+
+    Examples
+    --------
+    >>> slice_lots(10, 0.25, None), slice_lots(-10, 0.25, 2), slice_lots(1, 0.25, None)
+    (-3, 2, -1)
+    """
+    size = max(math.ceil(share * abs(held)), 1)
+    if depth is not None:
+        size = min(size, depth)
+    return -size if held > 0 else size
+
+
+def fewest_lots(lots: int, suffices: Callable[[int], bool]) -> int:
+    """Return the fewest lots, signed like `lots`, that suffice, or all of `lots` if they do not.
+
+    What suffices must do so in any larger size, up to `lots`.
+
+    Examples
+    --------
+    >>> fewest_lots(-10, lambda lots: lots <= -7), fewest_lots(10, lambda lots: False)
+    (-7, 10)
+    """
+    if not suffices(lots):
+        return lots
+    sign = 1 if lots > 0 else -1
+    low, high = 1, abs(lots)
+    while low < high:
+        middle = (low + high) // 2
+        if suffices(sign * middle):
+            high = middle
+        else:
+            low = middle + 1
+    return sign * high
+
+
+def shortfall_per_notional(lots: int, depth: int | None, *, half_spread: float, impact: float, most: float) -> float:
+    """Return the expected cost of a slice per notional: half the spread, plus impact with the root of size over depth.
+
+    Never more than `most`, the worst price that is accepted. Square-root impact: Almgren, Thum, Hauptmann, Li 2005,
+    Direct estimation of equity market impact, Risk 18(7), 58-62, with the exponent 1/2 that is usual in practice.
+
+    Examples
+    --------
+    >>> shortfall_per_notional(-25, 100, half_spread=0.0005, impact=0.1, most=1.0)
+    0.0505
+    """
+    paid = impact * math.sqrt(abs(lots) / depth) if depth else 0.0
+    return min(half_spread + paid, most)

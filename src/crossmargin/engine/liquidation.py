@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
+from crossmargin.clearing.auction import share_on_offer
+from crossmargin.clearing.liquidation_size import fewest_lots, shortfall_per_notional, slice_lots
 from crossmargin.engine import defaults
 from crossmargin.engine import events as happened
 from crossmargin.engine.book import Book, Health
@@ -223,11 +225,8 @@ def _closings(house: House, name: str) -> list[tuple[str, int, bool]]:
     result = []
     for instrument_id, held in house.positions(name).items():
         listing = house.state.listings[instrument_id]
-        size = max(math.ceil(house.parameters.slice_share * abs(held)), 1)
-        if listing.depth is not None:
-            size = min(size, listing.depth)
         if house.view.is_good(instrument_id):
-            result.append((instrument_id, -size if held > 0 else size, False))
+            result.append((instrument_id, slice_lots(held, house.parameters.slice_share, listing.depth), False))
     return result
 
 
@@ -260,18 +259,8 @@ def _hedges(house: House, name: str, book: Book) -> list[tuple[str, int, bool]]:
 
 def _smallest_that_cures(house: House, name: str, book: Book, instrument_id: str, lots: int) -> int:
     """Return the fewest lots that reach the release ratio, or all of `lots` if they do not."""
-    sign = 1 if lots > 0 else -1
-    low, high = 1, abs(lots)
     target = house.parameters.release_ratio
-    if _after(house, name, book, instrument_id, sign * high).ratio < target:
-        return lots
-    while low < high:
-        middle = (low + high) // 2
-        if _after(house, name, book, instrument_id, sign * middle).ratio >= target:
-            high = middle
-        else:
-            low = middle + 1
-    return sign * high
+    return fewest_lots(lots, lambda size: _after(house, name, book, instrument_id, size).ratio >= target)
 
 
 def _after(house: House, name: str, book: Book, instrument_id: str, lots: int) -> Health:
@@ -300,9 +289,13 @@ def _judge(
 
 def _relative_cost(house: House, instrument_id: str, lots: int) -> float:
     """Return the implementation shortfall: half the spread, plus impact with the square root of size over depth."""
-    depth = house.state.listings[instrument_id].depth
-    impact = house.parameters.impact * math.sqrt(abs(lots) / depth) if depth else 0.0
-    return min(house.parameters.half_spread + impact, house.parameters.slice_slippage)
+    return shortfall_per_notional(
+        lots,
+        house.state.listings[instrument_id].depth,
+        half_spread=house.parameters.half_spread,
+        impact=house.parameters.impact,
+        most=house.parameters.slice_slippage,
+    )
 
 
 def _fee(house: House, name: str, instrument_id: str, lots: int, price: Decimal) -> int:
@@ -378,10 +371,12 @@ def _take_over(house: House, name: str) -> None:
 def _share_on_offer(house: House, found: Liquidation) -> Decimal:
     """Share of equity that a bidder gets: 0 at the start, growing to all of it at the end, up to the reserve."""
     assert found.auction_from_ns is not None  # noqa: S101  (for the type checker)
-    elapsed, duration = house.state.time_ns - found.auction_from_ns, house.parameters.auction_duration_ns
     # auctions may have been turned off since this one began: it is over
-    share = min(Decimal(elapsed) / Decimal(duration), Decimal(1)) if duration else Decimal(1)
-    return min(share, house.parameters.auction_largest_share)
+    return share_on_offer(
+        house.state.time_ns - found.auction_from_ns,
+        house.parameters.auction_duration_ns,
+        house.parameters.auction_largest_share,
+    )
 
 
 def _can_take(house: House, name: str, taker: str, share: Decimal) -> No | None:

@@ -1,6 +1,7 @@
 """Test margin against what happened."""
 
 import datetime as dt
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -157,10 +158,11 @@ def _linear_tests(
         raise InputError(
             f"every margin must answer for a book on {FEWEST_PERIODS} periods, {', '.join(names)} share none"
         )
-    tests = [
-        _tested(each, walked[-1], held.names, profits, chosen, kept, dates, bars.days_ns, level, horizon, held)
-        for each in followed(walked, "tests", total=len(walked), quiet=quiet)
-    ]
+    record = _Record(
+        books=held.names, profits=profits, kept=kept, chosen=chosen, dates=dates, days_ns=bars.days_ns, level=level,
+        horizon=horizon, held=held,
+    )  # fmt: skip
+    tests = [_tested(each, walked[-1], record) for each in followed(walked, "tests", total=len(walked), quiet=quiet)]
     return tests, profits[kept]
 
 
@@ -181,8 +183,11 @@ def _option_tests(
     if not set(names) <= set(MEASURES):
         raise InputError(f"option books are walked under filtered only, --method was {', '.join(names)}")
     books, walked, profits, dates, days_ns = option_margins(data, kinds, random, workers, quiet=quiet)
-    whole, kept = slice(0, len(dates)), np.ones(len(books), dtype=bool)
-    return [_tested(walked, walked, books, profits, whole, kept, dates, days_ns, level, horizon)], profits
+    record = _Record(
+        books=books, profits=profits, kept=np.ones(len(books), dtype=bool), chosen=slice(0, len(dates)), dates=dates,
+        days_ns=days_ns, level=level, horizon=horizon,
+    )  # fmt: skip
+    return [_tested(walked, walked, record)], profits
 
 
 def chosen_days(dates: list[dt.date], from_: str | None, to: str | None) -> slice:
@@ -220,42 +225,59 @@ def _in_common(walked: list[WalkedMargins], profits: FloatArray, chosen: slice) 
     return np.where(answered, profits[:, chosen], np.nan)
 
 
-def _tested(
-    margin: WalkedMargins,
-    other: WalkedMargins,
-    books: tuple[str, ...],
-    profits: FloatArray,
-    chosen: slice,
-    kept: BoolArray,
-    dates: list[dt.date],
-    days_ns: IntArray,
-    level: float,
-    horizon: int,
-    held: LinearBooks | None = None,
-) -> Backtest:
-    """Judge the books in `kept`; `profits` are those of the days in `chosen` already."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """What margins are tested against.
 
-    def of(values: FloatArray | None) -> FloatArray | None:
-        return None if values is None else values[:, chosen][kept]
+    Attributes
+    ----------
+    profits : array of shape (n_books, n_chosen_days)
+    kept : array of shape (n_books,)
+        Whether a book has enough periods to be judged.
+    chosen
+        Days of all that the margins know.
+    held
+        What the books hold; None for options.
+    """
 
-    names = tuple(name for name, keep in zip(books, kept, strict=True) if keep)
-    margins, made, apart = margin.margins[:, chosen][kept], profits[kept], slice(None, None, horizon)
-    theirs, ranks, quantiles = other.margins[:, chosen][kept], of(margin.ranks), of(margin.quantiles)
+    books: tuple[str, ...]
+    profits: FloatArray
+    kept: BoolArray
+    chosen: slice
+    dates: list[dt.date]
+    days_ns: IntArray
+    level: float
+    horizon: int
+    held: LinearBooks | None = None
+
+    def of(self, values: FloatArray) -> FloatArray:
+        """Return the rows and days of `values` that are judged."""
+        return values[:, self.chosen][self.kept]
+
+
+def _tested(margin: WalkedMargins, other: WalkedMargins, record: _Record) -> Backtest:
+    names = tuple(name for name, keep in zip(record.books, record.kept, strict=True) if keep)
+    made, level, apart = record.profits[record.kept], record.level, slice(None, None, record.horizon)
+    margins, theirs, uncovered = record.of(margin.margins), record.of(other.margins), record.of(margin.uncovered)
+    ranks = None if margin.ranks is None else record.of(margin.ranks)
+    quantiles = None if margin.quantiles is None else record.of(margin.quantiles)
     tail = 1.0 - TailSettings().confidence
     return Backtest(
-        judgement=judged(margin.name, names, margins, made, level, horizon=horizon),
+        judgement=judged(margin.name, names, margins, made, level, horizon=record.horizon),
         against=None if margin is other else compared(margins[:, apart], theirs[:, apart], made[:, apart], level),
         margins=margins,
-        uncovered=margin.uncovered[:, chosen][kept],
-        dates=dates[chosen],
-        years=disclosures(margins, made, horizon),
-        windows=crisis_windows(margins, made, days_ns[chosen], margin.uncovered[:, chosen][kept]),
+        uncovered=uncovered,
+        dates=record.dates[record.chosen],
+        years=disclosures(margins, made, record.horizon),
+        windows=crisis_windows(margins, made, record.days_ns[record.chosen], uncovered),
         ranks=ranks,
         shortfall=None
         if quantiles is None
         else shortfall_test(margins[:, apart], quantiles[:, apart], made[:, apart], tail),
         tool_costs=margin.tool_costs,
-        limit=None if margin.tool_costs is None else limit_cost(margins, margin.uncovered[:, chosen][kept], made),
-        savings=() if held is None else pair_savings(held, margin.margins[:, chosen], profits),
+        limit=None if margin.tool_costs is None else limit_cost(margins, uncovered, made),
+        savings=()
+        if record.held is None
+        else pair_savings(record.held, margin.margins[:, record.chosen], record.profits),
         correct=None if ranks is None else correct_model_rates(ranks[:, apart], 1.0 - level),
     )

@@ -71,12 +71,7 @@ def filtered_margins(
     InputError
         If the shapes do not fit.
     """
-    chosen = settings or TailSettings()
-    if variance_paths.shape != (returns.shape[0], returns.shape[1] + 1):
-        raise InputError(f"variance paths must have one day more than returns {returns.shape}")
-    deviations = np.sqrt(variance_paths * chosen.horizon)
-    moved = summed_returns(returns, chosen.horizon)
-    return _forecasts(books, moved, deviations, chosen, np.empty((0, 0))).shortfall
+    return _rescaled(books, returns, variance_paths, settings or TailSettings(), with_ranks=False).shortfall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +95,17 @@ def filtered_forecasts(
     books: LinearBooks, returns: FloatArray, variance_paths: FloatArray, settings: TailSettings | None = None
 ) -> Forecasts:
     """Return `filtered_margins` with the quantile beside it, and where what happened lay among the scenarios."""
-    chosen = settings or TailSettings()
-    deviations = np.sqrt(variance_paths * chosen.horizon)
-    moved = summed_returns(returns, chosen.horizon)
-    return _forecasts(books, moved, deviations, chosen, books.profits(moved))
+    return _rescaled(books, returns, variance_paths, settings or TailSettings(), with_ranks=True)
+
+
+def _rescaled(
+    books: LinearBooks, returns: FloatArray, variance_paths: FloatArray, settings: TailSettings, *, with_ranks: bool
+) -> Forecasts:
+    if variance_paths.shape != (returns.shape[0], returns.shape[1] + 1):
+        raise InputError(f"variance paths must have one day more than returns {returns.shape}")
+    deviations = np.sqrt(variance_paths * settings.horizon)
+    moved = summed_returns(returns, settings.horizon)
+    return _forecasts(books, moved, deviations, settings, books.profits(moved) if with_ranks else np.empty((0, 0)))
 
 
 def historical_margins(books: LinearBooks, returns: FloatArray, settings: TailSettings | None = None) -> FloatArray:

@@ -40,7 +40,7 @@ def serving(app, port=0):
 
 @pytest.fixture(scope="package")
 def writer(tmp_path_factory):
-    book = [each for each in sample_book() if each.account in {"cash-only", "hedger", "levered-long"}]
+    book = [each for each in sample_book() if each.account in {"cash-only", "hedger", "levered-long", "isolated-pair"}]
     commands = tuple(opening_commands(book, sample_market()))
     writer = Writer(tmp_path_factory.mktemp("client"), opening=lambda: commands)
     yield writer

@@ -115,6 +115,19 @@ def test_a_no_has_status_rule_and_finding(client):
         client.change_parameters({"parameters": {"nonsense": 1}})
 
 
+def test_a_sub_account_is_one_name_in_a_path(client):
+    """Its slash goes encoded; a plain one is a path that there is not, and nothing is decoded twice."""
+    name = next(each.account for each in client.all_accounts() if "/" in each.account)
+    assert client.account(name).account == name
+    assert client.explain(name).tree.label == name
+    assert client.what_if(name, price_moves={"BTC": -0.1}).after.account == name
+    assert httpx.get(f"{client.url}/api/v1/accounts/{name}").status_code == 404
+    for spelled in ("%252F", "%2F%2F", "\ue000"):
+        answer = httpx.get(f"{client.url}/api/v1/accounts/{name.replace('/', spelled)}")
+        assert answer.status_code == 404
+        assert answer.json()["error"]["rule"] == "an account must be open"
+
+
 def test_an_order_is_placed_once_and_cancelled(client):
     perpetual = client.account("levered-long").positions[0]
     terms = {

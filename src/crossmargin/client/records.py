@@ -63,6 +63,7 @@ class Position(_Record, frozen=True, kw_only=True):
     quantity: Decimal
     mark_price: Decimal
     value: Decimal
+    value_currency: str | None = None
     entry_price: Decimal | None = None
 
 

@@ -42,6 +42,7 @@ from crossmargin.service.history import History
 from crossmargin.service.metrics import CountRequests, metrics, samples
 from crossmargin.service.projection_tables import HAPPENED
 from crossmargin.service.stream import Hub, stream
+from crossmargin.service.sub_accounts import RestoreSlashes, keeping_slashes
 from crossmargin.service.tracing import TraceRequests
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Busy, Starting, Writer
@@ -109,7 +110,11 @@ def application(
             Exception: _failed,
         },
         lifespan=[_streaming],
-        middleware=[CountRequests(writer.measures), *([] if tracer is None else [TraceRequests(tracer)])],
+        middleware=[
+            RestoreSlashes(),
+            CountRequests(writer.measures),
+            *([] if tracer is None else [TraceRequests(tracer)]),
+        ],
         allowed_hosts=AllowedHostsConfig(allowed_hosts=hosts) if hosts else None,
         openapi_config=OpenAPIConfig(title="crossmargin", version="1", path="/api/v1/schema"),
         request_max_body_size=1_000_000,
@@ -118,6 +123,7 @@ def application(
     built.state.figures.register(Figures(writer, built.state.feeds, lambda: getattr(built.state, "hub", None)))
     registries = (writer.measures.registry, built.state.figures)
     built.state.alerts = AlertWatch(alerts or AlertRules(), writer.folder, lambda: samples(*registries))
+    built.asgi_handler = keeping_slashes(built.asgi_handler)
     check_table(built)
     return built
 

@@ -81,8 +81,8 @@ class Watch(App[None]):
     def on_mount(self) -> None:
         """Begin to follow the service and to draw."""
         table = self.query_one("#accounts", DataTable)
-        for name in COLUMNS:
-            table.add_column(name, key=name)
+        for at, name in enumerate(COLUMNS):
+            table.add_column(Text(name, justify="left" if at < 2 else "right"), key=name)
         table.focus()
         self._following = [asyncio.create_task(each) for each in (self._follow(), self._ask_alerts())]
         self.set_interval(self._every_s, self.draw)

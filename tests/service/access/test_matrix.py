@@ -117,3 +117,9 @@ def test_the_last_of_two_fields_counts_for_both(callers):
 def test_no_role_that_administers_trades_or_withdraws():
     for scopes in ROLES.values():
         assert not (Scope.ADMIN in scopes and scopes & {Scope.TRADE, Scope.WITHDRAW})
+
+
+def test_a_key_of_an_account_has_no_sub_accounts_and_no_other_by_an_encoded_slash(callers):
+    for spelled in (f"{OWN}%2Fg1", f"{OWN}%2F..%2F{OTHER}", f"..%2Faccounts%2F{OTHER}", f"{OWN}%2f{OTHER}"):
+        answer = callers["viewer", "own"].send("GET", f"/api/v1/accounts/{spelled}")
+        assert answer.status_code == 403

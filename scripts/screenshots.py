@@ -1,4 +1,4 @@
-"""Take the screenshots of docs/: ``python scripts/screenshots.py [FOLDER]``, in a real Chromium on the real service.
+"""Screenshots of docs/, by a real Chromium on the real service: ``python scripts/screenshots.py [FOLDER [PAGE ...]]``.
 
 The service opens with the sample book; a market that falls by a twentieth and comes part of the way back liquidates some.
 Every page is taken at desktop width, light, and at phone width, dark, and login of a service that asks who is there.
@@ -43,6 +43,7 @@ PAGES = {
     "parameters": ("#/parameters?all=1", "main table tbody tr"),
     "audit": ("#/audit", "tbody tr"),
 }
+WHOLE = ("overview", "account", "liquidations", "insurance")
 SIZES = {"desktop": (1280, 800, "light"), "phone": (390, 844, "dark")}
 FALL = (-0.02, -0.05, -0.03)
 STEP_S = 60
@@ -86,13 +87,14 @@ def take(browser: Browser, site: str, name: str, address: str, sign: str, folder
         page.wait_for_selector(sign, timeout=120_000)
         page.wait_for_load_state("networkidle", timeout=120_000)
         page.wait_for_timeout(500)
-        page.screenshot(path=folder / f"dashboard-{name}-{size}.png", full_page=name != "accounts")
+        page.screenshot(path=folder / f"dashboard-{name}-{size}.png", full_page=name in WHOLE)
         context.close()
         print(name, size, flush=True)
 
 
 def main() -> None:
     images = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
+    wanted = sys.argv[2:] or [*PAGES]
     images.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
         commands = tuple(opening_commands(sample_book(), sample_market()))
@@ -104,7 +106,8 @@ def main() -> None:
         browser = started.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         with served(application(writer)) as site:
             for name, (address, sign) in PAGES.items():
-                take(browser, site, name, address, sign, images)
+                if name in wanted:
+                    take(browser, site, name, address, sign, images)
         master_key(Path(folder), create=True)
         with served(application(writer, access=Access(Path(folder)))) as site:
             take(browser, site, "login", "", ".login", images)

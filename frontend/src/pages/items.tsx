@@ -28,12 +28,16 @@ export function useList(name: api.List, stamp: number): Listed {
 
 const isNumber = (value: unknown): boolean => typeof value === "number" || (typeof value === "string" && /^-?\d+(\.\d+)?$/.test(value));
 
+/** What a phone has no room for. */
+const SPARED = new Set(["sequence", "command"]);
+const classes = (...names: (string | false)[]): string => names.filter(Boolean).join(" ");
+
 export function ItemTable({ items, caption }: { items: Item[]; caption: string }) {
   const names = fields(items);
   const right = new Set(names.filter((name) => items.every((item) => item[name] === null || item[name] === undefined || isNumber(item[name])) && !name.endsWith("_ns")));
   return <div class="scroll" tabIndex={0}><table><caption>{caption}</caption>
-    <thead><tr>{names.map((name) => <th scope="col" class={right.has(name) ? "n" : ""}>{words(name)}</th>)}</tr></thead>
-    <tbody>{items.map((item) => <tr>{names.map((name) => <td class={right.has(name) ? "n" : isTime(item[name]) ? "nowrap" : ""}>{named(name, item[name])}</td>)}</tr>)}</tbody>
+    <thead><tr>{names.map((name) => <th scope="col" class={classes(right.has(name) && "n", SPARED.has(name) && "optional")}>{words(name)}</th>)}</tr></thead>
+    <tbody>{items.map((item) => <tr>{names.map((name) => <td class={classes(right.has(name) ? "n" : isTime(item[name]) && "nowrap", SPARED.has(name) && "optional")}>{named(name, item[name])}</td>)}</tr>)}</tbody>
   </table></div>;
 }
 

@@ -14,9 +14,9 @@ const STEP_MS = 400;
 function Rows({ rows }: { rows: AccountRow[] }) {
   return <div class="scroll" tabIndex={0} aria-label="Accounts at that moment"><table>
     <caption>Accounts, USD; those nearest to liquidation first</caption>
-    <thead><tr><th scope="col">account</th><th scope="col">state</th><th scope="col" class="n">equity</th><th scope="col" class="n optional">initial</th><th scope="col" class="n">maintenance</th><th scope="col" class="n">usage</th></tr></thead>
+    <thead><tr><th scope="col">account</th><th scope="col">state</th><th scope="col" class="n">usage</th><th scope="col" class="n">equity</th><th scope="col" class="n optional">initial</th><th scope="col" class="n optional">maintenance</th></tr></thead>
     <tbody>{rows.map((row) => <tr key={row.account}><th scope="row"><a href={to("account", row.account)}>{row.account}</a></th><td><State of={row.state} /></td>
-      <td class="n">{usd(row.equity)}</td><td class="n optional">{usd(row.initial)}</td><td class="n">{usd(row.maintenance)}</td><td class="n"><UsageBar row={row} /> {percent(row.margin_usage)}</td></tr>)}</tbody></table></div>;
+      <td class="n"><span class="optional"><UsageBar row={row} /></span> {percent(row.margin_usage)}</td><td class="n">{usd(row.equity)}</td><td class="n optional">{usd(row.initial)}</td><td class="n optional">{usd(row.maintenance)}</td></tr>)}</tbody></table></div>;
 }
 
 function Figures({ moment, at }: { moment: Moment; at: number }) {

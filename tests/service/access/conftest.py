@@ -6,6 +6,7 @@ import itertools
 import time
 
 import pytest
+from argon2 import PasswordHasher
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar.testing import TestClient
 
@@ -75,6 +76,9 @@ def writer(folder):
 def access(folder):
     access = Access(folder, withdrawal_limits={}, caller=PLENTY, common=PLENTY)
     access.failures = type(access.limits)(caller=PLENTY, common=PLENTY)
+    # what a guess costs is not what most tests are about
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    access.users._hasher, access.users._nobody = quick, quick.hash("nobody")
     access.nonces._earliest_ms = 0  # the tests need not wait for a second
     yield access
     access.close()

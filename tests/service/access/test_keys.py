@@ -2,10 +2,11 @@
 
 import sqlite3
 
+import msgspec
 import pytest
 
 from crossmargin.errors import InputError
-from crossmargin.service.access.audit import AuditLog, BrokenChainError
+from crossmargin.service.access.audit import AuditLog, BrokenChainError, entry_hash
 from crossmargin.service.access.keys import KeyStore, master_key
 from crossmargin.service.access.rate_limits import Rate, RateLimits, TooManyError
 from crossmargin.service.access.roles import Lane, Scope, parsed_scopes
@@ -186,3 +187,31 @@ def test_a_flood_leaves_room_for_liquidators_and_operators():
 def test_a_rate_is_positive():
     with pytest.raises(InputError, match="must be positive"):
         Rate(per_second=0, burst=1)
+
+
+def test_an_entry_rewritten_with_its_own_hash_is_seen_by_the_next_and_all_of_them_by_the_head(tmp_path):
+    path = tmp_path / "audit.sqlite"
+    log = logged(path, 4)
+    _, head = log.verified()
+    entries = list(log.entries())
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TRIGGER audit_UPDATE")
+
+    def rewrite(entry):
+        with sqlite3.connect(path) as database:
+            told = (msgspec.json.encode(entry), entry_hash(entry), entry.sequence)
+            database.execute("UPDATE audit SET entry = ?, hash = ? WHERE sequence = ?", told)
+
+    innocent = msgspec.structs.replace(entries[1], who="mallory")
+    rewrite(innocent)
+    with pytest.raises(BrokenChainError, match="3 does not"):
+        log.verified()
+    # who writes all that follow anew is found by nothing in the file, and by a head that was kept elsewhere
+    before = entry_hash(innocent)
+    for entry in entries[2:]:
+        rewritten = msgspec.structs.replace(entry, before=before)
+        rewrite(rewritten)
+        before = entry_hash(rewritten)
+    count, now = log.verified()
+    assert count == 4
+    assert now != head

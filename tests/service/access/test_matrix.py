@@ -7,8 +7,8 @@ import pytest
 from litestar import Litestar, get
 
 from crossmargin.errors import InvariantError
-from crossmargin.service.access.roles import ROLES, Scope
-from crossmargin.service.access.routes import RULES, Bound, check_table, served
+from crossmargin.service.access.roles import ROLES, Principal, Scope
+from crossmargin.service.access.routes import RULES, Bound, Rule, check_table, served
 
 OWN, OTHER, UNKNOWN = "hedger", "levered-long", "nobody-at-all"
 HTTP = sorted(key for key in RULES if key[0] != "WEBSOCKET")
@@ -123,3 +123,20 @@ def test_a_key_of_an_account_has_no_sub_accounts_and_no_other_by_an_encoded_slas
     for spelled in (f"{OWN}%2Fg1", f"{OWN}%2F..%2F{OTHER}", f"..%2Faccounts%2F{OTHER}", f"{OWN}%2f{OTHER}"):
         answer = callers["viewer", "own"].send("GET", f"/api/v1/accounts/{spelled}")
         assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(("control", "role", "bound", "route"), [
+    ("require", "viewer", "all", ("POST", "/api/v1/deposits")),
+    ("require_account", "viewer", "own", ("GET", "/api/v1/accounts/{name}")),
+])  # fmt: skip
+def test_without_the_control_the_matrix_has_holes(callers, monkeypatch, control, role, bound, route):
+    assert asked(callers[role, bound], route, OTHER).status_code == 403
+    monkeypatch.setattr(Principal, control, lambda *_: None)
+    assert asked(callers[role, bound], route, OTHER).status_code not in REFUSED
+
+
+def test_without_a_binding_a_route_tells_of_everybody(callers, monkeypatch):
+    route = ("GET", "/api/v1/overview")
+    assert asked(callers["viewer", "own"], route, OWN).status_code == 403
+    monkeypatch.setitem(RULES, route, Rule(scope=Scope.READ))
+    assert asked(callers["viewer", "own"], route, OWN).status_code == 200

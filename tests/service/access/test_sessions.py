@@ -6,6 +6,7 @@ import pytest
 
 from crossmargin.service.access import sessions as of_sessions
 from crossmargin.service.access.rate_limits import Rate, RateLimits
+from crossmargin.service.access.users import UserStore
 
 URL = "/api/v1/session"
 PASSWORD = "correct horse battery"  # noqa: S105
@@ -80,13 +81,15 @@ def test_a_wrong_password_and_an_unknown_name_answer_the_same(login):
     assert "set-cookie" not in wrong.headers
 
 
-def test_passwords_are_kept_as_argon2id(access, login, folder):
-    login()
-    kept = access.users.find("alice").password_hash
+def test_passwords_are_kept_as_argon2id(tmp_path):
+    users = UserStore(tmp_path / "access.sqlite")
+    kept = users.set("alice", password=PASSWORD, role="viewer", accounts=None).password_hash
     # RFC 9106, section 4: the second recommended option is t = 3, m = 64 MiB, p = 4
     assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
-    assert kept != access.users.set("bob", password=PASSWORD, role="viewer", accounts=None).password_hash
-    assert all(PASSWORD.encode() not in path.read_bytes() for path in folder.iterdir() if path.is_file())
+    assert kept != users.set("bob", password=PASSWORD, role="viewer", accounts=None).password_hash
+    assert users.with_password("alice", PASSWORD).name == "alice"
+    assert users.with_password("alice", PASSWORD[:-1]) is None
+    assert all(PASSWORD.encode() not in path.read_bytes() for path in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

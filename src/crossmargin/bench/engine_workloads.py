@@ -15,6 +15,7 @@ from crossmargin.bench.workload import Workload
 from crossmargin.bench.workloads import SEED
 from crossmargin.engine import commands as ask
 from crossmargin.engine.commands import Command
+from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Refused
 from crossmargin.engine.parameters import EngineParameters
 from crossmargin.errors import invariant
@@ -105,11 +106,9 @@ def marks() -> dict[str, Decimal]:
 def opening(accounts: tuple[str, ...]) -> Iterator[Command]:
     """Yield what opens the market and gives every account 50 positions on a grid of 21 prices and 5 vols."""
     method = method_named("scenario_grid")
-    grid = msgspec.to_builtins(read_parameters(method))
-    grid |= {"price_steps": 10, "vol_moves": [-0.5, -0.25, 0.0, 0.25, 0.5], "tails": []}
     prices = marks()
     yield ask.SetParameters(id="s1", parameters=EngineParameters(audit_every=10**9))
-    yield ask.SetMarginParameters(id="s2", method=method.name, parameters=grid)
+    yield ask.SetMarginParameters(id="s2", method=method.name, parameters=_grid())
     yield ask.AdvanceTime(id="s3", time_ns=START_NS)
     for asset in ("USDC", *COINS):
         yield ask.ListAsset(id=f"q {asset}", asset=asset, quantum=Decimal("0.000001"))
@@ -130,6 +129,13 @@ def opening(accounts: tuple[str, ...]) -> Iterator[Command]:
                 id=f"t {pair} {instrument}", quantity=quantity, price=prices[str(instrument)], **sides
             )
     yield ask.SetParameters(id="s5", parameters=EngineParameters(audit_every=1_000))
+
+
+def _grid(price_steps: int = 10) -> dict[str, Any]:
+    """Return parameters of a grid of so many prices to either side, and 5 vols."""
+    fields = msgspec.to_builtins(read_parameters(method_named("scenario_grid")))
+    fields |= {"price_steps": price_steps, "vol_moves": [-0.5, -0.25, 0.0, 0.25, 0.5], "tails": []}
+    return dict(fields)
 
 
 def _market(prices: dict[str, Decimal]) -> Command:
@@ -183,3 +189,43 @@ def engine_commands(n_accounts: int = 100, count: int = 20_000) -> Workload:
             "share refused": refused / count,
         },
     )
+
+
+def engine_tick(n_accounts: int = 2_000, ticks: int = 30) -> Workload:
+    """Let an engine take in new prices of everything: judge them, margin every account, say where each stands."""
+    engine = Engine()
+    for command in opening(tuple(f"u{number:04d}" for number in range(n_accounts))):
+        events = engine.apply(command)
+        invariant(not isinstance(events[0], Refused), f"the market of the workload must open, {events[0]}")
+    small = _tick_ms(engine, "s", ticks)
+    engine.apply(ask.SetMarginParameters(id="large", method="scenario_grid", parameters=_grid(100)))
+    # versions move from one to the next for as long as there is time to pass
+    engine.apply(ask.AdvanceTime(id="later", time_ns=START_NS + 1))
+    large = _tick_ms(engine, "l", ticks)
+    return Workload(
+        name="engine_tick",
+        title=f"{n_accounts:,} accounts of 50 positions; index and marks of 98 contracts as one command, 105 scenarios",
+        unit="ms",
+        ours=small,
+        peers={},
+        floor={"ours": 2.0},
+        higher_is_better=False,
+        notes={"ms on 1,005 scenarios": large, "to reach there, ms": 12.0},
+    )
+
+
+def _tick_ms(engine: Engine, name: str, ticks: int) -> float:
+    """Return the least time of one of so many moves of all prices, in ms."""
+    least = float("inf")
+    for number in range(ticks):
+        factor = 1 + Decimal(1 + number % 7) / 10_000
+        index: dict[str, tuple[ask.Quote, ...]] = {
+            coin: (ask.Quote(source="a", price=Decimal(price) * factor),) for coin, price in COINS.items()
+        }
+        prices = {contract: round(price * factor, 4) for contract, price in marks().items()}
+        command = ask.UpdateMarket(id=f"{name} {number}", index=index, marks=prices)
+        began = time.process_time()
+        events = engine.apply(command)
+        least = min(least, time.process_time() - began)
+        invariant(type(events[-1]).__name__ == "MarginUpdated", "a move must margin every account and do no more")
+    return 1e3 * least

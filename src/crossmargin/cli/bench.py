@@ -7,19 +7,16 @@ from rich.progress import Progress
 from rich.table import Table
 
 from crossmargin.bench.backtest_workloads import backtest_linear, backtest_options
-from crossmargin.bench.engine_workloads import engine_commands
-from crossmargin.bench.margin_workloads import remargin, tick
+from crossmargin.bench.engine_workloads import engine_commands, engine_tick
+from crossmargin.bench.margin_workloads import remargin, remargin_large, tick, tick_large
 from crossmargin.bench.rulebook_workloads import RULEBOOKS
 from crossmargin.bench.workload import Workload, machine
 from crossmargin.bench.workloads import WORKLOADS as KERNELS
 from crossmargin.cli.app import app, console
 from crossmargin.errors import InputError
 
-WORKLOADS = (
-    KERNELS
-    | RULEBOOKS
-    | {work.__name__: work for work in (engine_commands, tick, remargin, backtest_linear, backtest_options)}
-)
+ENGINE = (engine_commands, engine_tick, tick, tick_large, remargin, remargin_large)
+WORKLOADS = KERNELS | RULEBOOKS | {work.__name__: work for work in (*ENGINE, backtest_linear, backtest_options)}
 
 
 @app.command

@@ -272,18 +272,20 @@ def mark_book(
     """Write coins per currency, profit since entry included, to `cash`; return whether all numbers fit."""
     totals = quanta.copy()
     for k in range(rows.size):
-        numerator, denominator, most, settle, sign = terms[rows[k]]
+        # number by number, for unpacking a row would count references to it
+        row = rows[k]
+        numerator, denominator, settle = terms[row, 0], terms[row, 1], terms[row, 3]
         if denominator == 0:
             continue
         size = abs(lots[k])
-        if size > most:
+        if size > terms[row, 2]:
             return False
         whole = size * numerator // denominator
         rest = size * numerator - whole * denominator
         # half to even, as the ledger rounds
         if 2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1):
             whole += 1
-        totals[settle] += (whole if lots[k] > 0 else -whole) * sign - costs[k]
+        totals[settle] += (whole if lots[k] > 0 else -whole) * terms[row, 4] - costs[k]
         if abs(totals[settle]) >= AMPLE:
             return False
     for c in range(cash.size):

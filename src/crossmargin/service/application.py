@@ -118,6 +118,7 @@ def application(
         allowed_hosts=AllowedHostsConfig(allowed_hosts=hosts) if hosts else None,
         openapi_config=OpenAPIConfig(title="crossmargin", version="1", path="/api/v1/schema"),
         request_max_body_size=1_000_000,
+        logging_config=None,  # it would send all logs past the handler that hides secrets
     )
     built.state.figures = CollectorRegistry()
     built.state.figures.register(Figures(writer, built.state.feeds, lambda: getattr(built.state, "hub", None)))

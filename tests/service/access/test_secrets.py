@@ -10,10 +10,12 @@ import threading
 import httpx
 import pytest
 import uvicorn
+from litestar.testing import TestClient
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from crossmargin.service import listening
+from crossmargin.service.application import application
 from crossmargin.service.configuration import Settings
 from crossmargin.service.logs import open_logs
 
@@ -87,6 +89,21 @@ def test_a_planted_secret_is_in_no_log_and_no_file(client, folder):
     assert CANARY not in told.getvalue()
     for path in folder.rglob("*"):
         assert not path.is_file() or CANARY.encode() not in path.read_bytes(), path
+
+
+def test_an_application_leaves_the_logs_to_who_hides_secrets(writer):
+    root, told = logging.getLogger(), io.StringIO()
+    before, level = root.handlers[:], root.level
+    try:
+        open_logs(told)
+        with TestClient(application(writer)) as client:  # in the order of `crossmargin serve`
+            client.get("/health")
+            logging.getLogger("somebody").warning("password=%s", CANARY)
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+    assert '"event":"password=[hidden]"' in told.getvalue()
+    assert CANARY not in told.getvalue()
 
 
 def test_without_the_control_it_is(client, monkeypatch):

@@ -34,6 +34,9 @@ def test_drawn_coins_are_found_again_and_a_young_one_is_left_out() -> None:
         assert each.tail_xi_losses == pytest.approx(1.0 / 3.0, abs=0.2)
         # volatility that stands still has thin tails: no burst to put a buffer against but the forecast's own noise
         assert each.buffer.own.interval[1] > 15.0
+        # what stands still is best forecast by the longest memory, and worst by the shortest
+        loss = {name: seen.qlike for name, seen in each.choice.diagnostics.items()}
+        assert loss["ewma 0.99"] < loss["ewma 0.97"] < loss["ewma 0.94"] < loss["ewma 0.9"]
 
 
 def test_calibrate_as_typed(
@@ -54,8 +57,13 @@ def test_calibrate_as_typed(
         shares = [offset["share"] for offset in found["offsets"] if offset["pair"] == pair]
         # as it is, towards one, towards none, towards against one another
         assert shares[1] > shares[0] > shares[2] > shares[3] > 0.0
-    matrix = np.array(found["correlation"]["matrix"])
+    matrix, expected = (np.array(found["correlation"][name]) for name in ("matrix", "expected_next_day"))
     assert np.linalg.eigvalsh(matrix)[0] > 0.0
+    assert np.linalg.eigvalsh(expected)[0] > 0.0
+    assert 0.0 < np.abs(matrix - expected).max() < 0.6
+    losses = {name: seen["qlike"] for name, seen in records["BTC"]["forecasts"].items()}
+    assert set(losses) == {"ranges", "ewma 0.9", "ewma 0.94", "ewma 0.97", "ewma 0.99", "garch", "gjr"}
+    assert records["BTC"]["forecast_chosen"] == min(losses, key=losses.get)
     record_property("outside_cases", len(records))
     assert run("calibrate", "--data", shared / "data", "--to", "yesterday")[0] == 2
 

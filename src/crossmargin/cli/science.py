@@ -14,6 +14,7 @@ from crossmargin.report.calibration import (
     calibration_record,
     calibration_sections,
     calibration_table,
+    choice_table,
     haircut_table,
     offset_table,
 )
@@ -64,6 +65,7 @@ def calibrate(*, data: Path, to: str | None = None, report: Path | None = None, 
         return
     for each in (
         calibration_table(found, console.width),
+        *([choice_table(found, console.width)] if found else []),
         *([buffer_table(found, console.width)] if found else []),
         haircut_table(haircuts, console.width),
         offset_table(offsets, console.width),

@@ -1,5 +1,6 @@
 """What the history says of each coin and pair: tables, records and a page."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from rich.table import Table
 from crossmargin.report.columns import Column, table
 from crossmargin.report.sections import DataTable, Section
 from crossmargin.scenarios.tail_index import TailIndex
+from crossmargin.units import FloatArray
 from crossmargin.validation.buffers import AssetBuffer
 from crossmargin.validation.calibration import Calibration
 from crossmargin.validation.collateral_calibration import CoinHaircuts, Dependence, PairOffsets
@@ -27,6 +29,32 @@ def calibration_table(found: Sequence[Calibration], width: int) -> Table:
         Column(heading="tail index, gains", cells=[f"{each.tail_xi_gains:.2f}" for each in found], importance=1),
     )
     return table(columns, width, title="annual volatility, and shape of the tails of standardised moves")
+
+
+def choice_table(found: Sequence[Calibration], width: int) -> Table:
+    """Return one row per coin: the forecast that would have served it best, and what ours leaves in its returns."""
+    columns = (
+        Column(heading="coin", cells=[each.currency for each in found], words=True),
+        *(
+            Column(heading=head, cells=[_choice_cells(each)[place] for each in found], words=place == 0)
+            for place, head in enumerate(_CHOICE_HEADS)
+        ),
+    )
+    return table(columns, width, title="volatility forecasts, judged day by day on what came; the last three of ranges")
+
+
+_CHOICE_HEADS = ("best", "QLIKE above it, ranges", "variance ratio", "clustering left, p", "excess kurtosis")
+
+
+def _choice_cells(found: Calibration) -> tuple[str, ...]:
+    ours, best = (found.choice.diagnostics[name] for name in ("ranges", found.choice.name))
+    return (
+        found.choice.name,
+        f"{ours.qlike - best.qlike:.3f}",
+        f"{ours.variance_ratio:.2f}",
+        f"{ours.clustering:.2f}",
+        f"{ours.excess_kurtosis:.1f}",
+    )
 
 
 def buffer_table(found: Sequence[Calibration], width: int) -> Table:
@@ -97,6 +125,8 @@ def calibration_record(
                 "days": each.days,
                 "vol_forecast": each.vol_forecast,
                 "vol_ewma": each.vol_ewma,
+                "forecast_chosen": each.choice.name,
+                "forecasts": {name: dataclasses.asdict(seen) for name, seen in each.choice.diagnostics.items()},
                 "tail_xi_losses": each.tail_xi_losses,
                 "tail_xi_gains": each.tail_xi_gains,
                 "garch_tail_index": _index_record(each.buffer.own),
@@ -127,7 +157,9 @@ def calibration_record(
         ],
         "correlation": {
             "currencies": list(found.currencies),
-            "matrix": [[float(value) for value in row] for row in found.correlation],
+            "matrix": found.correlation.tolist(),
+            "expected_next_day": found.dynamic.tolist(),
+            "dcc": {"a": found.dcc.a, "b": found.dcc.b},
         },
     }
 
@@ -153,6 +185,19 @@ def calibration_sections(
     return [
         Section(heading="Volatility and tails", tables=(DataTable(heads=heads, rows=rows),)),
         Section(
+            heading="Volatility forecasts",
+            words=(
+                "Each forecast was made before its day and is judged by QLIKE against the variance that the day's range "
+                "shows: daily ranges of all coins, the coin's own EWMA, GARCH and GJR refitted on the past.",
+            ),
+            tables=(
+                DataTable(
+                    heads=("coin", *_CHOICE_HEADS),
+                    rows=tuple((each.currency, *_choice_cells(each)) for each in coins),
+                ),
+            ),
+        ),
+        Section(
             heading="Buffers",
             words=(
                 "Tail index of a GARCH by itself and drawn to those of the other coins, each with its 95 % interval; the "
@@ -167,8 +212,14 @@ def calibration_sections(
         ),
         Section(
             heading="Correlation",
-            words=("Of standardised daily moves, the last 250 days, shrunk (Ledoit & Wolf).",),
-            figures=(_heatmap(found),),
+            words=(
+                "Of standardised daily moves, the last 250 days, shrunk (Ledoit & Wolf).",
+                f"Beside it what a DCC expects of the next day (Engle 2002): a = {found.dcc.a:.3f}, b = {found.dcc.b:.3f}.",
+            ),
+            figures=(
+                _heatmap(found.currencies, found.correlation, "correlation, 250 days"),
+                _heatmap(found.currencies, found.dynamic, "correlation expected of the next day"),
+            ),
         ),
         Section(
             heading="Haircuts",
@@ -183,13 +234,13 @@ def calibration_sections(
     ]
 
 
-def _heatmap(found: Dependence) -> "go.Figure":
+def _heatmap(currencies: Sequence[str], correlation: FloatArray, title: str) -> "go.Figure":
     import plotly.graph_objects as go  # slow to load, and seldom needed
 
-    figure = go.Figure(layout={"title": {"text": "correlation"}, "template": "plotly_white"})
-    names = list(found.currencies)
+    figure = go.Figure(layout={"title": {"text": title}, "template": "plotly_white"})
+    names = list(currencies)
     figure.add_heatmap(
-        x=names, y=names, z=found.correlation.tolist(), zmin=-1.0, zmax=1.0, colorscale="RdBu", reversescale=True
+        x=names, y=names, z=correlation.tolist(), zmin=-1.0, zmax=1.0, colorscale="RdBu", reversescale=True
     )
     return figure.update_layout(yaxis={"autorange": "reversed"}, height=620)
 

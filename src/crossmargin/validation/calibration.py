@@ -7,6 +7,13 @@ import numpy as np
 from crossmargin.scenarios.range_forecast import range_variance_paths
 from crossmargin.scenarios.tails import fit_pareto_tail
 from crossmargin.scenarios.volatility import ewma_variance_path
+from crossmargin.scenarios.volatility_choice import (
+    FEWEST_JUDGED,
+    Choice,
+    chosen_forecast,
+    ewma_candidates,
+    garch_walk,
+)
 from crossmargin.units import DAYS_PER_YEAR, Currency, FloatArray
 from crossmargin.validation.buffers import AssetBuffer, asset_buffers
 from crossmargin.validation.daily_bars import DailyBars
@@ -14,6 +21,8 @@ from crossmargin.validation.daily_bars import DailyBars
 _TAIL = 0.1
 """Share of moves behind the fit of a tail (McNeil & Frey 2000 take 10 %)."""
 _FEWEST_DAYS = 250
+_GARCH_FROM, _GARCH_EVERY = 500, 365
+"""Days before the first fit of a GARCH, and between fits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +36,8 @@ class Calibration:
     tail_xi_losses: float
     tail_xi_gains: float
     buffer: AssetBuffer
+    choice: Choice
+    """Which of the usual forecasts would have served this coin best, and what each leaves in its returns."""
 
 
 def calibrations(bars: DailyBars) -> tuple[Calibration, ...]:
@@ -48,9 +59,21 @@ def calibrations(bars: DailyBars) -> tuple[Calibration, ...]:
                     tail_xi_losses=_xi(-shapes),
                     tail_xi_gains=_xi(shapes),
                     buffer=buffers[place],
+                    choice=_choice(row, path, bars.variances[place]),
                 )
             )
     return tuple(found)
+
+
+def _choice(returns: FloatArray, pooled: FloatArray, measured: FloatArray) -> Choice:
+    """Judge forecasts of one coin, each made before its day: daily ranges of all coins, its own EWMA, GARCH and GJR."""
+    first = int(np.flatnonzero(np.isfinite(returns))[0])
+    own = returns[first:]
+    forecasts = {"ranges": pooled[first:], **ewma_candidates(own)}
+    if np.isfinite(own).all() and own.size > _GARCH_FROM + FEWEST_JUDGED:
+        for name, asymmetric in (("garch", False), ("gjr", True)):
+            forecasts[name] = garch_walk(own, first=_GARCH_FROM, every=_GARCH_EVERY, asymmetric=asymmetric)
+    return chosen_forecast(own, forecasts, measured[first:])
 
 
 def _annual(variance: float) -> float:

@@ -12,7 +12,7 @@ from crossmargin.margin.haircuts import Haircut, HaircutRules, haircut
 from crossmargin.margin.offsets import Offset, stressed_offsets
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.portfolio import Portfolio, Position
-from crossmargin.scenarios.correlation import correlation_of, ledoit_wolf
+from crossmargin.scenarios.correlation import Dcc, correlation_of, fit_dcc, ledoit_wolf
 from crossmargin.scenarios.filtered import filtered_scenarios
 from crossmargin.scenarios.range_forecast import range_variance_paths
 from crossmargin.units import AccountId, Currency, FloatArray
@@ -71,10 +71,16 @@ def coin_haircuts(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependence:
-    """How coins that trade at the end move together: correlation of shape (n_coins, n_coins), shrunk; daily vols."""
+    """How coins that trade at the end move together: correlations of shape (n_coins, n_coins), and daily vols.
+
+    `correlation` is that of the last months, shrunk; `dynamic` what a DCC expects of the next day, which follows the
+    last weeks; `dcc` its fit.
+    """
 
     currencies: tuple[Currency, ...]
     correlation: FloatArray
+    dynamic: FloatArray
+    dcc: Dcc
     vols: FloatArray
 
 
@@ -92,8 +98,11 @@ def dependence(bars: DailyBars) -> Dependence:
     rows = np.flatnonzero(np.isfinite(shapes).all(axis=1))
     if rows.size < 2 or shapes.shape[1] < CORRELATION_DAYS:
         raise InputError(f"a correlation needs two coins with {CORRELATION_DAYS} days of moves, found {rows.size}")
+    dcc = fit_dcc(shapes[rows])
     return Dependence(
         currencies=tuple(bars.currencies[row] for row in rows),
+        dynamic=dcc.correlation_path(shapes[rows])[-1],
+        dcc=dcc,
         correlation=correlation_of(ledoit_wolf(shapes[rows]).covariance),
         vols=np.sqrt(paths[rows, -1]),
     )

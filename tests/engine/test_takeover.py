@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from default_stories import BTC, DATED, DEEP, events, go_on
 
@@ -19,8 +20,10 @@ from crossmargin.engine.events import (
 )
 from crossmargin.engine.parameters import EngineParameters
 from crossmargin.errors import InputError
+from crossmargin.files.parameters import read_parameters
 from crossmargin.files.story import Story, play
 from crossmargin.instruments.symbols import parse_contract
+from crossmargin.margin.methods import method_named
 
 
 def bid(story: Story, bidder: str, account: str = "alice") -> str:
@@ -173,6 +176,22 @@ def test_a_bankrupt_position_goes_to_a_backstop_where_nobody_must_be_deleveraged
     # the next one finds it full
     go_on(story, "erin deposits 12_000", "erin buys 2 BTC-PERP at 30_000 from bob", "BTC-PERP marks 20_000")
     go_on(story, "expect later position BTC-PERP 2", "expect hlp position BTC-PERP 1")
+
+
+def test_a_provider_whose_method_cannot_margin_the_contract_is_passed_over() -> None:
+    # it margins cash, and needs funding rates for contracts: to ask it raised, and a command that raises halts everybody
+    story = play(
+        "BTC-PERP marks 50_000\nfund deposits 50_000\nalice deposits 1\nhlp deposits 900_000\nhlp backstops 30_000"
+    )
+    parameters = msgspec.to_builtins(read_parameters(method_named("paradex_portfolio")))
+    story.do(ask.SetMarginParameters, method="paradex_portfolio", parameters=parameters)
+    story.do(ask.OpenAccount, account="a.cash", method="paradex_portfolio")
+    story.do(ask.Deposit, account="a.cash", asset="USDC", amount=Decimal(900_000))
+    story.do(ask.RegisterBackstop, account="a.cash", capacity=Decimal(900_000))
+    assert story.engine.state.accounts["a.cash"].backstop is not None
+    go_on(story, *DEEP.replace("10_000", "9_999").replace("42_000", "30_000").strip().splitlines())
+    go_on(story, "expect hlp position BTC-PERP 1", "expect fund balance 40_000")
+    assert story.engine.state.halt is None
 
 
 def test_a_bankrupt_owner_does_not_take_over_from_himself() -> None:

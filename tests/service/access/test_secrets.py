@@ -30,6 +30,12 @@ def served(client, **changed):
         port = free.getsockname()[1]
     root, told = logging.getLogger(), io.StringIO()
     before, level = root.handlers[:], root.level
+    # another server of this process may have left its own handlers and levels: `crossmargin serve` is the first of its own
+    loggers = [logging.getLogger(name) for name in ("uvicorn", "uvicorn.access", "uvicorn.error")]
+    found = [(each.handlers[:], each.level, each.propagate) for each in loggers]
+    for each in loggers:
+        each.handlers[:], each.propagate = [], True
+        each.setLevel(logging.NOTSET)
     open_logs(told)
     configuration = listening.server_configuration(client.app, Settings(port=port))
     configuration.lifespan = "off"  # the client of the tests has opened it
@@ -47,9 +53,11 @@ def served(client, **changed):
         thread.join()
         root.handlers[:] = before
         root.setLevel(level)
-        for name in ("uvicorn.access", "uvicorn.error"):
-            for each in list(logging.getLogger(name).filters):
-                logging.getLogger(name).removeFilter(each)
+        for each, (handlers, level, propagate) in zip(loggers, found, strict=True):
+            each.handlers[:], each.propagate = handlers, propagate
+            each.setLevel(level)
+            for mine in list(each.filters):
+                each.removeFilter(mine)
 
 
 def plant(address):

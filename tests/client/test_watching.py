@@ -134,6 +134,18 @@ def test_open_alerts_stand_above(writer):
         asyncio.run(run(url))
 
 
+def test_a_tick_on_the_way_out_draws_nothing(url):
+    watch = Watch(url, every_s=60)
+
+    async def run():
+        async with watch.run_test(size=(120, 40)) as pilot:
+            await until(pilot, lambda: watch.query("#status"))
+        assert not watch.screen_stack
+        watch.draw()
+
+    asyncio.run(run())
+
+
 def test_once_as_a_record(url, capsys):
     app(["watch", url, "--json"], result_action="return_value")
     found = json.loads(capsys.readouterr().out)

@@ -130,6 +130,8 @@ class Watch(App[None]):
 
     def draw(self) -> None:
         """Draw what is known, and how old it is."""
+        if not self.is_running:
+            return  # on its way out: its parts leave one by one, and the timer may still tick between them
         self.query_one("#status", Static).update(self._status())
         if not self._is_changed or self._overview is None:
             return

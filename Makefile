@@ -22,7 +22,7 @@ verify: $(VENV)/.runtime
 	$(BIN)/crossmargin verify "$(SHARED)/vectors"
 
 # in parts, if one night is too short: CROSSMARGIN_SOAK=2500 (stateful histories), CROSSMARGIN_SEEDS=1000:1250 (simulator),
-# CROSSMARGIN_COMMANDS=250000 (replay), CROSSMARGIN_REQUESTS=10000 (generated requests to the service)
+# CROSSMARGIN_COMMANDS=250000 (replay), CROSSMARGIN_REQUESTS=10000 (generated requests to the service), CROSSMARGIN_KILLS=1:51
 soak: $(VENV)/.dev
 	HYPOTHESIS_PROFILE=soak CROSSMARGIN_SHARED="$(SHARED)" $(BIN)/python -m pytest -n 2 -m soak
 

@@ -1,0 +1,77 @@
+"""The one shape in which a request is refused or fails: a rule, then the finding."""
+
+import logging
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ExceptionHandlersMap
+
+from crossmargin.errors import CrossMarginError, InvariantError
+from crossmargin.service import projection
+from crossmargin.service.access import api as access_api
+from crossmargin.service.access.rate_limits import TooManyError
+from crossmargin.service.access.roles import ForbiddenError, UnauthorizedError
+from crossmargin.service.reading import NotHereError
+from crossmargin.service.views import Record
+from crossmargin.service.writer import Busy, Starting
+from crossmargin.store.journal import UnwrittenError
+
+_LOG = logging.getLogger(__name__)
+
+
+def _error(status: int, rule: str, finding: str) -> Response[Record]:
+    return Response({"error": {"rule": rule, "finding": finding}}, status_code=status)
+
+
+def _refused(_: Request[Any, Any, State], error: CrossMarginError) -> Response[Record]:
+    rule, _comma, finding = str(error).partition(", ")
+    status = 404 if isinstance(error, NotHereError) else 500 if isinstance(error, InvariantError) else 400
+    return _error(status, rule, finding)
+
+
+def _busy(_: Request[Any, Any, State], error: Busy) -> Response[Record]:
+    return _error(503, "the queue of commands must have room", str(error))
+
+
+def _starting(_: Request[Any, Any, State], error: Starting) -> Response[Record]:
+    answer = _error(503, "the engine must be open", str(error))
+    answer.headers["Retry-After"] = "1"
+    return answer
+
+
+def _unavailable(_: Request[Any, Any, State], error: CrossMarginError) -> Response[Record]:
+    rule, _comma, finding = str(error).partition(", ")
+    return _error(503, rule, finding)
+
+
+def _malformed(_: Request[Any, Any, State], error: msgspec.ValidationError) -> Response[Record]:
+    return _error(400, "a body must fit its schema", str(error))
+
+
+def _http(_: Request[Any, Any, State], error: HTTPException) -> Response[Record]:
+    finding = str(error.extra) if isinstance(error, ValidationException) and error.extra else ""
+    return _error(error.status_code, error.detail, finding)
+
+
+def _failed(request: Request[Any, Any, State], error: Exception) -> Response[Record]:
+    # whoever asked learns nothing of our insides; whoever runs the service learns all of them
+    _LOG.error("failed to answer %s %s", request.method, request.scope["path_template"], exc_info=error)
+    return _error(500, "the service must answer what it is asked", "it failed, and has written down why")
+
+
+ERROR_ANSWERS: ExceptionHandlersMap = {
+    CrossMarginError: _refused,
+    UnauthorizedError: access_api.unauthorized,
+    ForbiddenError: access_api.forbidden,
+    TooManyError: access_api.too_many,
+    Busy: _busy,
+    Starting: _starting,
+    UnwrittenError: _unavailable,
+    projection.DatabaseDownError: _unavailable,
+    msgspec.ValidationError: _malformed,
+    HTTPException: _http,
+    Exception: _failed,
+}

@@ -1,0 +1,87 @@
+"""Routes that ask about the house as a whole: sums, feeds, stress, lists of what happened, and who pays a default."""
+
+from collections.abc import Callable
+
+from litestar import get, post
+from litestar.datastructures import State
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from crossmargin.service import analysis, lists, projection, views
+from crossmargin.service.projection_tables import HAPPENED
+from crossmargin.service.reading import Limit, NotHereError, projected, read
+from crossmargin.service.views import Record
+from crossmargin.service.writer import Writer
+
+LISTS = {name: kinds for name, (_, kinds) in HAPPENED.items()}
+
+
+@get("/overview", sync_to_thread=True)
+def overview(state: State) -> Record:
+    """Sums over accounts, accounts by state, fund, breakers and feeds."""
+    return read(state, views.overview)
+
+
+@get("/feeds", sync_to_thread=True)
+def fed(state: State) -> Record:
+    """Return how sources of prices, their connections and the pump do."""
+    status: Callable[[], Record] = state.feeds
+    return status()
+
+
+@post("/stress", sync_to_thread=True, status_code=200)
+def stress(state: State, data: JSONBody[analysis.StressQuestion]) -> Record:
+    """Return every account after one move of the market."""
+    return read(state, lambda engine, _: analysis.stress_answer(engine, data))
+
+
+@get("/{what:str}", sync_to_thread=True)
+def listed(state: State, what: FromPath[str], limit: Limit = 100, cursor: FromQuery[int | None] = None) -> Record:
+    """Events of one kind, the newest first."""
+    if what not in LISTS:
+        raise NotHereError(f"a list must be one of {', '.join(LISTS)}, was {what}")
+    if state.writer.projector is not None:
+        rows = projection.listed(projected(state), what, limit + 1, cursor)
+        items = [views.happened_record(row) for row in rows[:limit]]
+        return {"items": items, "next": str(rows[limit - 1]["place"]) if len(rows) > limit else None}
+    return _listed_in_memory(state.writer, what, limit, cursor)
+
+
+def _listed_in_memory(writer: Writer, what: str, limit: int, cursor: int | None) -> Record:
+    """Events since this process started, where there is no database."""
+    with writer.lock:
+        found = [item for item in reversed(writer.published) if type(item.event).__name__ in LISTS[what]]
+    rest = [item for item in found if cursor is None or item.sequence < cursor]
+    return {
+        "items": [views.event_record(item) for item in rest[:limit]],
+        "next": str(rest[limit - 1].sequence) if len(rest) > limit else None,
+    }
+
+
+@get("/parameters", sync_to_thread=True)
+def parameters(state: State) -> Record:
+    """Return the engine's parameters and every version of every method's."""
+    return read(state, lambda engine, _: {"items": lists.parameter_items(engine), "next": None})
+
+
+@get("/liquidations", sync_to_thread=True)
+def liquidations(state: State) -> Record:
+    """Liquidations from start to end, the newest first, since this process started."""
+    writer: Writer = state.writer
+    return read(state, lambda _engine, _: {"items": lists.liquidation_items(writer.published), "next": None})
+
+
+@get("/waterfall", sync_to_thread=True)
+def waterfall(state: State) -> Record:
+    """Return the layers of the waterfall in their order, and what they paid since this process started."""
+    writer: Writer = state.writer
+    return read(state, lambda engine, _: {"items": lists.waterfall_items(engine, writer.published), "next": None})
+
+
+@get("/insurance", sync_to_thread=True)
+def insurance(state: State) -> Record:
+    """Return the insurance fund, what markets drew of it, and the draws since this process started."""
+    writer: Writer = state.writer
+    return read(state, lambda engine, _: lists.insurance_record(engine, writer.published))
+
+
+HOUSE_ROUTES = [overview, fed, stress, listed, parameters, liquidations, waterfall, insurance]

@@ -1,6 +1,6 @@
 /** Calls to the public API, and nothing else: the dashboard shows, it never computes a margin. */
 import { signal } from "@preact/signals";
-import type { Account, AccountRow, Compared, HistoryPoint, Insurance, Item, Moment, Node, Overview, Queues, Session, Stress, Surface, WhatIf, WhatIfAnswer } from "./wire";
+import type { Account, AccountRow, Compared, Health, HistoryPoint, Insurance, Item, Moment, Node, Overview, Queues, Session, Stress, Surface, WhatIf, WhatIfAnswer } from "./wire";
 
 const ROOT = "api/v1";
 
@@ -27,10 +27,19 @@ async function call<T>(path: string, init?: RequestInit): Promise<T> {
   throw new Refused(response.status, error?.rule ?? `the server answered ${response.status}`, error?.finding ?? "");
 }
 
+/** How the service does; it tells anybody, and refuses nobody. */
+export async function health(): Promise<Health> {
+  return (await (await fetch("health")).json()) as Health;
+}
+
+const csrf = (): string | undefined => document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1];
+/** A session left its cookie here; whether it still lives only the server knows. */
+export const hasSession = (): boolean => csrf() !== undefined;
+
 /** What a session's requests repeat, so that another site's page cannot make them. */
 function token(): Record<string, string> {
-  const csrf = document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1];
-  return csrf ? { "x-csrftoken": decodeURIComponent(csrf) } : {};
+  const found = csrf();
+  return found ? { "x-csrftoken": decodeURIComponent(found) } : {};
 }
 
 function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {

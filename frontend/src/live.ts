@@ -1,11 +1,15 @@
 /** What is known now: filled by one WebSocket, by plain requests where there is none. */
 import { signal } from "@preact/signals";
 import * as api from "./api";
-import type { AccountRow, Item, Overview } from "./wire";
+import type { AccountRow, Health, Item, Overview, Session } from "./wire";
 
 export type Link = "connecting" | "live" | "polling" | "offline";
 
 export const link = signal<Link>("connecting");
+/** How the service said it does, last; null before it said anything. */
+export const service = signal<Health | null>(null);
+/** Who is logged in; null where the service asks nobody. */
+export const session = signal<Session | null>(null);
 export const overview = signal<Overview | null>(null);
 export const overviewAt = signal(0);
 /** Rows by account, changed in place; `rowsVersion` says when. Ten thousand rows are too many to copy at each tick. */
@@ -20,6 +24,9 @@ const EVENTS_KEPT = 200;
 /** Changes are gathered this long before they are drawn, so that figures move at a pace that can be read. */
 const PACE_MS = 250;
 const POLL_MS = 5_000;
+/** How often a service that opens is asked how far it is. */
+const OPENING_MS = 500;
+const SHORTEST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 
 let waiting: AccountRow[] = [];
@@ -63,12 +70,12 @@ function receive(message: Message): void {
   }
 }
 
-let wait = 500;
+let wait = SHORTEST_WAIT_MS;
 
 function connect(): void {
   const socket = new WebSocket(new URL("api/v1/stream", location.href.replace(/^http/, "ws")));
   socket.onopen = () => {
-    wait = 500;
+    wait = SHORTEST_WAIT_MS;
     // The oldest of the last sequences seen: to see a message twice is harmless, to miss one is not.
     const from = sequences.size ? Math.min(...sequences.values()) : undefined;
     socket.send(JSON.stringify({ subscribe: ["accounts", "overview", "events"], ...(from === undefined ? {} : { from }) }));
@@ -76,9 +83,8 @@ function connect(): void {
   };
   socket.onmessage = (event) => receive(JSON.parse(event.data as string) as Message);
   socket.onclose = () => {
-    link.value = "polling";
-    void poll();
-    setTimeout(connect, wait);
+    if (link.value !== "offline") link.value = "polling";
+    setTimeout(() => void begin(), wait);
     wait = Math.min(wait * 2, LONGEST_WAIT_MS);
   };
 }
@@ -92,14 +98,43 @@ async function poll(): Promise<void> {
   }
 }
 
+/** Ask how the service does until its engine is open: nothing else is asked before, so that nothing is refused. */
+async function whenOpen(): Promise<void> {
+  for (;;) {
+    try {
+      service.value = await api.health();
+      if (service.value.status === "ok") return;
+      link.value = "connecting";
+    } catch {
+      link.value = "offline";
+    }
+    await new Promise((done) => setTimeout(done, service.value?.status === "starting" && link.value !== "offline" ? OPENING_MS : POLL_MS));
+  }
+}
+
+/** A stranger is shown where to log in, without a question that would be refused. */
+async function identify(): Promise<void> {
+  if (!api.hasSession()) api.unknown.value = true;
+  else session.value = await api.session().catch(() => null);
+}
+
+/** Ask for everything once the service is open, and again each time the stream has ended. */
+async function begin(): Promise<void> {
+  await whenOpen();
+  if (service.value?.open === false) await identify();
+  if (api.unknown.value) return;
+  void poll();
+  // the stream's snapshot brings them too; the header says where we stand
+  if (rows.size === 0) api.accounts(take).catch(() => undefined);
+  connect();
+}
+
 export function start(): void {
   setInterval(() => (now.value = Date.now()), 1_000);
-  void poll();
-  api.accounts(take).catch(() => undefined); // the stream's snapshot brings them too; the header says where we stand
-  connect();
+  void begin();
   setInterval(() => {
-    if (link.value === "live") return;
+    if (link.value !== "polling" || api.unknown.value) return;
     void poll();
-    if (link.value === "polling") api.accounts(take).catch(() => undefined);
+    api.accounts(take).catch(() => undefined);
   }, POLL_MS);
 }

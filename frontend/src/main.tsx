@@ -1,12 +1,11 @@
 import "./style.css";
-import { signal } from "@preact/signals";
 import { render } from "preact";
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import * as api from "./api";
 import { age } from "./format";
 import { listenToKeys, KeysDialog } from "./keys";
-import { events, link, now, overview, overviewAt, start } from "./live";
+import { events, link, now, overview, overviewAt, service, session, start } from "./live";
 import { route, to } from "./route";
 import { dark, turn } from "./theme";
 import { Search } from "./search";
@@ -17,6 +16,7 @@ import { ListPage } from "./pages/items";
 import { InsurancePage } from "./pages/insurance";
 import { LiquidationsPage } from "./pages/liquidations";
 import { LoginPage } from "./pages/login";
+import { OpeningPage } from "./pages/opening";
 import { OverviewPage } from "./pages/overview";
 import { ParametersPage } from "./pages/parameters";
 import { ReplayPage } from "./pages/replay";
@@ -40,18 +40,16 @@ const LINKS = {
   offline: "offline: figures are the last received",
 } as const;
 
-/** Who is logged in; null where the service asks nobody. */
-const user = signal<string | null>(null);
-
 function Header() {
   const time = overview.value?.time;
+  const user = session.value?.user;
   return <header class="top">
     <a href="#/overview" class="brand">crossmargin</a>
     <Search />
     <span class={`link ${link.value}`} role="status">{LINKS[link.value]}</span>
     <span class="dim clock">{time ? `market ${time.iso.slice(0, 19).replace("T", " ")} UTC, ${age(now.value - overviewAt.value)}` : "no market yet"}</span>
     <button type="button" onClick={turn} aria-label={dark.value ? "Use light colours" : "Use dark colours"}>{dark.value ? "Light" : "Dark"}</button>
-    {user.value && <button type="button" onClick={() => void api.logOut().finally(() => location.reload())} aria-label={`Log out ${user.value}`}>Log out</button>}
+    {user && <button type="button" onClick={() => void api.logOut().finally(() => location.reload())} aria-label={`Log out ${user}`}>Log out</button>}
   </header>;
 }
 
@@ -78,7 +76,7 @@ function App() {
     <Header />
     <Rail />
     <main id="main" tabIndex={-1} ref={main}>
-      {page === "account" ? <AccountPage key={argument} name={argument} /> : found ? found.show(argument)
+      {service.value?.status !== "ok" ? <OpeningPage /> : page === "account" ? <AccountPage key={argument} name={argument} /> : found ? found.show(argument)
         : <p>There is no page “{page}”. <a href="#/overview">To the overview</a></p>}
     </main>
     <WhyDialog />
@@ -88,5 +86,4 @@ function App() {
 
 listenToKeys(PAGES.map(({ name }) => name));
 start();
-api.session().then((session) => (user.value = session.user), () => undefined);
 render(<App />, document.getElementById("app")!);

@@ -2,6 +2,14 @@
 export type Money = string;
 export interface Time { iso: string; epoch_ms: number }
 
+/** What `/health` tells: whether the engine is open, how far it is on its way there, and whether the service asks who is there. */
+export interface Health {
+  status: "starting" | "ok" | "failed";
+  open?: boolean;
+  progress?: { done: number; of: number } | null;
+  finding?: string;
+}
+
 export interface Overview {
   time: Time;
   sequence: number;

@@ -279,7 +279,9 @@ async def http(house: House, scope: dict, receive, send) -> None:
     body += message.get("body", b"")
     kind, status = b"application/json", 200
     file = STATIC / (path.strip("/") or "index.html")
-    if path.startswith("/api/v1/"):
+    if path == "/health":
+        content = json.dumps({"status": "ok", "sequence": house.sequence, "open": True}).encode()
+    elif path.startswith("/api/v1/"):
         found = await answer(
             house, scope["method"], path.split("/")[3:], parse_qs(scope["query_string"].decode()), body
         )

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 import uvicorn
@@ -29,22 +30,32 @@ PAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    book = [each for each in sample_book() if each.account in HELD]
-    commands = tuple(opening_commands(book, sample_market()))
-    writer = Writer(tmp_path_factory.mktemp("dashboard"), opening=lambda: commands)
+def opening():
+    return tuple(opening_commands([each for each in sample_book() if each.account in HELD], sample_market()))
+
+
+@contextmanager
+def served(app):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(application(writer), port=port, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join()
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    writer = Writer(tmp_path_factory.mktemp("dashboard"), opening=opening)
+    with served(application(writer)) as site:
+        yield site
     writer.close()
 
 
@@ -52,15 +63,15 @@ def site(tmp_path_factory):
 def visit(browser, site, console):
     contexts = []
 
-    def visit(name, width="desktop"):
-        address, sign = PAGES[name]
+    def visit(name, width="desktop", at=site, sign=None):
+        address, usual = PAGES[name]
         across, down = WIDTHS[width]
         contexts.append(browser.new_context(viewport={"width": across, "height": down}, reduced_motion="reduce"))
         page = contexts[-1].new_page()
         page.on("console", lambda said: console.append(said.text) if said.type in {"error", "warning"} else None)
         page.on("pageerror", lambda error: console.append(str(error)))
-        page.goto(site + address)
-        page.wait_for_selector(sign, timeout=60_000)
+        page.goto(at + address)
+        page.wait_for_selector(sign or usual, timeout=60_000)
         return page
 
     yield visit
@@ -109,3 +120,31 @@ def test_a_what_if_in_the_page_is_the_services_own(visit, site, record_property)
     page.get_by_role("slider", name="BTC price").fill("-0.2")
     page.wait_for_selector("#what-if tbody tr", timeout=60_000)
     assert "excess" in page.locator("#what-if tbody").inner_text()
+
+
+def test_a_page_asks_nothing_of_a_service_that_opens_and_goes_on_once_it_is_open(visit, tmp_path) -> None:
+    go = threading.Event()
+
+    class HalfOpen(Writer):
+        def _tell_progress(self, done, of):
+            super()._tell_progress(done, of)
+            if done == of // 2:
+                assert go.wait(60)
+
+    writer = HalfOpen(tmp_path, opening=opening, background=True)
+    with served(application(writer)) as opens:
+        try:
+            page = visit("accounts", at=opens, sign="progress[value]")
+            commands = len(opening())
+            assert page.get_by_role("heading").inner_text() == "The service is opening"
+            assert f"{commands // 2} of {commands} commands" in page.locator("main").inner_text()
+            page.wait_for_function("""performance.getEntriesByType('resource')
+                .filter(each => each.name.endsWith('/health')).length > 2""")
+            asked = page.evaluate("performance.getEntriesByType('resource').map(each => each.name)")
+            assert [each for each in asked if "/api/" in each] == []
+            go.set()
+            page.wait_for_selector("[role=rowheader] a", timeout=60_000)
+            page.wait_for_selector(".link.live")
+        finally:
+            go.set()
+            writer.close()

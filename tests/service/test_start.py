@@ -1,6 +1,7 @@
 """Start and restart of the service: answers while the engine opens, snapshots, an opening that was cut short, a full disk."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -29,7 +30,7 @@ def deposit(number):
     return Deposit(id=f"d-{number}", account="cash-only", asset="USDC", amount=Decimal(1))
 
 
-def test_health_answers_while_the_engine_opens_and_other_routes_ask_to_come_again(tmp_path):
+def test_health_answers_while_the_engine_opens_and_other_routes_ask_to_come_again(tmp_path, caplog):
     go = threading.Event()
 
     def opening():
@@ -38,9 +39,11 @@ def test_health_answers_while_the_engine_opens_and_other_routes_ask_to_come_agai
 
     writer = Writer(tmp_path, opening=opening, background=True)
     with TestClient(application(writer)) as client:
-        assert client.get("/health").json() == {"status": "starting", "sequence": 1 << 16, "time": None}
+        starting = {"status": "starting", "sequence": 1 << 16, "time": None, "open": True, "progress": None}
+        assert client.get("/health").json() == starting
         refused = client.get("/api/v1/overview")
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert [each.message for each in caplog.records if each.name == "crossmargin.service.metrics"] == []
         assert refused.json()["error"]["rule"] == "the engine must be open"
         with pytest.raises(Starting):
             writer.submit(deposit(1))
@@ -50,6 +53,40 @@ def test_health_answers_while_the_engine_opens_and_other_routes_ask_to_come_agai
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert client.get("/api/v1/overview").status_code == 200
+    writer.close()
+
+
+def test_health_tells_how_far_an_opening_and_a_recovery_have_come(tmp_path, monkeypatch):
+    told, count = [], len(cash_only())
+    kept = Writer._tell_progress
+    monkeypatch.setattr(
+        Writer, "_tell_progress", lambda self, *progress: (kept(self, *progress), told.append(progress))
+    )
+    Writer(tmp_path, opening=cash_only).close()
+    assert told == [(done, count) for done in range(1, count + 1)]
+    shutil.rmtree(tmp_path / "snapshots")
+    told.clear()
+    writer = Writer(tmp_path, opening=cash_only)
+    # the journal's first record says what it is, and is no command
+    assert told == [(record, count + 1) for record in range(2, count + 2)]
+    monkeypatch.setattr(Writer, "is_ready", False)
+    with TestClient(application(writer)) as client:
+        assert client.get("/health").json()["progress"] == {"done": count + 1, "of": count + 1}
+    writer.close()
+
+
+def test_a_server_error_of_a_service_that_is_open_is_a_warning(tmp_path, caplog, monkeypatch):
+    writer = Writer(tmp_path, opening=cash_only)
+
+    def full(*_):
+        raise Busy("many wait")
+
+    monkeypatch.setattr(Writer, "submit", full)
+    order = {"account": "cash-only", "asset": "USDC", "amount": "1"}
+    with TestClient(application(writer)) as client:
+        client.post("/api/v1/deposits", json=order, headers={"Idempotency-Key": "k"})
+    said = [each.message for each in caplog.records if each.name == "crossmargin.service.metrics"]
+    assert said == ["answered 503 to POST /api/v1/deposits"]
     writer.close()
 
 

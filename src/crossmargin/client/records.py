@@ -20,13 +20,22 @@ class Time(_Record, frozen=True, kw_only=True):
     epoch_ms: int
 
 
+class Progress(_Record, frozen=True, kw_only=True):
+    """How many commands a service that opens has applied, of how many."""
+
+    done: int
+    of: int
+
+
 class Health(_Record, frozen=True, kw_only=True):
-    """Whether the engine answers, and where it stands."""
+    """Whether the engine answers, where it stands, and whether it asks nobody for a key; how far it is while it opens."""
 
     status: str
     sequence: int | None = None
     time: Time | None = None
     finding: str | None = None
+    open: bool | None = None
+    progress: Progress | None = None
 
 
 class Figures(_Record, frozen=True, kw_only=True):

@@ -109,10 +109,13 @@ async def _streaming(app: Litestar) -> AsyncIterator[None]:
 
 @get("/health", sync_to_thread=False)
 def health(state: State) -> Response[Record]:
-    """Say whether the engine answers, and where it stands; waits for nothing."""
+    """Say whether the engine answers, where it stands, and whether it asks who is there; waits for nothing."""
     writer: Writer = state.writer
     if writer.failure is not None:
         return Response({"status": "failed", "finding": str(writer.failure)}, status_code=503)
+    answer = {"status": "ok", "sequence": writer.sequence, "time": None, "open": state.access is None}
     if not writer.is_ready:
-        return Response({"status": "starting", "sequence": writer.sequence, "time": None})
-    return Response({"status": "ok", "sequence": writer.sequence, "time": views.wire_time(writer.engine.state.time_ns)})
+        progress = writer.opening_progress
+        how_far = None if progress is None else {"done": progress[0], "of": progress[1]}
+        return Response(answer | {"status": "starting", "progress": how_far})
+    return Response(answer | {"time": views.wire_time(writer.engine.state.time_ns)})

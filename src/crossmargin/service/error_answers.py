@@ -36,7 +36,8 @@ def _busy(_: Request[Any, Any, State], error: Busy) -> Response[Record]:
     return _error(503, "the queue of commands must have room", str(error))
 
 
-def _starting(_: Request[Any, Any, State], error: Starting) -> Response[Record]:
+def _starting(request: Request[Any, Any, State], error: Starting) -> Response[Record]:
+    request.state.is_starting = True  # what is on its way up has not failed
     answer = _error(503, "the engine must be open", str(error))
     answer.headers["Retry-After"] = "1"
     return answer

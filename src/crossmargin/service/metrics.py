@@ -81,7 +81,7 @@ class CountRequests(ASGIMiddleware):
                 taken_s, status = perf_counter() - begun, message["status"]
                 self._measures.requests.labels(method, route, status).inc()
                 self._measures.request_seconds.labels(route).observe(taken_s)
-                if status >= 500:
+                if status >= 500 and not scope["state"].get("is_starting"):
                     _LOG.warning("answered %d to %s %s", status, method, route)
             await send(message)
 

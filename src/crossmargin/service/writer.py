@@ -105,6 +105,8 @@ class Writer:
         self._listeners: list[Callable[[], None]] = []
         self._waiting: list[Callable[[Engine], None]] = []
         self._since_snapshot = 0
+        self.opening_progress: tuple[int, int] | None = None
+        """While the engine opens: how many commands are applied, of how many; None until that is known."""
         self._followed = 0
         """Record of the last command that the projector was, or should have been, told of."""
         self._queue: queue.Queue[_Waiting | None] = queue.Queue(LONGEST_QUEUE)
@@ -217,14 +219,16 @@ class Writer:
     def _open(self, opening: Callable[[], Sequence[Command]] | None) -> None:
         journal = open_journal(self.folder / "journal", write=True)
         self._journal = TimedJournal(journal, self.measures.journal_sync_seconds)
-        runner = Runner(self._journal, self.folder / "snapshots")
+        runner = Runner(self._journal, self.folder / "snapshots", progress=self._tell_progress)
         # numbers of a later run are above those of an earlier one: no record has so many events
         self.sequence = self._journal.head()[0] << 16
         commands = () if opening is None else opening()
         # ids tell a folder whose opening was cut short from one that was begun in another way
         if commands and (runner.engine.state.sequence == 0 or runner.engine.has_applied(commands[0].id)):
             rest = [each for each in commands if not runner.engine.has_applied(each.id)]
-            for command, events in zip(rest, runner.submit(rest), strict=True):
+            start = self._journal.head()[0]
+            applied = runner.submit(rest, watch=lambda number, *_: self._tell_progress(number - start, len(rest)))
+            for command, events in zip(rest, applied, strict=True):
                 self._publish(command, runner.engine.state.time_ns, events)
             self._since_snapshot += len(rest)
         with contextlib.suppress(CrossMarginError):  # an account without a price has no figures yet
@@ -240,6 +244,9 @@ class Writer:
             self._opened.set()
         if self._since_snapshot:
             self._save_snapshot()
+
+    def _tell_progress(self, done: int, of: int) -> None:
+        self.opening_progress = done, of
 
     def _fail(self, error: Exception) -> None:
         self._failure = error

@@ -23,6 +23,8 @@ from crossmargin.store.records import Asked, Payload, Poisoned, RecordError, ask
 SNAPSHOTS_KEPT = 3
 Watch = Callable[[int, tuple[Event, ...]], None]
 Observer = Callable[[int, Command, tuple[Event, ...]], None]
+Progress = Callable[[int, int], None]
+"""Told of the record that was just applied, and of the last one."""
 
 
 @dataclass(slots=True)
@@ -121,10 +123,11 @@ def applied(
 
 
 class Runner:
-    """An engine whose commands are on disk before they are applied."""
+    """An engine whose commands are on disk before they are applied; `progress` is told how far its recovery has come."""
 
-    def __init__(self, journal: Journal, snapshots: Path | None = None) -> None:
+    def __init__(self, journal: Journal, snapshots: Path | None = None, progress: Progress | None = None) -> None:
         self._journal, self._snapshots = journal, snapshots
+        self._progress = progress
         self.engine = self._recovered()
 
     def submit(self, commands: Sequence[Command], watch: Observer | None = None) -> list[tuple[Event, ...]]:
@@ -190,9 +193,12 @@ class Runner:
             records = list(self._journal.read())
             wanted = [(number, item) for number, item in records if before is None or number < before]
             wanted += [(number, item) for number, item in records if isinstance(item, Poisoned) and before is not None]
-            engine, after = _from_snapshot(self._snapshots, last=records[-1][0] if before is None else before - 1)
+            last = records[-1][0] if before is None else before - 1
+            engine, after = _from_snapshot(self._snapshots, last=last)
+            tell = self._progress
+            watch = None if tell is None else lambda number, _, last=last, tell=tell: tell(number, last)
             try:
-                return _apply_all(engine, wanted, after=after, watch=None).engine
+                return _apply_all(engine, wanted, after=after, watch=watch).engine
             except _CommandRaised as found:
                 # the crash came before the poison was on disk
                 self._record_poison(found.number, found.command, found.cause)

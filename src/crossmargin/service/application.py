@@ -32,6 +32,7 @@ from crossmargin.service.figures import Figures
 from crossmargin.service.history import History
 from crossmargin.service.house_routes import HOUSE_ROUTES
 from crossmargin.service.metrics import CountRequests, metrics, samples
+from crossmargin.service.order_route import with_short_way
 from crossmargin.service.stream import Hub, stream
 from crossmargin.service.sub_accounts import RestoreSlashes, keeping_slashes
 from crossmargin.service.tracing import TraceRequests
@@ -67,6 +68,8 @@ def application(
                                             access_api.change_parameters, access_api.approvals,
                                             access_api.decide, alerts_api.listed,
                                             alerts_api.acknowledge])  # fmt: skip
+    served = AllowedHostsConfig(allowed_hosts=hosts) if hosts else None
+    layers = [CountRequests(writer.measures), *([] if tracer is None else [TraceRequests(tracer)])]
     static = create_static_files_router("/", directories=[Path(__file__).parent / "static"], html_mode=True)
     built = Litestar(
         guards=[guard],
@@ -74,12 +77,8 @@ def application(
         state=State(state),
         exception_handlers=ERROR_ANSWERS,
         lifespan=[_streaming],
-        middleware=[
-            RestoreSlashes(),
-            CountRequests(writer.measures),
-            *([] if tracer is None else [TraceRequests(tracer)]),
-        ],
-        allowed_hosts=AllowedHostsConfig(allowed_hosts=hosts) if hosts else None,
+        middleware=[RestoreSlashes(), *layers],
+        allowed_hosts=served,
         openapi_config=OpenAPIConfig(title="crossmargin", version="1", path="/api/v1/schema"),
         request_max_body_size=1_000_000,
         logging_config=None,  # it would send all logs past the handler that hides secrets
@@ -88,7 +87,7 @@ def application(
     built.state.figures.register(Figures(writer, built.state.feeds, lambda: getattr(built.state, "hub", None)))
     registries = (writer.measures.registry, built.state.figures)
     built.state.alerts = AlertWatch(alerts or AlertRules(), writer.folder, lambda: samples(*registries))
-    built.asgi_handler = keeping_slashes(built.asgi_handler)
+    built.asgi_handler = with_short_way(built, keeping_slashes(built.asgi_handler), layers=layers, hosts=served)
     check_table(built)
     return built
 

@@ -1,6 +1,5 @@
 """A command on its way to the writer, and the answer when it is done."""
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -21,10 +20,16 @@ def command_id(who: Principal | None, key: str) -> str:
     return f"api-{key}" if who is None else f"api-{who.owner}:{key}"
 
 
-async def answered(writer: Writer, command: Command) -> Response[dict[str, Any]]:
-    """Return the events of a command once it is on disk and applied, or why it was refused."""
-    events = await asyncio.wrap_future(writer.submit(command))
+async def outcome(writer: Writer, command: Command) -> tuple[int, dict[str, Any]]:
+    """Return the status and the events of a command once it is on disk and applied, or why it was refused."""
+    events = await writer.ask(command)
     refusal = next((event for event in events if isinstance(event, Refused)), None)
     if refusal is not None:
-        return Response({"error": {"rule": refusal.reason, "finding": refusal.detail}}, status_code=422)
-    return Response({"command": command.id, "events": msgspec.to_builtins(events)})
+        return 422, {"error": {"rule": refusal.reason, "finding": refusal.detail}}
+    return 200, {"command": command.id, "events": msgspec.to_builtins(events)}
+
+
+async def answered(writer: Writer, command: Command) -> Response[dict[str, Any]]:
+    """Return the outcome of a command as an answer."""
+    status, found = await outcome(writer, command)
+    return Response(found, status_code=status)

@@ -48,7 +48,7 @@ def _unavailable(_: Request[Any, Any, State], error: CrossMarginError) -> Respon
     return _error(503, rule, finding)
 
 
-def _malformed(_: Request[Any, Any, State], error: msgspec.ValidationError) -> Response[Record]:
+def _malformed(_: Request[Any, Any, State], error: msgspec.ValidationError | UnicodeDecodeError) -> Response[Record]:
     return _error(400, "a body must fit its schema", str(error))
 
 
@@ -73,6 +73,7 @@ ERROR_ANSWERS: ExceptionHandlersMap = {
     UnwrittenError: _unavailable,
     projection.DatabaseDownError: _unavailable,
     msgspec.ValidationError: _malformed,
+    UnicodeDecodeError: _malformed,  # of a body that is not UTF-8
     HTTPException: _http,
     Exception: _failed,
 }

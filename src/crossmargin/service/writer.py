@@ -5,6 +5,7 @@ the folder is new. Until then, looking and asking raise `Starting`. Readers hold
 which caches as it is read.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import logging
@@ -64,7 +65,7 @@ class _Waiting:
     """A command in the queue, whom to answer, and when it came, s."""
 
     command: Command
-    answer: "Future[Answer]"
+    answer: "Future[Answer] | asyncio.Future[Answer]"
     since: float
 
 
@@ -109,7 +110,7 @@ class Writer:
         """While the engine opens: how many commands are applied, of how many; None until that is known."""
         self._followed = 0
         """Record of the last command that the projector was, or should have been, told of."""
-        self._queue: queue.Queue[_Waiting | None] = queue.Queue(LONGEST_QUEUE)
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, args=(opening,), name="writer", daemon=True)
         self._thread.start()
         if not background:
@@ -167,15 +168,32 @@ class Writer:
             Until the engine is open.
         """
         answer: Future[Answer] = Future()
+        answer.set_running_or_notify_cancel()  # a command that waits cannot be called back
+        self._take(command, answer)
+        return answer
+
+    def ask(self, command: Command) -> "asyncio.Future[Answer]":
+        """Queue a command from an event loop, which is woken once for all the commands that were written together.
+
+        Raises
+        ------
+        Busy, Starting
+            As `submit` does.
+        """
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._take(command, answer)
+        return answer
+
+    def _take(self, command: Command, answer: "Future[Answer] | asyncio.Future[Answer]") -> None:
         if self.failure is not None or not self._thread.is_alive():
             raise Busy(f"the writer has stopped, {self.failure}" if self.failure else "the writer has stopped")
         if not self._opened.is_set():
             raise Starting("the engine is being opened")
-        try:
-            self._queue.put_nowait(_Waiting(command, answer, perf_counter()))
-        except queue.Full as error:
-            raise Busy(f"{LONGEST_QUEUE} commands wait already") from error
-        return answer
+        if self._queue.qsize() >= LONGEST_QUEUE:
+            raise Busy(f"{LONGEST_QUEUE} commands wait already")
+        self._queue.put(_Waiting(command, answer, perf_counter()))
+        if self._failure is not None:
+            self._turn_away()  # it may have come after the writer had looked for the last time
 
     def when_open(self, look: Callable[[Engine], None]) -> None:
         """Call `look` with the engine, under `lock`: now where it is open, else as soon as it is and before any command."""
@@ -279,7 +297,7 @@ class Writer:
             except queue.Empty:
                 return
             if item is not None:
-                item.answer.set_exception(Busy(f"the writer has stopped, {self.failure}"))
+                _tell([(item, Busy(f"the writer has stopped, {self.failure}"))])
 
     def _write(self, asked: list[_Waiting]) -> None:
         try:
@@ -291,11 +309,9 @@ class Writer:
             # whoever waits must hear of it, whatever it is
             if not (isinstance(error, UnwrittenError) and error.is_whole):
                 self._fail(error)
-            for each in asked:
-                each.answer.set_exception(error)
+            _tell([(each, error) for each in asked])
             return
-        for each, events in zip(asked, answers, strict=True):
-            each.answer.set_result(events)
+        _tell(list(zip(asked, answers, strict=True)))
         now = perf_counter()
         for each, events in zip(asked, answers, strict=True):
             self.measures.answered(each.command, events, now - each.since)
@@ -340,6 +356,31 @@ class Writer:
             if not isinstance(event, Refused | Repeated):
                 self.sequence += 1
                 self.published.append(Published(self.sequence, time_ns, command, event))
+
+
+def _tell(told: Sequence[tuple[_Waiting, Answer | Exception]]) -> None:
+    """Answer commands; each event loop that waits for some of them is woken once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Answer], Answer | Exception]]] = {}
+    for each, found in told:
+        if isinstance(each.answer, asyncio.Future):
+            by_loop.setdefault(each.answer.get_loop(), []).append((each.answer, found))
+        elif isinstance(found, Exception):
+            each.answer.set_exception(found)
+        else:
+            each.answer.set_result(found)
+    for loop, answers in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop has closed, and nobody waits
+            loop.call_soon_threadsafe(_settle, answers)
+
+
+def _settle(answers: Sequence[tuple["asyncio.Future[Answer]", Answer | Exception]]) -> None:
+    for answer, found in answers:
+        if answer.done():
+            continue  # who asked has gone
+        if isinstance(found, Exception):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)
 
 
 def _lease(path: Path) -> int:

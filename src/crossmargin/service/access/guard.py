@@ -177,6 +177,11 @@ def configured(folder: Path, *, withdrawal_limits: dict[str, Decimal]) -> Access
 
 
 async def guard(connection: Connection, _: BaseRouteHandler) -> None:
+    """Stand before a route."""
+    await admitted(connection)
+
+
+async def admitted(connection: Connection) -> None:
     """Admit a request or refuse it; a service without access is open."""
     headers = connection.headers
     require_own_site(

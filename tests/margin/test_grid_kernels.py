@@ -11,13 +11,15 @@ import pytest
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import Asset
 from crossmargin.instruments.symbols import parse_contract
-from crossmargin.margin.coin_parts import SCREENED, coin_slices
+from crossmargin.margin import scan_loss
+from crossmargin.margin.coin_slices import REACH, SCREENED, CoinGrid, coin_slices
 from crossmargin.margin.grid_columns import GridColumns, grid_columns, opened, packed
 from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH, margin_book
 from crossmargin.margin.grid_slices import margin_books, margin_slices, remargin_coins
 from crossmargin.margin.methods import method_named
 from crossmargin.margin.open_orders import worst_subset
 from crossmargin.margin.order_kernels import deficit_bound, fill, worst_subset_deficit
+from crossmargin.margin.scan_loss import ScannedBooks
 from crossmargin.margin.scenario_grid import Offset, ScenarioGridParameters
 from crossmargin.market.forward_curve import ForwardCurve
 from crossmargin.market.snapshot import MarketSnapshot, Price
@@ -86,6 +88,18 @@ def world() -> tuple[MarketSnapshot, ScenarioGridParameters, RiskArray, GridColu
     items = [parse_contract(name) for name in CONTRACTS] + [Asset(currency=Currency(name)) for name in CURRENCIES]
     risk = risk_array(items, snapshot, scenarios)
     return snapshot, terms, risk, grid_columns(risk, snapshot, terms, CURRENCIES)
+
+
+def large_world() -> tuple[RiskArray, GridColumns]:
+    """Return a grid of so many scenarios that it pays to screen them."""
+    _, terms, _, _ = world()
+    steps = msgspec.structs.replace(terms, price_steps=60, vol_moves=tuple(np.linspace(-0.5, 0.5, 5)), tails=())
+    snapshot = market()
+    scenarios = method_named("scenario_grid").scenarios(snapshot, steps)
+    assert scenarios is not None
+    items = [parse_contract(name) for name in CONTRACTS] + [Asset(currency=Currency(name)) for name in CURRENCIES]
+    risk = risk_array(items, snapshot, scenarios)
+    return risk, grid_columns(risk, snapshot, steps, CURRENCIES)
 
 
 def random_book(rng: np.random.Generator) -> Portfolio:
@@ -169,14 +183,7 @@ def test_after_one_coin_moved_the_other_slices_stand(threads: int) -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 2.0**80])
 def test_the_screen_in_single_precision_leaves_every_bit(scale: float) -> None:
-    _, terms, _, _ = world()
-    steps = msgspec.structs.replace(terms, price_steps=60, vol_moves=tuple(np.linspace(-0.5, 0.5, 5)), tails=())
-    snapshot = market()
-    scenarios = method_named("scenario_grid").scenarios(snapshot, steps)
-    assert scenarios is not None
-    items = [parse_contract(name) for name in CONTRACTS] + [Asset(currency=Currency(name)) for name in CURRENCIES]
-    risk = risk_array(items, snapshot, scenarios)
-    grid = grid_columns(risk, snapshot, steps, CURRENCIES)
+    risk, grid = large_world()
     # beyond the range of single precision nothing is screened
     grid = grid._replace(pnl=grid.pnl * scale)
     assert grid.pnl.shape[1] >= SCREENED * TILE
@@ -190,6 +197,62 @@ def test_the_screen_in_single_precision_leaves_every_bit(scale: float) -> None:
     for place, figures in enumerate(found):
         held = slice(indptr[place], indptr[place + 1])
         margin_book(grid, rows[held], sizes[held], cash[place], alone)
+        assert alone.tolist() == figures.tolist()
+
+
+def nearly_tied(rng: np.random.Generator, n_rows: int, n_scenarios: int) -> np.ndarray:
+    """Return risk rows of which all scenarios differ by a unit in the last place of single precision or two."""
+    return rng.normal(size=(n_rows, 1)) * (1.0 + 1e-7 * rng.normal(size=(n_rows, n_scenarios)))
+
+
+def least_by_both(pnl: np.ndarray, sizes: np.ndarray) -> tuple[list[float], list[float]]:
+    """Return the least profit of each account (a row of `sizes`): over all tiles, and over those the screen leaves."""
+    n_accounts, n_rows = sizes.shape
+    tiles = tiles_of(pnl, np.arange(n_rows))
+    lines = np.abs(pnl).max(axis=1, keepdims=True) * (np.arange(5) == REACH)
+    own = CoinGrid(0, 0, tiles, in_singles(tiles), lines, is_screened=True)
+    begins = np.arange(n_accounts) * n_rows
+    flat = sizes.ravel()
+    places = np.tile(np.arange(n_rows), n_accounts)
+    books = ScannedBooks(places, flat, flat.astype(np.float32), begins, begins + n_rows, is_screened=True)
+    every, left = np.zeros(n_accounts), np.zeros(n_accounts)
+    nearly = np.empty((n_accounts, 2 * own.singles.shape[0]), dtype=np.float32)
+    scan_loss.write_least(tiles, books, n_accounts, every)
+    # as it is written, not as it is compiled: so that the test can take the bound away
+    scan_loss.write_least_screened.py_func(own, books, n_accounts, np.abs(sizes) @ lines[:, REACH], nearly, left)
+    return every.tolist(), left.tolist()
+
+
+def test_a_screen_without_its_bound_of_rounding_changes_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(20261121)
+    pnl, sizes = nearly_tied(rng, 6, 10 * TILE), rng.normal(size=(200, 6))
+    every, left = least_by_both(pnl, sizes)
+    assert left == every
+    monkeypatch.setattr(scan_loss, "rounding_of", lambda _count, _gross: 0.0)
+    every, left = least_by_both(pnl, sizes)
+    # a larger loss was there, in a tile that was passed over
+    assert sum(full < screened for full, screened in zip(every, left, strict=True)) > 5
+
+
+def test_books_of_which_every_scenario_is_nearly_the_worst_keep_their_bits() -> None:
+    """The compiled screen, on books that a bound of 0 would misjudge (see the test above)."""
+    grid = large_world()[1]
+    rng = np.random.default_rng(20261122)
+    grid = grid._replace(pnl=nearly_tied(rng, *grid.pnl.shape) * grid.index_price[grid.coin][:, None])
+    n_rows = grid.pnl.shape[0]
+    books = [(np.sort(rng.choice(n_rows, 8, replace=False)), rng.normal(size=8)) for _ in range(200)]
+    indptr, cash = np.arange(0, 8 * 201, 8), np.zeros((200, len(CURRENCIES)))
+    found, alone = np.empty((200, 4)), np.empty(4)
+    margin_books(
+        grid,
+        indptr,
+        np.concatenate([each[0] for each in books]),
+        np.concatenate([each[1] for each in books]),
+        cash,
+        found,
+    )
+    for (held, quantities), figures in zip(books, found, strict=True):
+        margin_book(grid, held, quantities, cash[0], alone)
         assert alone.tolist() == figures.tolist()
 
 

@@ -11,7 +11,8 @@ from crossmargin.bench.workloads import SEED
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import Asset
 from crossmargin.instruments.symbols import parse_contract
-from crossmargin.margin.coin_parts import CoinSlices, coin_slices, empty_parts
+from crossmargin.margin.coin_parts import empty_parts
+from crossmargin.margin.coin_slices import CoinSlices, coin_slices
 from crossmargin.margin.grid_columns import GridColumns, GridLayout, grid_columns, grid_layout
 from crossmargin.margin.grid_slices import margin_slices, remargin_coins
 from crossmargin.margin.methods import method_named

@@ -11,7 +11,8 @@ import numpy as np
 
 from crossmargin.compilation import literal_kernel
 from crossmargin.engine.columns import BookColumns, GridMarket, mark_book
-from crossmargin.margin.coin_parts import CoinSlices, coin_slices, empty_parts, margin_coin_of_some, replace_quantities
+from crossmargin.margin.coin_parts import empty_parts, margin_coin_of_some
+from crossmargin.margin.coin_slices import CoinSlices, coin_slices, replace_quantities
 from crossmargin.margin.grid_columns import GridColumns, opened
 from crossmargin.margin.grid_slices import remargin_coins
 from crossmargin.units import BoolArray, FloatArray, IntArray

@@ -10,7 +10,6 @@ import numpy as np
 
 from crossmargin.compilation import literal_kernel, parallel_kernel
 from crossmargin.margin.coin_parts import (
-    BLOCK,
     CONCENTRATION,
     DELTA,
     HEDGING,
@@ -18,14 +17,14 @@ from crossmargin.margin.coin_parts import (
     SCAN,
     SIZE,
     VALUE,
-    CoinSlices,
-    coin_slices,
     empty_parts,
     margin_coin,
     margin_coin_of_some,
 )
+from crossmargin.margin.coin_slices import CoinSlices, coin_slices
 from crossmargin.margin.grid_columns import GridColumns, opened, packed
 from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH, credit_of
+from crossmargin.margin.scan_loss import BLOCK
 from crossmargin.risk.exact_sum import exact_sum, rounded, sum_columns
 from crossmargin.units import FloatArray, IntArray
 

@@ -1,0 +1,109 @@
+"""What one coin's positions add up to, for a block of accounts at once, as if every sum were rounded once."""
+
+import numpy as np
+
+from crossmargin.compilation import literal_kernel
+from crossmargin.margin.coin_slices import DELTA, EXPIRY, REACH, SHORT, UNIT, CoinGrid, CoinSlices
+from crossmargin.margin.scan_loss import BLOCK
+from crossmargin.risk.exact_sum import ROUNDING, exact_sum
+from crossmargin.units import FloatArray
+
+PAD = 8
+"""Places between rows of a block, or a column of it would lie in few sets of the cache."""
+VALUE_SUM, EXPOSURE, COINS, NET, SIZES, GROSS, SUMS = 0, 3, 6, 9, 12, 15, 16
+"""Rows of the sums of a block of accounts; those of the expiries follow."""
+
+
+@literal_kernel
+def add_up(dense: FloatArray, lines: FloatArray, sums: FloatArray) -> None:
+    """Add up the positions of a block of accounts, each in the order of rows, account beside account.
+
+    `dense` is contracts by row and account. Three sums are kept with what their additions rounded away (Knuth, The Art
+    of Computer Programming 2, 4.2.2), so that `round_sums` can round them once.
+    """
+    sums[:] = 0.0
+    for k in range(lines.shape[0]):
+        held = dense[k, :BLOCK]
+        _add_products(held, lines[k, UNIT], sums[VALUE_SUM], sums[VALUE_SUM + 1], sums[VALUE_SUM + 2])
+        _add_products(held, lines[k, DELTA], sums[EXPOSURE], sums[EXPOSURE + 1], sums[EXPOSURE + 2])
+        if lines[k, SHORT] != 0.0:
+            _add_shorts(held, lines[k, SHORT], sums[COINS], sums[COINS + 1], sums[COINS + 2])
+        _add_sizes(held, lines[k, DELTA], lines[k, REACH], sums[SUMS + int(lines[k, EXPIRY])], sums[GROSS])
+    for e in range(SUMS, sums.shape[0]):
+        _add_products(sums[e], 1.0, sums[NET], sums[NET + 1], sums[NET + 2])
+        _add_products(np.abs(sums[e]), 1.0, sums[SIZES], sums[SIZES + 1], sums[SIZES + 2])
+
+
+@literal_kernel
+def _add_products(held: FloatArray, price: float, total: FloatArray, lost: FloatArray, size: FloatArray) -> None:
+    for b in range(held.size):
+        term, before = held[b] * price, total[b]
+        after = before + term
+        part = after - before
+        rest = (before - (after - part)) + (term - part)
+        total[b] = after
+        lost[b] += rest
+        size[b] += abs(rest)
+
+
+@literal_kernel
+def _add_shorts(held: FloatArray, coins: float, total: FloatArray, lost: FloatArray, size: FloatArray) -> None:
+    for b in range(held.size):
+        term, before = (-held[b] if held[b] < 0.0 else 0.0) * coins, total[b]
+        after = before + term
+        part = after - before
+        rest = (before - (after - part)) + (term - part)
+        total[b] = after
+        lost[b] += rest
+        size[b] += abs(rest)
+
+
+@literal_kernel
+def _add_sizes(held: FloatArray, delta: float, reach: float, expiry: FloatArray, gross: FloatArray) -> None:
+    for b in range(held.size):
+        expiry[b] += held[b] * delta
+        gross[b] += abs(held[b]) * reach
+
+
+@literal_kernel
+def round_sums(
+    total: FloatArray, lost: FloatArray, size: FloatArray, count: int, low: FloatArray, high: FloatArray
+) -> None:
+    """Write each `total` with what it lost, rounded once, to `low` and `high`: they differ where rounding is in doubt."""
+    for b in range(total.size):
+        reach = 2.0 * count * ROUNDING * size[b] + 4.0 * ROUNDING * abs(lost[b])
+        low[b], high[b] = total[b] + (lost[b] - reach), total[b] + (lost[b] + reach)
+
+
+@literal_kernel
+def sharpen(slices: CoinSlices, own: CoinGrid, start: int, size: int, sums: FloatArray, bounds: FloatArray) -> None:
+    """Add up once more, with all digits, what lies at the edge of rounding."""
+    for b in range(size):
+        if bounds[EXPOSURE, b] != bounds[EXPOSURE + 1, b]:
+            bounds[EXPOSURE, b] = exposure_of(slices, own, start + b, 0.0)
+        if bounds[COINS, b] != bounds[COINS + 1, b]:
+            bounds[COINS, b] = short_coins(slices, own, start + b)
+        if bounds[NET, b] != bounds[NET + 1, b] or bounds[SIZES, b] != bounds[SIZES + 1, b]:
+            bounds[NET, b], bounds[SIZES, b] = exact_sum(sums[SUMS:, b]), exact_sum(np.abs(sums[SUMS:, b]))
+
+
+@literal_kernel
+def exposure_of(slices: CoinSlices, own: CoinGrid, a: int, coins: float) -> float:
+    """Return the USD exposure of a slice and of `coins`, rounded once."""
+    begin, end = slices.indptr[own.c, a], slices.indptr[own.c, a + 1]
+    terms = np.zeros(end - begin + 1)
+    for k in range(begin, end):
+        terms[k - begin] = slices.quantities[k] * own.lines[slices.places[k], DELTA]
+    if coins != 0.0:
+        terms[end - begin] = coins * own.lines[own.asset, DELTA]
+    return exact_sum(terms)
+
+
+@literal_kernel
+def short_coins(slices: CoinSlices, own: CoinGrid, a: int) -> float:
+    """Return the coins in short options of a slice, rounded once."""
+    begin, end = slices.indptr[own.c, a], slices.indptr[own.c, a + 1]
+    terms = np.empty(end - begin)
+    for k in range(begin, end):
+        terms[k - begin] = max(-slices.quantities[k], 0.0) * own.lines[slices.places[k], SHORT]
+    return exact_sum(terms)

@@ -130,6 +130,11 @@ def test_rules_of_alerts_are_read(capsys, folder, port, monkeypatch, tmp_path):
     assert "secret-part" not in str(found)
 
 
+def in_pem(key, passphrase=None):
+    hidden = serialization.NoEncryption() if passphrase is None else serialization.BestAvailableEncryption(passphrase)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, hidden)
+
+
 @pytest.mark.parametrize(("days", "is_wrong"), [(30, False), (3, True), (-1, True)])
 def test_a_certificate_that_ends_soon_is_found(capsys, folder, port, tmp_path, monkeypatch, days, is_wrong):
     key, now = Ed25519PrivateKey.generate(), dt.datetime.now(dt.UTC)  # noqa: TID251
@@ -138,7 +143,7 @@ def test_a_certificate_that_ends_soon_is_found(capsys, folder, port, tmp_path, m
         name, name, key.public_key(), 1, now - dt.timedelta(days=9), now + dt.timedelta(days=days)
     )
     (tmp_path / "cert.pem").write_bytes(made.sign(key, None).public_bytes(serialization.Encoding.PEM))
-    (tmp_path / "key.pem").write_text("unread here")
+    (tmp_path / "key.pem").write_bytes(in_pem(key))
     (tmp_path / "key.pem").chmod(0o600)
     monkeypatch.setenv("CROSSMARGIN_CERTIFICATE", str(tmp_path / "cert.pem"))
     monkeypatch.setenv("CROSSMARGIN_PRIVATE_KEY", str(tmp_path / "key.pem"))

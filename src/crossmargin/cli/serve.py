@@ -67,7 +67,8 @@ def serve(
     private_key
         File of the certificate's private key.
     proxy
-        Address of the proxy that ends TLS in front; what it says of where requests come from is believed.
+        Address or network of the proxy that ends TLS in front, or several with commas; what it says of where requests come
+        from is believed.
     withdrawal_limit
         ASSET=AMOUNT that an account may withdraw in 24 hours on one pair of eyes; of other assets, nothing.
     """
@@ -79,7 +80,7 @@ def serve(
         from crossmargin.service.application import application
         from crossmargin.service.configuration import limits, settings
         from crossmargin.service.feeding import feeding, parse_feed
-        from crossmargin.service.listening import server_configuration
+        from crossmargin.service.listening import require_tls, server_configuration
         from crossmargin.service.logs import open_logs, secrets_in
     except ImportError as error:
         raise InputError(f"serving needs the extra crossmargin[service], {error.name} is missing") from error
@@ -90,6 +91,7 @@ def serve(
              "withdrawal_limits": withdrawal_limit, "alerts": _text(alerts)}  # fmt: skip
     feeds = [parse_feed(each) for each in feed or ()]
     chosen = settings(flags, os.environ, config)
+    require_tls(chosen)
     rules = AlertRules() if chosen.alerts is None else read_rules(Path(chosen.alerts), os.environ)
     open_logs(sys.stderr, known=[*secrets_in(chosen.database_url), *rules.channels.values()])
     access = None

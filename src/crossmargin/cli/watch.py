@@ -1,18 +1,23 @@
 """Watch a running service in the terminal."""
 
 import os
+import ssl
 from pathlib import Path
 
 from crossmargin.cli.app import app, write_json
 from crossmargin.errors import InputError
 
-KEY_VARIABLE = "CROSSMARGIN_KEY"
-SECRET_VARIABLE = "CROSSMARGIN_SECRET"  # noqa: S105  (a name)
+UNAUTHORIZED = 401
 
 
 @app.command
 def watch(
-    url: str = "http://127.0.0.1:8000", *, private_key: Path | None = None, every: float = 1.0, json: bool = False
+    url: str = "http://127.0.0.1:8000",
+    *,
+    private_key: Path | None = None,
+    certificate: Path | None = None,
+    every: float = 1.0,
+    json: bool = False,
 ) -> None:
     """Show accounts by equity, requirement and state, the insurance fund, breakers and ages of prices, as they change.
 
@@ -24,14 +29,16 @@ def watch(
     url
         Of the service.
     private_key
-        File of an Ed25519 private key, 32 bytes in hexadecimal.
+        File of an Ed25519 private key, 32 bytes in hexadecimal; that of CROSSMARGIN_KEY_FILE if not given.
+    certificate
+        File of certificates to believe over HTTPS; the public authorities if not given.
     every
         Seconds between two looks.
     json
         Print what is there once, as a record, and end.
     """
     try:
-        from crossmargin.client import Client, Key, ServiceError
+        from crossmargin.client import Client, ServiceError, key_in
         from crossmargin.watching import Seen, Watch, look
     except ImportError as error:
         raise InputError(f"watching needs the extra crossmargin[service], {error.name} is missing") from error
@@ -39,15 +46,27 @@ def watch(
 
     if not 0.1 <= every <= 3600:
         raise InputError(f"every must be from 0.1 to 3600 s, was {every}")
-    key, secret = os.environ.get(KEY_VARIABLE), os.environ.get(SECRET_VARIABLE)
-    private = None if private_key is None else private_key.read_text(encoding="ascii").strip()
-    signs = None if key is None else Key(id=key, secret=None if private else secret, private=private)
-    if json:
-        with Client(url, key=signs, attempts=1) as client:
-            try:
-                found: Seen = look(client)
-            except (ServiceError, httpx.TransportError) as error:
-                raise InputError(f"a service must answer at {url}, {error}") from error
-        write_json(found)
+    signs, tls = key_in(os.environ, private_key), None if certificate is None else _believing(certificate)
+    if not json:
+        Watch(url, key=signs, every_s=every, tls=tls).run()
         return
-    Watch(url, key=signs, every_s=every).run()
+    with Client(url, key=signs, attempts=1, tls=tls) as client:
+        try:
+            found: Seen = look(client)
+        except ServiceError as error:
+            if error.status != UNAUTHORIZED:
+                raise InputError(f"the service at {url} must let watch look, {error}") from error
+            key = "none was given" if signs is None else f"it refuses {signs.id}"
+            raise InputError(f"the service at {url} must know the key, {key}") from error
+        except httpx.TransportError as error:
+            raise InputError(f"a service must answer at {url}, {error}") from error
+    write_json(found)
+
+
+def _believing(certificate: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=certificate)
+    except ssl.SSLError as error:
+        raise InputError(f"a certificate must be PEM, {certificate} is not") from error
+    except OSError as error:
+        raise InputError(f"a certificate must be a file that can be read, {certificate}: {error.strerror}") from error

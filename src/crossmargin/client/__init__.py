@@ -2,7 +2,7 @@
 
 from crossmargin.client.calls import Call, ServiceError
 from crossmargin.client.clients import AsyncClient, Client
-from crossmargin.client.signing import Key
+from crossmargin.client.signing import Key, key_in
 from crossmargin.client.streaming import GapError, follow, follow_async
 
-__all__ = ["AsyncClient", "Call", "Client", "GapError", "Key", "ServiceError", "follow", "follow_async"]
+__all__ = ["AsyncClient", "Call", "Client", "GapError", "Key", "ServiceError", "follow", "follow_async", "key_in"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
@@ -69,11 +70,21 @@ class Client(_Sending):
     attempts
         How often a call is made whose no is passing: the service starts, is full, or cannot be reached. A command keeps its
         idempotency key, so that it counts once.
+    tls
+        Whom to believe over HTTPS, as `ssl.create_default_context(cafile=...)` of a house's own authority; the public
+        authorities if not given.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, *, key: Key | None = None, attempts: int = ATTEMPTS) -> None:
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        key: Key | None = None,
+        attempts: int = ATTEMPTS,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         super().__init__(url, key=key, attempts=attempts)
-        self._http = httpx.Client(timeout=30.0, trust_env=False)
+        self._http = httpx.Client(timeout=30.0, trust_env=False, verify=tls or True)
 
     def ask(self, call: Call[T]) -> T:
         """Return the answer to a call.
@@ -144,9 +155,16 @@ class Client(_Sending):
 class AsyncClient(_Sending):
     """A client for asyncio, as `Client` otherwise."""
 
-    def __init__(self, url: str = DEFAULT_URL, *, key: Key | None = None, attempts: int = ATTEMPTS) -> None:
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        key: Key | None = None,
+        attempts: int = ATTEMPTS,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         super().__init__(url, key=key, attempts=attempts)
-        self._http = httpx.AsyncClient(timeout=30.0, trust_env=False)
+        self._http = httpx.AsyncClient(timeout=30.0, trust_env=False, verify=tls or True)
 
     async def ask(self, call: Call[T]) -> T:
         """Return the answer to a call; raises as `Client.ask` does."""

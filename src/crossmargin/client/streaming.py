@@ -6,6 +6,7 @@ those that were missed: the message's `snapshot` says so.
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 
@@ -90,6 +91,7 @@ def follow(
     after: int | None = None,
     key: Key | None = None,
     attempts: int = 10,
+    tls: ssl.SSLContext | None = None,
 ) -> Generator[Message]:
     """Yield messages of the stream for ever; connections that break are made again.
 
@@ -99,12 +101,14 @@ def follow(
         Sequence after which events are wanted; those from now on if not given.
     attempts
         Connections in a row that may bring nothing before the last error is raised.
+    tls
+        As for `Client`.
     """
     place, failures = Place(channels, after), 0
     while True:
         address, headers = _address(url, key)
         try:
-            with connect(address, additional_headers=headers, max_size=None, proxy=None) as socket:
+            with connect(address, additional_headers=headers, max_size=None, proxy=None, ssl=tls) as socket:
                 socket.send(place.subscription())
                 for text in socket:
                     yield place.read(text)
@@ -123,13 +127,14 @@ async def follow_async(
     after: int | None = None,
     key: Key | None = None,
     attempts: int = 10,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[Message]:
     """Yield messages of the stream as `follow` does, for asyncio."""
     place, failures = Place(channels, after), 0
     while True:
         address, headers = _address(url, key)
         try:
-            async with connect_async(address, additional_headers=headers, max_size=None, proxy=None) as socket:
+            async with connect_async(address, additional_headers=headers, max_size=None, proxy=None, ssl=tls) as socket:
                 await socket.send(place.subscription())
                 async for text in socket:
                     yield place.read(text)

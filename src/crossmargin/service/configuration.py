@@ -43,7 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     private_key: str | None = None
     """File of the certificate's private key."""
     proxy: str | None = None
-    """Address of the proxy that ends TLS in front; what it says of where requests come from is believed."""
+    """Address or network of the proxy that ends TLS in front, or several with commas; what it says of where requests come
+    from is believed, what others say is not."""
     withdrawal_limits: tuple[str, ...] = ()
     """``ASSET=AMOUNT`` that an account may withdraw in 24 hours on one pair of eyes; of other assets, nothing."""
 
@@ -61,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise InputError(f"a host must be a loopback address without a certificate or a proxy, was {self.host}")
         if (self.certificate is None) != (self.private_key is None):
             raise InputError("a certificate and its private key must come together, one of them was missing")
+        _require_addresses(self.proxy)
         limits(self.withdrawal_limits)
         for port in (self.port, self.metrics_port or 0):
             if not 0 <= port < 1 << 16:
@@ -129,6 +131,17 @@ def limits(texts: Iterable[str]) -> dict[str, Decimal]:
         if not asset or not found[asset].is_finite() or found[asset] < 0:
             raise InputError(f"a limit must be ASSET=AMOUNT, was {text}")
     return found
+
+
+def _require_addresses(proxy: str | None) -> None:
+    """A name would be believed of nobody, and ``*`` of everybody: anyone could then claim to come from anywhere."""
+    for each in () if proxy is None else proxy.split(","):
+        try:
+            network = ipaddress.ip_network(each.strip())
+        except ValueError as error:
+            raise InputError(f"a proxy must be an address or a network, was {each!r}") from error
+        if network.prefixlen == 0:
+            raise InputError(f"a proxy must be an address or a network that is not everybody, was {each!r}")
 
 
 def _in_file(path: Path) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """How the server listens: TLS, the proxy in front, and a log of requests that no secret gets into."""
 
 import logging
+import ssl
+from pathlib import Path
 
 import uvicorn
 from litestar import Litestar
 
+from crossmargin.errors import InputError
 from crossmargin.service.configuration import Settings
 
 
@@ -29,6 +32,36 @@ def _without_query(argument: object) -> object:
     if isinstance(argument, str) and argument.startswith("/") and "?" in argument:
         return argument.partition("?")[0] + "?..."
     return argument
+
+
+def require_tls(chosen: Settings) -> None:
+    """Require that certificate and private key, where there are any, are there, readable and of one pair.
+
+    Raises
+    ------
+    InputError
+        If one is missing or is not PEM, the key asks for a passphrase, or belongs to another certificate.
+    """
+    if chosen.certificate is None or chosen.private_key is None:
+        return
+    for name, path in (("certificate", chosen.certificate), ("private key", chosen.private_key)):
+        if not Path(path).is_file():
+            raise InputError(f"a {name} must be a file, found none at {path}")
+
+    def nobody_to_ask() -> str:
+        raise InputError(f"a private key must be without a passphrase, {chosen.private_key} asks for one")
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            chosen.certificate, chosen.private_key, password=nobody_to_ask
+        )
+    except ssl.SSLError as error:
+        raise InputError(
+            f"a certificate and its private key must be PEM and of one pair,"
+            f" {chosen.certificate} and {chosen.private_key} are not ({error.reason or error.strerror})"
+        ) from error
+    except OSError as error:
+        raise InputError(f"a certificate and its private key must be readable, {error.strerror}") from error
 
 
 def server_configuration(application: Litestar, chosen: Settings) -> uvicorn.Config:

@@ -5,12 +5,12 @@ import fcntl
 import os
 import shutil
 import socket
+import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import httpx
 import msgspec
 
 from crossmargin.errors import CrossMarginError, InputError
@@ -18,6 +18,7 @@ from crossmargin.service.access.guard import configured
 from crossmargin.service.access.keys import master_key
 from crossmargin.service.alert_rules import read_rules
 from crossmargin.service.configuration import Settings, limits
+from crossmargin.service.listening import require_tls
 from crossmargin.service.projection import answering, open_database
 from crossmargin.store.journal import open_journal
 
@@ -70,7 +71,8 @@ def _disk(chosen: Settings) -> str:
     return f"{folder}, {free / 2**30:.1f} GiB free"
 
 
-def _is_held(chosen: Settings) -> bool:
+def is_written(chosen: Settings) -> bool:
+    """Return whether a process writes the folder."""
     path = Path(chosen.folder) / "writer.lease"
     if not path.exists():
         return False
@@ -86,13 +88,13 @@ def _is_held(chosen: Settings) -> bool:
 
 
 def _lease(chosen: Settings) -> str:
-    return "a process writes the folder" if _is_held(chosen) else "free: no process writes the folder"
+    return "a process writes the folder" if is_written(chosen) else "free: no process writes the folder"
 
 
 def _port(chosen: Settings) -> str:
     """Find the port free while nobody writes the folder, and our service behind it while somebody does."""
     at = f"{chosen.host}:{chosen.port}"
-    if not _is_held(chosen):
+    if not is_written(chosen):
         family = socket.AF_INET6 if ":" in chosen.host else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -101,20 +103,33 @@ def _port(chosen: Settings) -> str:
             except OSError as error:
                 raise InputError(f"a port must be free for the service, {at} is not: {error.strerror}") from error
         return f"{at} is free"
-    if chosen.certificate is not None:
-        with socket.create_connection((chosen.host, chosen.port), timeout=5):
-            return f"{at} takes connections"
-    host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
     try:
-        with urllib.request.urlopen(f"http://{host}:{chosen.port}/health", timeout=5) as answer:
-            said = msgspec.json.decode(answer.read())
-    except urllib.error.HTTPError as error:
-        raise InputError(
-            f"the service must be healthy, {at} says {error.read(200).decode(errors='replace')}"
-        ) from error
-    except (OSError, msgspec.MsgspecError) as error:
+        with httpx.Client(timeout=5, trust_env=False, verify=own_tls(chosen) or True) as asking:
+            answer = asking.get(f"{url_of(chosen)}/health")
+        said = msgspec.json.decode(answer.content)
+    except (OSError, httpx.TransportError, msgspec.MsgspecError) as error:
         raise InputError(f"the process that writes the folder must answer, {at}: {error}") from error
+    if not answer.is_success:
+        raise InputError(f"the service must be healthy, {at} says {answer.text[:200]}")
     return f"{at} answers: {said['status']}"
+
+
+def url_of(chosen: Settings) -> str:
+    """Return where the service answers on this machine."""
+    # one that listens everywhere is asked at home
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(chosen.host, chosen.host)  # noqa: S104
+    host = f"[{host}]" if ":" in host else host
+    return f"{'http' if chosen.certificate is None else 'https'}://{host}:{chosen.port}"
+
+
+def own_tls(chosen: Settings) -> ssl.SSLContext | None:
+    """Return what believes the service's own certificate and no other, for whichever names; None over plain HTTP."""
+    if chosen.certificate is None:
+        return None
+    context = ssl.create_default_context(cafile=chosen.certificate)
+    context.check_hostname = False  # asked at home, it answers under the name that the world knows
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def _journal(chosen: Settings) -> str:
@@ -182,6 +197,7 @@ def _certificate(chosen: Settings) -> str:
         return "none: plain HTTP" + (" behind a proxy" if chosen.proxy else " on this machine")
     from cryptography import x509
 
+    require_tls(chosen)
     try:
         found = x509.load_pem_x509_certificate(Path(chosen.certificate).read_bytes())
     except ValueError as error:

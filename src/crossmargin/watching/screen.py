@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import time
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Footer, Input, Static
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from crossmargin.client import AsyncClient, Key, ServiceError, follow_async
 from crossmargin.client.records import AccountRow, Alert, Message, Overview
@@ -20,6 +21,7 @@ from crossmargin.watching.sight import COLUMNS, FORBIDDEN, Seen, cells, heading,
 
 ROWS = 500
 """Accounts shown at most, the first by the order in force."""
+REFUSED = (401, 403)
 OLD_S = 5.0
 """Without a message the screen says that it is old; the clock of an idle service ticks once a second."""
 ALERTS_S = 5.0
@@ -38,6 +40,8 @@ class Watch(App[None]):
         Signs, where the service asks for it.
     every_s
         Pace at which the screen is drawn anew, s.
+    tls
+        As for `Client`.
     """
 
     TITLE = "crossmargin"
@@ -57,9 +61,11 @@ class Watch(App[None]):
         Binding("q", "quit", "quit"),
     ]
 
-    def __init__(self, url: str, *, key: Key | None = None, every_s: float = 1.0) -> None:
+    def __init__(
+        self, url: str, *, key: Key | None = None, every_s: float = 1.0, tls: ssl.SSLContext | None = None
+    ) -> None:
         super().__init__()
-        self._url, self._key, self._every_s = url, key, every_s
+        self._url, self._key, self._every_s, self._tls = url, key, every_s, tls
         self._rows: dict[str, AccountRow] = {}
         self._overview: Overview | None = None
         self._alerts: tuple[Alert, ...] = ()
@@ -97,13 +103,21 @@ class Watch(App[None]):
         """Take in what the stream says, for as long as the screen is there."""
         while True:
             try:
-                messages = follow_async(self._url, ["overview", "accounts"], key=self._key, attempts=2)
+                messages = follow_async(self._url, ["overview", "accounts"], key=self._key, attempts=2, tls=self._tls)
                 async with contextlib.aclosing(messages):
                     async for message in messages:
                         self._take(message)
             except _BROKEN as error:
-                self._finding = " ".join(str(error).split())
+                self._finding = self._said_by(error)
                 await asyncio.sleep(self._every_s)
+
+    def _said_by(self, error: Exception) -> str:
+        """Return what went wrong in a line; a key that is refused reads otherwise than a service that is away."""
+        if not isinstance(error, InvalidStatus) or error.response.status_code not in REFUSED:
+            return " ".join(str(error).split())
+        if self._key is None:
+            return "the service asks for a key: CROSSMARGIN_KEY names none"
+        return f"the service refuses the key {self._key.id}"
 
     def _take(self, message: Message) -> None:
         self._heard, self._finding, self._is_changed = time.monotonic(), "", True
@@ -116,7 +130,7 @@ class Watch(App[None]):
 
     async def _ask_alerts(self) -> None:
         """Ask for alerts now and then; a key may have no part in them."""
-        async with AsyncClient(self._url, key=self._key, attempts=1) as client:
+        async with AsyncClient(self._url, key=self._key, attempts=1, tls=self._tls) as client:
             while True:
                 try:
                     self._alerts = (await client.alerts()).open

@@ -39,6 +39,9 @@ from crossmargin.service.tracing import TraceRequests
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Writer
 
+LARGEST_BODY = 1_000_000
+"""Bytes that a request may carry; more are refused before they are read."""
+
 
 def application(
     writer: Writer,
@@ -80,7 +83,7 @@ def application(
         middleware=[RestoreSlashes(), *layers],
         allowed_hosts=served,
         openapi_config=OpenAPIConfig(title="crossmargin", version="1", path="/api/v1/schema"),
-        request_max_body_size=1_000_000,
+        request_max_body_size=LARGEST_BODY,
         logging_config=None,  # it would send all logs past the handler that hides secrets
     )
     built.state.figures = CollectorRegistry()

@@ -6,6 +6,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from crossmargin.service.access import approvals as of_approvals
 from crossmargin.service.access.roles import Scope
 
 COUNT = itertools.count()
@@ -76,6 +77,17 @@ def test_a_withdrawal_above_it_waits_for_somebody_else(desk, limit, writer):
     assert decide(admin, named).status_code == 200  # again, for an answer that was lost: done once
     assert before - balance(writer) == 101
     assert decide(admin, named, "reject").status_code == 400
+
+
+def test_nobody_is_his_own_second_pair_of_eyes(desk, limit, writer, monkeypatch):
+    treasurer, himself = desk("tom", Scope.READ, Scope.WITHDRAW), desk("tom", Scope.READ, Scope.ADMIN)
+    before = balance(writer)
+    named = withdraw(treasurer, 500).json()["id"]
+    assert decide(himself, named).status_code == 403
+    assert balance(writer) == before
+    monkeypatch.setattr(of_approvals, "_require_another", lambda *_: None)
+    assert decide(himself, named).status_code == 200
+    assert before - balance(writer) == 500, "without the control one person with two keys takes it all"
 
 
 def test_what_is_rejected_is_not_done(desk, limit, writer):

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from crossmargin.errors import InputError
+from crossmargin.service.access import audit
 from crossmargin.service.access.audit import AuditLog, BrokenChainError, entry_hash
 from crossmargin.service.access.keys import KeyStore, master_key
 from crossmargin.service.access.rate_limits import Rate, RateLimits, TooManyError
@@ -155,6 +156,44 @@ def test_a_missing_entry_is_seen(tmp_path, statement):
         database.execute(statement)
     with pytest.raises(BrokenChainError):
         log.verified()
+
+
+def altered(entries):
+    """Say of the second entry that somebody else did it."""
+    return [entries[0], msgspec.structs.replace(entries[1], who="mallory"), *entries[2:]]
+
+
+def removed(entries):
+    return [entries[0], *entries[2:]]
+
+
+def reordered(entries):
+    return [entries[0], entries[2], entries[1], *entries[3:]]
+
+
+def appended(entries):
+    return [*entries, msgspec.structs.replace(entries[-1], who="mallory")]
+
+
+@pytest.mark.parametrize("tampered", [altered, removed, reordered, appended])
+def test_only_the_chain_finds_a_log_of_which_every_entry_is_sound(tmp_path, monkeypatch, tampered):
+    """Whoever tampers numbers entries anew and states their hashes, all but the hash of the one before."""
+    path = tmp_path / "audit.sqlite"
+    log = logged(path, 4)
+    assert log.verified()[0] == 4
+    entries = [
+        msgspec.structs.replace(entry, sequence=number)
+        for number, entry in enumerate(tampered(list(log.entries())), start=1)
+    ]
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TRIGGER audit_DELETE")
+        database.execute("DELETE FROM audit")
+        rows = [(entry.sequence, msgspec.json.encode(entry), entry_hash(entry)) for entry in entries]
+        database.executemany("INSERT INTO audit VALUES (?, ?, ?)", rows)
+    with pytest.raises(BrokenChainError, match="must hold the hash of the one before"):
+        log.verified()
+    monkeypatch.setattr(audit, "_follows", lambda *_: True)
+    assert log.verified()[0] == len(entries), "without the chain nobody notices"
 
 
 def test_a_caller_waits_and_others_do_not():

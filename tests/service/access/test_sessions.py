@@ -105,7 +105,7 @@ def test_guesses_have_to_wait(client, access, login, monkeypatch, who):
     assert [client.post(URL, json=who).status_code for _ in range(3)] == [401] * 3, "without it they go on"
 
 
-def test_a_session_ends_when_it_idles_and_at_the_end_of_the_day(client, login, clock):
+def test_a_session_ends_when_it_idles_and_at_the_end_of_the_day(client, login, clock, monkeypatch):
     login()
     clock.now += 29 * 60
     assert inside(client)
@@ -116,6 +116,16 @@ def test_a_session_ends_when_it_idles_and_at_the_end_of_the_day(client, login, c
         assert inside(client)
         clock.now += 29 * 60
     assert not inside(client)  # 12 hours and 5 minutes
+    monkeypatch.setattr(of_sessions, "IDLE_SECONDS", 1e9)
+    login()
+    clock.now += 31 * 60
+    assert inside(client), "without the control a screen that was left is whoever's comes by"
+    clock.now += 12 * 3600
+    assert not inside(client)
+    monkeypatch.setattr(of_sessions, "LONGEST_SECONDS", 1e9)
+    login()
+    clock.now += 365 * 86_400
+    assert inside(client), "without the control a stolen cookie is good for ever"
 
 
 @pytest.mark.parametrize("change", ["disable", "password", "role"])

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar.exceptions import WebSocketDisconnect
 
 from crossmargin.service.access import guard, signatures
+from crossmargin.service.access.keys import ApiKey
 from crossmargin.service.access.origins import require_own_site
 from crossmargin.service.access.roles import ForbiddenError, Scope
 from crossmargin.service.access.signatures import Nonces
@@ -134,6 +135,39 @@ def test_nonces_are_kept_for_the_whole_window_and_no_longer():
     assert nonces.take("other key", "ahead", at + 1_000, at + 6_000)
     nonces.take("k", "later", at + 60_000, at + 60_000)
     assert len(nonces) == 1
+
+
+@pytest.mark.parametrize("kept_ms", [signatures.KEPT_MS - signatures.FUTURE_MS, 0])
+def test_a_nonce_forgotten_early_is_good_again(monkeypatch, kept_ms):
+    at = 1_000_000
+
+    def replayed():
+        nonces = Nonces(0)
+        assert nonces.take("k", "ahead", at + 1_000, at)
+        return nonces.take("k", "ahead", at + 1_000, at + 5_500)
+
+    assert not replayed()
+    monkeypatch.setattr(signatures, "KEPT_MS", kept_ms)
+    assert replayed()
+
+
+def test_a_key_is_used_from_its_networks(client, access, callers, monkeypatch):
+    key, secret = access.keys.create(
+        owner="frank", scopes=READ, accounts=None, created_ns=1, networks=["203.0.113.0/24"]
+    )
+    caller = type(callers["viewer", "all"])(client, key.id, secret)
+
+    def enters_from(address):
+        monkeypatch.setattr(guard, "address_of", lambda _: address)
+        return over_http(caller, caller.headers("GET", URL)), over_websocket(
+            caller, caller.headers("WEBSOCKET", STREAM)
+        )
+
+    assert enters_from("203.0.113.9") == (True, True)
+    assert enters_from("198.51.100.9") == (False, False)
+    assert enters_from("unknown") == (False, False)
+    monkeypatch.setattr(ApiKey, "allows", lambda *_: True)
+    assert enters_from("198.51.100.9") == (True, True), "without the list a stolen secret is good from anywhere"
 
 
 def test_a_clock_set_back_makes_no_old_request_new():

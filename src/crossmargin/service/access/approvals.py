@@ -112,8 +112,7 @@ class Approvals:
             if row is None:
                 raise InputError("an approval must have been asked for, this one was not")
             held = msgspec.json.decode(row[0], type=Approval)
-            if held.asked_by == by.owner:
-                raise ForbiddenError("who approves must not be who asked, both were the same owner")
+            _require_another(held.asked_by, by)
             if isinstance(held.command, Withdraw):
                 by.require_account(held.command.account)
             wanted: Literal["approved", "rejected"] = "approved" if approve else "rejected"
@@ -137,3 +136,8 @@ class Approvals:
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
+
+
+def _require_another(asked_by: str, by: Principal) -> None:
+    if asked_by == by.owner:
+        raise ForbiddenError("who approves must not be who asked, both were the same owner")

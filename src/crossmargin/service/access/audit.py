@@ -40,6 +40,10 @@ def entry_hash(entry: Entry) -> str:
     return hashlib.sha256(msgspec.json.encode(entry)).hexdigest()
 
 
+def _follows(entry: Entry, before: str) -> bool:
+    return entry.before == before
+
+
 class AuditLog:
     """Entries in an SQLite database, appended only."""
 
@@ -98,7 +102,7 @@ class AuditLog:
                 raise BrokenChainError(f"an entry must be readable, {sequence} is not") from error
             # the bytes, not only what is read of them: nothing may be hidden in a field that is not ours
             whole = held == msgspec.json.encode(entry) and stated == entry_hash(entry)
-            if not whole or entry.before != before or not sequence == entry.sequence == expected:
+            if not whole or not _follows(entry, before) or not sequence == entry.sequence == expected:
                 raise BrokenChainError(f"an entry must hold the hash of the one before, {sequence} does not")
             before, expected = stated, expected + 1
             yield entry

@@ -16,6 +16,8 @@ PAST_MS = 5_000
 """How old a request may be when it arrives."""
 FUTURE_MS = 1_000
 """How far the caller's clock may be ahead of ours."""
+KEPT_MS = PAST_MS + FUTURE_MS
+"""How long a nonce is kept: one that was dated ahead stays good for the past and the future together."""
 LONGEST_NONCE = 64
 VERSION = "crossmargin-1"
 
@@ -124,6 +126,5 @@ class Nonces:
     def _forget(self, now_ms: int) -> None:
         # what is too old now stays too old, though the clock should go back
         self._earliest_ms = max(self._earliest_ms, now_ms - PAST_MS - 1)
-        # one that was dated ahead stays good for the past and the future together
-        while self._order and self._order[0][0] < now_ms - PAST_MS - FUTURE_MS:
+        while self._order and self._order[0][0] < now_ms - KEPT_MS:
             self._seen.discard(self._order.popleft()[1])

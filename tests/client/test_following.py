@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from serving import reserved_port, serving
 from websockets.exceptions import InvalidStatus
 from websockets.sync.server import serve
 
@@ -15,8 +16,6 @@ from crossmargin.client.streaming import Place
 from crossmargin.engine.commands import Deposit
 from crossmargin.errors import InputError
 from crossmargin.service.application import application
-
-from .conftest import free_port, serving
 
 
 def deposit(writer, name):
@@ -45,31 +44,31 @@ def ids(message):
 
 
 def test_a_follower_goes_on_after_a_restart_with_every_event_once(writer):
-    port = free_port()
     heard, sequences = [], []
 
     def hear(message):
         heard.extend(ids(message))
         sequences.extend(each["sequence"] for each in message.data)
 
-    messages = follow(f"http://127.0.0.1:{port}", ["events"], attempts=100)
-    with serving(application(writer), port):
-        found, thread = read_in_a_thread(messages, lambda message: "f-9" in ids(message))
-        assert found.get(timeout=60).snapshot
-        for number in range(3):
+    with reserved_port() as port:
+        messages = follow(f"http://127.0.0.1:{port}", ["events"], attempts=100)
+        with serving(application(writer), port):
+            found, thread = read_in_a_thread(messages, lambda message: "f-9" in ids(message))
+            assert found.get(timeout=60).snapshot
+            for number in range(3):
+                deposit(writer, f"f-{number}")
+            while "f-2" not in heard:
+                hear(found.get(timeout=60))
+        for number in range(3, 6):  # while nobody serves
             deposit(writer, f"f-{number}")
-        while "f-2" not in heard:
+        with serving(application(writer), port):
+            while "f-5" not in heard:
+                message = found.get(timeout=60)
+                assert not message.snapshot
+                hear(message)
+            deposit(writer, "f-9")
+            thread.join(timeout=60)
             hear(found.get(timeout=60))
-    for number in range(3, 6):  # while nobody serves
-        deposit(writer, f"f-{number}")
-    with serving(application(writer), port):
-        while "f-5" not in heard:
-            message = found.get(timeout=60)
-            assert not message.snapshot
-            hear(message)
-        deposit(writer, "f-9")
-        thread.join(timeout=60)
-        hear(found.get(timeout=60))
     assert heard == [f"f-{number}" for number in (*range(6), 9)]
     assert sequences == list(range(sequences[0], sequences[0] + len(sequences)))
 
@@ -140,8 +139,8 @@ def test_a_service_that_skips_a_message_is_left_and_joined_again():
 def test_noes_end_it(url):
     with pytest.raises(InputError, match="channels must be of"):
         next(follow(url, ["nonsense"]))
-    with pytest.raises(OSError, match="refused"):
-        next(follow(f"http://127.0.0.1:{free_port()}", attempts=2))
+    with reserved_port() as port, pytest.raises(OSError, match="refused"):
+        next(follow(f"http://127.0.0.1:{port}", attempts=2))
     with pytest.raises(InvalidStatus):
         next(follow(f"{url}/elsewhere"))
     with pytest.raises(ServiceError, match="too slow, 256 waited"):

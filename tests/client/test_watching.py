@@ -6,6 +6,7 @@ import time
 from decimal import Decimal
 
 import pytest
+from serving import reserved_port, serving
 from textual.widgets import DataTable, Input, Static
 
 from crossmargin.cli import app
@@ -16,8 +17,6 @@ from crossmargin.service.alert_rules import AlertRule, AlertRules, Level
 from crossmargin.service.application import application
 from crossmargin.watching import Watch
 from crossmargin.watching.sight import cells, ordered
-
-from .conftest import free_port, serving
 
 COUNT = iter(range(10**6))
 
@@ -100,9 +99,8 @@ def test_the_screen_shows_what_the_service_says_and_follows_it(writer, url):
 
 def test_a_service_that_is_away_is_said_to_be_and_comes_back(writer, monkeypatch):
     monkeypatch.setattr("crossmargin.watching.screen.OLD_S", 0.3)
-    port = free_port()
 
-    async def run():
+    async def run(port):
         watch = Watch(f"http://127.0.0.1:{port}", every_s=0.1)
         async with watch.run_test(size=(120, 40)) as pilot:
             await until(pilot, lambda: "Connect call failed" in text(watch, "#status"))
@@ -113,7 +111,8 @@ def test_a_service_that_is_away_is_said_to_be_and_comes_back(writer, monkeypatch
                 deposit(writer, 1)
                 await until(pilot, lambda: not text(watch, "#status").startswith("OLD"))
 
-    asyncio.run(run())
+    with reserved_port() as port:
+        asyncio.run(run(port))
 
 
 def test_open_alerts_stand_above(writer):
@@ -157,5 +156,5 @@ def test_once_as_a_record(url, capsys):
     ("arguments", "finding"), [(["--every", "0"], "every must be"), ([], "a service must answer at")]
 )
 def test_noes_in_a_line(arguments, finding):
-    with pytest.raises(Exception, match=finding):
-        app(["watch", f"http://127.0.0.1:{free_port()}", "--json", *arguments], result_action="return_value")
+    with reserved_port() as port, pytest.raises(Exception, match=finding):
+        app(["watch", f"http://127.0.0.1:{port}", "--json", *arguments], result_action="return_value")

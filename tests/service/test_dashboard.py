@@ -5,13 +5,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from serving import LONGEST_S, reserved_port
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -31,28 +31,30 @@ PAGES = {
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextmanager
 def stand_in(accounts: int) -> Iterator[str]:
-    port = free_port()
-    address = f"http://127.0.0.1:{port}/"
-    command = [sys.executable, str(HERE / "stand_in.py"), "--port", str(port), "--accounts", str(accounts)]
-    with subprocess.Popen(command) as server:
+    with reserved_port() as port:
+        address = f"http://127.0.0.1:{port}/"
+        command = [sys.executable, str(HERE / "stand_in.py"), "--port", str(port), "--accounts", str(accounts)]
+        with subprocess.Popen(command) as server:
+            try:
+                wait_until_open(server, port)
+                yield address
+            finally:
+                server.terminate()
+
+
+def wait_until_open(server: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + LONGEST_S
+    while True:
         try:
-            for _ in range(200):
-                try:
-                    urllib.request.urlopen(address).close()
-                    break
-                except OSError:
-                    time.sleep(0.05)
-            yield address
-        finally:
-            server.terminate()
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            assert server.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        else:
+            return
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,9 @@
 """The dashboard in a real Chromium on the real service: every page shows its own figures, and the console stays silent."""
 
-import socket
 import threading
-import time
-from contextlib import contextmanager
 
 import pytest
-import uvicorn
+from serving import serving
 
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.service.application import application
@@ -34,28 +31,11 @@ def opening():
     return tuple(opening_commands([each for each in sample_book() if each.account in HELD], sample_market()))
 
 
-@contextmanager
-def served(app):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     writer = Writer(tmp_path_factory.mktemp("dashboard"), opening=opening)
-    with served(application(writer)) as site:
-        yield site
+    with serving(application(writer)) as url:
+        yield f"{url}/"
     writer.close()
 
 
@@ -132,9 +112,9 @@ def test_a_page_asks_nothing_of_a_service_that_opens_and_goes_on_once_it_is_open
                 assert go.wait(60)
 
     writer = HalfOpen(tmp_path, opening=opening, background=True)
-    with served(application(writer)) as opens:
+    with serving(application(writer)) as url:
         try:
-            page = visit("accounts", at=opens, sign="progress[value]")
+            page = visit("accounts", at=f"{url}/", sign="progress[value]")
             commands = len(opening())
             assert page.get_by_role("heading").inner_text() == "The service is opening"
             assert f"{commands // 2} of {commands} commands" in page.locator("main").inner_text()

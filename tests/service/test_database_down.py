@@ -2,13 +2,12 @@
 
 import http.client
 import json
-import socket
 import threading
 import time
 
 import pytest
 import sqlalchemy as sql
-import uvicorn
+from serving import serving
 
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.service import projector
@@ -22,6 +21,16 @@ STOPS = 3
 CLIENTS = 3
 
 
+def ask(url, method, path, body=None, key=""):
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+    headers = {"Idempotency-Key": key, "Content-Type": "application/json"} if body else {}
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    found = answer.status, answer.read()
+    connection.close()
+    return found
+
+
 def opening():
     return tuple(opening_commands([book for book in sample_book() if book.account == "cash-only"], sample_market()))
 
@@ -33,49 +42,31 @@ def test_a_database_that_dies_under_load_loses_nothing(tmp_path, postgres, monke
         tmp_path, opening=opening, projector=Projector(postgres.create(f"load{time.monotonic_ns()}"), tmp_path)
     )
     assert writer.projector.wait_for(writer.record, 60)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(application(writer), port=port, log_level="warning"))
-    serving = threading.Thread(target=server.run)
-    serving.start()
     done, answers = threading.Event(), [[] for _ in range(CLIENTS)]
 
-    def ask(method, path, body=None, key=""):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        headers = {"Idempotency-Key": key, "Content-Type": "application/json"} if body else {}
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        found = answer.status, answer.read()
-        connection.close()
-        return found
-
-    def load(client):
+    def load(url, client):
         body = json.dumps({"account": "cash-only", "asset": "USDC", "amount": "1"})
         while not done.is_set():
-            answers[client].append(ask("POST", "/api/v1/deposits", body, f"{client}-{len(answers[client])}")[0])
+            answers[client].append(ask(url, "POST", "/api/v1/deposits", body, f"{client}-{len(answers[client])}")[0])
 
-    while not server.started:
-        time.sleep(0.05)
-    clients = [threading.Thread(target=load, args=(client,)) for client in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    try:
-        for _ in range(STOPS):
-            time.sleep(1)
-            postgres.stop()
-            before = sum(map(len, answers))
-            status, content = ask("GET", "/api/v1/margin-calls")
-            assert (status, json.loads(content)["error"]["rule"]) == (503, "the database must answer")
-            time.sleep(1)
-            assert sum(map(len, answers)) > before
-            postgres.start()
-    finally:
-        done.set()
+    with serving(application(writer)) as url:
+        clients = [threading.Thread(target=load, args=(url, client)) for client in range(CLIENTS)]
         for client in clients:
-            client.join()
-        server.should_exit = True
-        serving.join()
+            client.start()
+        try:
+            for _ in range(STOPS):
+                time.sleep(1)
+                postgres.stop()
+                before = sum(map(len, answers))
+                status, content = ask(url, "GET", "/api/v1/margin-calls")
+                assert (status, json.loads(content)["error"]["rule"]) == (503, "the database must answer")
+                time.sleep(1)
+                assert sum(map(len, answers)) > before
+                postgres.start()
+        finally:
+            done.set()
+            for client in clients:
+                client.join()
     acknowledged = [status for each in answers for status in each]
     assert set(acknowledged) == {200}
     record_property("acknowledged", len(acknowledged))

@@ -2,14 +2,11 @@
 
 import asyncio
 import json
-import socket
-import threading
-import time
 from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
-import uvicorn
+from serving import serving
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -26,17 +23,8 @@ ALL = {"subscribe": ["overview", "accounts", "events"]}
 
 @contextmanager
 def served(writer):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(application(writer), port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"ws://127.0.0.1:{port}/api/v1/stream"
-    server.should_exit = True
-    thread.join()
+    with serving(application(writer)) as url:
+        yield f"{url.replace('http', 'ws')}/api/v1/stream"
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,16 @@ import datetime as dt
 import ipaddress
 import json
 import os
-import socket
 import ssl
-import threading
 import time
 import warnings
 
 import httpx
 import pytest
-import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from serving import running
 from textual.widgets import DataTable, Static
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -41,22 +39,10 @@ ALLOWED, OUTSIDE = "203.0.113.7", "198.51.100.9"
 
 @contextlib.contextmanager
 def listening(client, **chosen):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    configuration = server_configuration(client.app, Settings(port=port, **chosen))
+    configuration = server_configuration(client.app, Settings(**chosen))
     configuration.lifespan = "off"  # the client of the tests has opened it
-    server = uvicorn.Server(configuration)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            thread.join(0.01)
+    with running(configuration) as port:
         yield port
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def certificate(folder, host="127.0.0.1"):

@@ -4,13 +4,11 @@ import base64
 import contextlib
 import io
 import logging
-import socket
-import threading
 
 import httpx
 import pytest
-import uvicorn
 from litestar.testing import TestClient
+from serving import running
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -25,9 +23,6 @@ CANARY = "canary-4f1d9c0e7b"
 @contextlib.contextmanager
 def served(client, **changed):
     """Serve the application as `crossmargin serve` does, on a real socket; yield its address and what it logs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     root, told = logging.getLogger(), io.StringIO()
     before, level = root.handlers[:], root.level
     # another server of this process may have left its own handlers and levels: `crossmargin serve` is the first of its own
@@ -37,20 +32,14 @@ def served(client, **changed):
         each.handlers[:], each.propagate = [], True
         each.setLevel(logging.NOTSET)
     open_logs(told)
-    configuration = listening.server_configuration(client.app, Settings(port=port))
+    configuration = listening.server_configuration(client.app, Settings())
     configuration.lifespan = "off"  # the client of the tests has opened it
     for name, value in changed.items():
         setattr(configuration, name, value)
-    server = uvicorn.Server(configuration)
-    thread = threading.Thread(target=server.run)
-    thread.start()
     try:
-        while not server.started:
-            thread.join(0.01)
-        yield f"127.0.0.1:{port}", told
+        with running(configuration) as port:
+            yield f"127.0.0.1:{port}", told
     finally:
-        server.should_exit = True
-        thread.join()
         root.handlers[:] = before
         root.setLevel(level)
         for each, (handlers, level, propagate) in zip(loggers, found, strict=True):

@@ -1,12 +1,10 @@
 """A small engine behind the service on a free port of this machine, and ccxt's unmodified client pointed at it."""
 
-import contextlib
-import socket
-import threading
 from decimal import Decimal
 
 import pytest
 import uvicorn
+from serving import running
 
 from crossmargin.engine import commands as ask
 from crossmargin.engine.parameters import EngineParameters
@@ -83,26 +81,9 @@ def writer(tmp_path_factory):
     writer.close()
 
 
-@contextlib.contextmanager
-def serving(app):
-    """Run the application on a free port of loopback, in a thread; yield the port."""
-    # asyncio turns Nagle's algorithm off only for sockets that say they are TCP
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join(timeout=30)
-
-
 @pytest.fixture(scope="module")
 def port(writer):
-    with serving(application(writer)) as port:
+    with running(uvicorn.Config(application(writer), log_level="warning")) as port:
         yield port
 
 

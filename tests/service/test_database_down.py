@@ -10,7 +10,7 @@ import sqlalchemy as sql
 from serving import serving
 
 from crossmargin.files.sample import sample_book, sample_market
-from crossmargin.service import projector
+from crossmargin.service import following
 from crossmargin.service.application import application
 from crossmargin.service.opening import opening_commands
 from crossmargin.service.projection_tables import POSITION
@@ -37,9 +37,11 @@ def opening():
 
 @pytest.mark.soak
 def test_a_database_that_dies_under_load_loses_nothing(tmp_path, postgres, monkeypatch, record_property):
-    monkeypatch.setattr(projector, "PAUSE_S", 0.2)
+    monkeypatch.setattr(following, "PAUSE_S", 0.2)
     writer = Writer(
-        tmp_path, opening=opening, projector=Projector(postgres.create(f"load{time.monotonic_ns()}"), tmp_path)
+        tmp_path,
+        opening=opening,
+        projector=Projector(postgres.create(f"load{time.monotonic_ns()}"), tmp_path, apart=True),
     )
     assert writer.projector.wait_for(writer.record, 60)
     done, answers = threading.Event(), [[] for _ in range(CLIENTS)]

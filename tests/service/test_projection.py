@@ -11,7 +11,7 @@ from litestar.testing import TestClient
 
 from crossmargin.engine import commands as ask
 from crossmargin.files.sample import sample_book, sample_market
-from crossmargin.service import projection, projection_changes, projector
+from crossmargin.service import following, projection
 from crossmargin.service.application import application
 from crossmargin.service.opening import opening_commands
 from crossmargin.service.projection_tables import METADATA, POSITION, REQUIREMENTS
@@ -147,42 +147,11 @@ def test_tables_of_another_journal_are_filled_anew(tmp_path, url):
     assert filled_anew(tmp_path / "b", url) == filled_anew(tmp_path / "b", f"sqlite:///{tmp_path}/other.sqlite")
 
 
-def test_a_burst_that_overflows_is_had_from_the_journal(tmp_path, url, monkeypatch):
-    monkeypatch.setattr(projector, "MOST_WAITING", 3)
-    folder = tmp_path / "j"
-    writer = Writer(folder, opening=opening, projector=Projector(url, folder))
-    waiting = [writer.submit(each) for each in story()]
-    for each in waiting:
-        each.result(timeout=60)
-    assert writer.projector.wait_for(writer.record, 60)
-    running = contents(writer.projector.database)
-    writer.close()
-    assert running == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
-
-
-@pytest.mark.parametrize("lost", [{2}, {3, 4, 5}])
-def test_a_change_that_the_writer_lost_is_had_from_the_journal(tmp_path, monkeypatch, lost):
-    made = iter(range(1000))
-
-    def failing(*given):
-        if next(made) in lost:
-            raise ValueError("no rows")
-        return projection_changes.change(*given)
-
-    monkeypatch.setattr("crossmargin.service.writer.change", failing)
-    folder, url = tmp_path / "j", f"sqlite:///{tmp_path}/projection.sqlite"
-    writer = Writer(folder, opening=opening, projector=Projector(url, folder))
-    assert writer.projector.wait_for(writer.record, 60)
-    told(writer, story())
-    assert writer.projector.wait_for(writer.record, 60)
-    running = contents(writer.projector.database)
-    writer.close()
-    assert running == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
-
-
-def test_commands_go_on_while_the_database_is_down(tmp_path, postgres, monkeypatch):
-    monkeypatch.setattr(projector, "PAUSE_S", 0.2)
-    url, folder = postgres.create("down"), tmp_path / "j"
+@pytest.mark.parametrize("most_waiting", [50_000, 3], ids=["kept", "had from the journal"])
+def test_commands_go_on_while_the_database_is_down(tmp_path, postgres, monkeypatch, most_waiting):
+    monkeypatch.setattr(following, "PAUSE_S", 0.2)
+    monkeypatch.setattr(following, "MOST_WAITING", most_waiting)
+    url, folder = postgres.create(f"down{most_waiting}"), tmp_path / "j"
     writer = Writer(folder, opening=opening, projector=Projector(url, folder))
     assert writer.projector.wait_for(writer.record, 60)
     steps = list(story())

@@ -154,7 +154,7 @@ def _writer(chosen: "Settings") -> "Writer":
         folder,
         opening=lambda: tuple(opening_commands(sample_book(), sample_market())),
         background=True,
-        projector=Projector(chosen.database_url, folder),
+        projector=Projector(chosen.database_url, folder, apart=True),
     )
 
 

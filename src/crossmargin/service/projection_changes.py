@@ -1,4 +1,4 @@
-"""What one command changes in the projection's tables; the same from a running engine and from a replay."""
+"""What one command changes in the projection's tables; the same whether the tables follow or are filled anew."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -26,8 +26,6 @@ class Change:
     """Rows after record `record`; an account's balances and positions replace those that it had."""
 
     record: int
-    follows: int
-    """Record of the command before it: who has not seen that one has a gap."""
     history: str
     """Hash of all commands until here, as the engine keeps it."""
     happened: tuple[tuple[str, Row], ...]
@@ -38,8 +36,8 @@ class Change:
     positions: dict[str, tuple[Row, ...]]
 
 
-def change(engine: Engine, record: int, follows: int, command: Command, events: tuple[Event, ...]) -> Change:
-    """Return what a command changed; `engine` stands right after it, and `follows` is the record of the one before."""
+def change(engine: Engine, record: int, command: Command, events: tuple[Event, ...]) -> Change:
+    """Return what a command changed; `engine` stands right after it."""
     state = engine.state
     told = tuple(event for event in events if not isinstance(event, Refused | Repeated))
     touched = _touched(engine, command, told) if told else ()
@@ -56,7 +54,6 @@ def change(engine: Engine, record: int, follows: int, command: Command, events: 
     named = dict.fromkeys((*priced, *touched))
     return Change(
         record=record,
-        follows=follows,
         history=state.history,
         happened=tuple(_happened(record, command, told, state.time_ns)),
         accounts=tuple(_account(engine, name, known.get(name)) for name in named),

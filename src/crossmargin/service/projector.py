@@ -1,63 +1,72 @@
-"""The thread that keeps the projection level with the journal."""
+"""The tables as the service sees them: how far they are, why they are not, and who keeps them level with the journal."""
 
+import contextlib
 import logging
+import os
+import socket
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TypeAlias
 
-import sqlalchemy as sql
+import msgspec
 
-from crossmargin.engine.engine import Engine
 from crossmargin.service import projection
-from crossmargin.service.projection_changes import Change, change
-from crossmargin.store.journal import open_journal
-from crossmargin.store.runner import applied, engine_at
+from crossmargin.service.following import PAUSE_S, Begin, Follower, Stand, Stood
 
 _LOG = logging.getLogger(__name__)
-MOST_WAITING = 50_000
-"""Changes kept for a database that is slow or down; more are dropped, and had from the journal later."""
-LONGEST_TRANSACTION = 2_000
-"""Changes written at once."""
-GATHERING_S = 0.05
-"""Changes are gathered this long before they are written together, unless somebody waits for them."""
-PAUSE_S = 2.0
-"""Before the next try while the database is down."""
+LONGEST_END_S = 60.0
+"""For a follower to write what waits, once it is told to end."""
+Link: TypeAlias = "Connection[bytes, bytes]"
 
 
 class Projector:
-    """Takes changes from the writer's thread without waiting, and writes them from its own."""
+    """Tells a follower how far the journal is, and hears from it how far the tables are.
 
-    def __init__(self, url: str, folder: Path) -> None:
+    Parameters
+    ----------
+    url
+        Of the tables.
+    folder
+        Of the journal and its snapshots.
+    apart
+        Follow in a process of its own, started again where it dies, not in a thread.
+    """
+
+    def __init__(self, url: str, folder: Path, *, apart: bool = False) -> None:
         self.database = projection.open_database(url)
+        """For readers."""
         self.failure: str | None = None
         """Why the database cannot be written; None while it can."""
-        self._folder = folder
-        self._waiting: list[Change] = []
-        self._durable = 0
-        self._written = 0
-        self._awaited = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        """Of the follower, where it has one of its own."""
+        self._url, self._folder, self._apart = url, folder, apart
+        self._durable = self._written = self._awaited = 0
+        self._is_asked = self._is_hurried = self._is_lost = False
         self._stopping = False
+        self._link: Link | None = None
         self._moved = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="projector", daemon=True)
 
     def start(self, record: int) -> None:
-        """Begin; the journal is whole up to `record`, and every later change is offered."""
+        """Begin; the journal is whole up to `record`."""
         self._durable = record
         self._thread.start()
 
-    def offer(self, changes: list[Change], record: int) -> None:
-        """Take changes without waiting; the journal is whole up to `record`."""
+    def follow(self, record: int) -> None:
+        """Say without waiting that the journal is whole up to `record`, and applied."""
         with self._moved:
             self._durable = record
-            if len(self._waiting) >= MOST_WAITING:
-                self._waiting.clear()
-            self._waiting += changes
-            self._moved.notify_all()
+            self._ask()
 
     def wait_for(self, record: int, timeout_s: float) -> bool:
         """Wait until the tables stand at `record`; tell whether they do."""
         with self._moved:
             self._awaited += 1
-            self._moved.notify_all()
+            self._ask()
             try:
                 return self._moved.wait_for(lambda: self._written >= record, timeout_s)
             finally:
@@ -72,84 +81,72 @@ class Projector:
         """Write what waits, if the database answers, and stop."""
         with self._moved:
             self._stopping = True
+            self._ask()
             self._moved.notify_all()
         if self._thread.is_alive():
             self._thread.join()
         self.database.dispose()
 
-    def _run(self) -> None:
-        is_new = True
-        while True:
-            try:
-                if is_new:
-                    projection.migrate(self.database)
-                    self._catch_up()
-                    is_new = False
-                if not self._follow():
-                    return
-            except sql.exc.SQLAlchemyError as error:
-                is_new = True
-                if self._is_told_to_stop_after(error):
-                    return
-            except Exception as error:
-                # a fault of ours must not end the engine; the tables stop, and say so
-                self.failure = str(error)
-                _LOG.exception("the projection stopped")
-                return
-
-    def _is_told_to_stop_after(self, error: sql.exc.SQLAlchemyError) -> bool:
-        if self.failure is None:
-            _LOG.warning("the projection's database cannot be written: %s", error)
-        self.failure = str(error).splitlines()[0]
-        with self._moved:
-            return self._moved.wait_for(lambda: self._stopping, PAUSE_S)
-
-    def _follow(self) -> bool:
-        """Write what waits; tell whether to go on."""
-        with self._moved:
-            self._moved.wait_for(lambda: self._waiting or self._stopping)
-            self._moved.wait_for(lambda: self._awaited or self._stopping, GATHERING_S)
-            batch = [each for each in self._waiting[:LONGEST_TRANSACTION] if each.record > self._written]
-            del self._waiting[:LONGEST_TRANSACTION]
-            if not batch and not self._waiting and self._stopping:
-                return False
-        before = (self._written, *(each.record for each in batch))
-        if any(each.follows > known for each, known in zip(batch, before, strict=False)):
-            self._catch_up()
-        self._write([each for each in batch if each.record > self._written])
-        return True
-
-    def _write(self, batch: list[Change]) -> None:
-        if not batch:
+    def _ask(self) -> None:
+        """Send what there is to say, and no more than one message for each answer, but for somebody who waits."""
+        if self._link is None or (self._written >= self._durable and not self._stopping):
             return
-        with self.database.begin() as connection:
-            projection.write(connection, batch)
-        self._tell(batch[-1].record)
+        if not self._is_asked or (self._awaited and not self._is_hurried) or self._stopping:
+            self._is_asked, self._is_hurried = True, self._awaited > 0
+            with contextlib.suppress(OSError):  # it has died, and its thread is about to hear of it
+                message = Stand(self._durable, is_awaited=self._is_hurried, is_last=self._stopping)
+                self._link.send_bytes(msgspec.msgpack.encode(message))
 
-    def _tell(self, record: int) -> None:
-        self.failure = None
+    def _run(self) -> None:
+        while True:
+            with self._follower() as link:
+                self._begin(link)
+                self._listen(link)
+            with self._moved:
+                self._link = None
+                if not (self._stopping or self._is_lost):
+                    self.failure = "what keeps the tables level with the journal has ended, and is started again"
+                    _LOG.warning(self.failure)
+                    self._moved.wait_for(lambda: self._stopping, PAUSE_S)
+                if self._stopping or self._is_lost:
+                    return
+
+    def _begin(self, link: Link) -> None:
         with self._moved:
-            self._written = record
-            self._moved.notify_all()
+            self._link, self._is_asked, self._is_hurried = link, False, False
+            self._ask()
 
-    def _catch_up(self) -> None:
-        """Write what the journal has beyond the tables, or all of it where they are of another journal."""
-        with self.database.begin() as connection:
-            record, history = projection.position(connection)
-        until, journal, snapshots = self._durable, open_journal(self._folder / "journal"), self._folder / "snapshots"
-        engine = Engine() if record > until else engine_at(journal, snapshots, record)
-        if record > until or (record and engine.state.history != history):
-            _LOG.warning("the projection is of another journal and is filled anew")
-            with self.database.begin() as connection:
-                projection.clear(connection)
-            engine, record = Engine(), 0
-        self._tell(record)
-        batch: list[Change] = []
-        for number, command, events in applied(engine, journal, record, until):
-            batch.append(change(engine, number, record, command, events))
-            record = number
-            if len(batch) == LONGEST_TRANSACTION:
-                self._write(batch)
-                batch = []
-        self._write(batch)
-        self._tell(until)
+    def _listen(self, link: Link) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                stood = msgspec.msgpack.decode(link.recv_bytes(), type=Stood)
+                with self._moved:
+                    self._written, self.failure, self._is_lost = stood.record, stood.failure, stood.is_lost
+                    self._is_asked = self._is_hurried = False
+                    if stood.failure is None and not self._stopping:
+                        self._ask()
+                    self._moved.notify_all()
+
+    @contextlib.contextmanager
+    def _follower(self) -> Iterator[Link]:
+        ours, theirs = socket.socketpair()
+        with contextlib.closing(Connection(ours.detach())) as link:
+            if not self._apart:
+                following = Follower(self._url, self._folder, Connection(theirs.detach()))
+                thread = threading.Thread(target=following.run, name="follower", daemon=True)
+                thread.start()
+                yield link
+                thread.join()
+                return
+            with theirs:
+                self.process = subprocess.Popen(  # noqa: S603  (ourselves)
+                    [sys.executable, "-m", Follower.__module__, str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=os.curdir,
+                )  # fmt: skip
+            link.send_bytes(msgspec.msgpack.encode(Begin(self._url, str(self._folder))))
+            yield link
+        try:
+            self.process.wait(LONGEST_END_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # what it has not committed is had from the journal at the next start
+            self.process.wait()

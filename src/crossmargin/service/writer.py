@@ -23,18 +23,17 @@ from crossmargin.engine.commands import Command
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Event, Refused, Repeated
 from crossmargin.errors import CrossMarginError, InputError
+from crossmargin.service.following import SNAPSHOT_EVERY
 from crossmargin.service.measures import Measures, TimedJournal
-from crossmargin.service.projection_changes import Change, change
 from crossmargin.service.projector import Projector
 from crossmargin.store.journal import Journal, UnwrittenError, open_journal
 from crossmargin.store.runner import Runner
+from crossmargin.store.snapshots import newest_snapshot_record
 
 _LOG = logging.getLogger(__name__)
 
 LARGEST_BATCH = 512
 LONGEST_QUEUE = 20_000
-SNAPSHOT_EVERY = 10_000
-"""Commands after which a snapshot is written, at least; a tenth of all commands where that is more."""
 EVENTS_KEPT = 100_000
 """Events that are still told to a stream that resumes, and in lists; the journal has all."""
 
@@ -81,7 +80,7 @@ class Writer:
     background
         Return at once, and open the engine meanwhile.
     projector
-        Is told of every change, and closed with the writer.
+        Is told how far the journal is, writes snapshots while it follows, and is closed with the writer.
     """
 
     def __init__(
@@ -108,8 +107,6 @@ class Writer:
         self._since_snapshot = 0
         self.opening_progress: tuple[int, int] | None = None
         """While the engine opens: how many commands are applied, of how many; None until that is known."""
-        self._followed = 0
-        """Record of the last command that the projector was, or should have been, told of."""
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, args=(opening,), name="writer", daemon=True)
         self._thread.start()
@@ -216,10 +213,10 @@ class Writer:
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
-        if self._runner is not None and self.failure is None and self._since_snapshot:
-            self._save_snapshot()
         if self.projector is not None:
             self.projector.close()
+        if self._runner is not None and self.failure is None and self._since_snapshot and not self._is_saved():
+            self._save_snapshot()
         if self._journal is not None:
             self._journal.close()
         os.close(self._lease)
@@ -253,8 +250,7 @@ class Writer:
             for name in runner.engine.state.accounts:
                 runner.engine.health(name)
         if self.projector is not None:
-            self._followed = self._journal.head()[0]
-            self.projector.start(self._followed)
+            self.projector.start(self._journal.head()[0])
         with self.lock:
             self._runner = runner
             for look in self._waiting:
@@ -318,28 +314,21 @@ class Writer:
         for listener in tuple(self._listeners):
             listener()
         self._since_snapshot += len(asked)
-        if self._since_snapshot >= max(SNAPSHOT_EVERY, self.engine.state.sequence // 10):
-            self._save_snapshot()
+        if self.projector is None and self._since_snapshot >= max(SNAPSHOT_EVERY, self.engine.state.sequence // 10):
+            self._save_snapshot()  # else whoever follows does, and nobody waits for it
 
     def _submitted(self, commands: list[Command]) -> list[Answer]:
         runner = self._runner
         if runner is None or self._journal is None:
             raise Starting("the engine is being opened")
-        if self.projector is None:
-            return runner.submit(commands)
-        made: list[Change] = []
-
-        def watch(record: int, command: Command, events: Answer) -> None:
-            try:
-                made.append(change(runner.engine, record, self._followed, command, events))
-            except Exception:
-                # the projector finds the gap, meets the same fault in its own thread, and stops
-                _LOG.exception("record %d could not be projected", record)
-            self._followed = record
-
-        answers = runner.submit(commands, watch)
-        self.projector.offer(made, self._journal.head()[0])
+        answers = runner.submit(commands)
+        if self.projector is not None:
+            self.projector.follow(self._journal.head()[0])
         return answers
+
+    def _is_saved(self) -> bool:
+        """Whether whoever follows has written a snapshot of where the engine stands."""
+        return newest_snapshot_record(self.folder / "snapshots") == self.record
 
     def _save_snapshot(self) -> None:
         if self._runner is None:

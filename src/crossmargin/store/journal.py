@@ -76,6 +76,11 @@ def _start(number: int) -> SegmentStart:
     return SegmentStart(number=number, format=FORMAT, code=version("crossmargin"))
 
 
+def segment_name(place: int) -> str:
+    """Return the file's name of a segment; they count from 1."""
+    return f"{place:06d}.journal"
+
+
 class FileJournal:
     """A folder with one text file per segment: a hash and a payload per line."""
 
@@ -98,7 +103,7 @@ class FileJournal:
         number, previous = 0, GENESIS
         for place, segment in enumerate(self._segments(), start=1):
             self._in_segment = 0
-            if segment.name != f"{place:06d}.journal":
+            if segment.name != segment_name(place):
                 raise RecordError(number + 1, f"segment {place:06d} is missing")
             with segment.open("rb") as lines:
                 for line in lines:
@@ -152,7 +157,7 @@ class FileJournal:
     def begin_segment(self) -> None:
         """Start a new segment."""
         place = len(self._segments()) + 1
-        path = self._folder / f"{place:06d}.journal"
+        path = self._folder / segment_name(place)
         previous, held = self._file, self._in_segment
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)

@@ -4,14 +4,10 @@ A command that raises is recorded as poisoned. The engine that raised is thrown 
 until an operator resumes; so it is after every later start, until the operator's command stands in the journal.
 """
 
-import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-
-import msgspec
 
 from crossmargin.engine.commands import Command, encoded
 from crossmargin.engine.engine import Engine
@@ -19,8 +15,8 @@ from crossmargin.engine.events import Event
 from crossmargin.errors import InputError
 from crossmargin.store.journal import Journal
 from crossmargin.store.records import Asked, Payload, Poisoned, RecordError, asked
+from crossmargin.store.snapshots import Standing, newest_snapshot, snapshot_of, write_snapshot
 
-SNAPSHOTS_KEPT = 3
 Watch = Callable[[int, tuple[Event, ...]], None]
 Observer = Callable[[int, Command, tuple[Event, ...]], None]
 Progress = Callable[[int, int], None]
@@ -34,17 +30,6 @@ class Replayed:
     engine: Engine
     commands: int = 0
     events: int = 0
-
-
-class SavedSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An engine's snapshot, and the record after which it was taken."""
-
-    record: int
-    record_hash: str
-    state_hash: str
-    digest: str
-    """SHA-256 of `body`."""
-    body: str
 
 
 def replay(journal: Journal, watch: Watch | None = None) -> Replayed:
@@ -95,10 +80,10 @@ def _apply(engine: Engine, number: int, command: Command, *, poisoned: bool) -> 
 
 def engine_at(journal: Journal, snapshots: Path, record: int) -> Engine:
     """Return the engine as it stood after a record, from the newest snapshot before it and the records between."""
-    engine, after = _from_snapshot(snapshots, record)
-    for _ in applied(engine, journal, after, record):
+    found = newest_snapshot(snapshots, record)
+    for _ in applied(found.engine, journal, found.record, record):
         pass
-    return engine
+    return found.engine
 
 
 def applied(
@@ -155,28 +140,8 @@ class Runner:
         if self._snapshots is None:
             raise InputError("a runner needs a folder to save snapshots in")
         with lock or nullcontext():
-            number, record_hash = self._journal.head()
-            body = self.engine.snapshot().decode()
-            state_hash = self.engine.state_hash()
-        saved = SavedSnapshot(
-            record=number,
-            record_hash=record_hash,
-            state_hash=state_hash,
-            digest=hashlib.sha256(body.encode()).hexdigest(),
-            body=body,
-        )
-        self._snapshots.mkdir(parents=True, exist_ok=True)
-        path = self._snapshots / f"{number:012d}.snapshot"
-        part = path.with_suffix(".part")
-        try:
-            _write_synced(part, msgspec.json.encode(saved))
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
-        part.replace(path)
-        for older in sorted(self._snapshots.glob("*.snapshot"))[:-SNAPSHOTS_KEPT]:
-            older.unlink()
-        return path
+            saved = snapshot_of(Standing(self.engine, *self._journal.head()))
+        return write_snapshot(saved, self._snapshots)
 
     def _poison(self, number: int, command: Command, error: Exception) -> tuple[Event, ...]:
         self._record_poison(number, command, error)
@@ -194,36 +159,11 @@ class Runner:
             wanted = [(number, item) for number, item in records if before is None or number < before]
             wanted += [(number, item) for number, item in records if isinstance(item, Poisoned) and before is not None]
             last = records[-1][0] if before is None else before - 1
-            engine, after = _from_snapshot(self._snapshots, last=last)
+            held = newest_snapshot(self._snapshots, last)
             tell = self._progress
             watch = None if tell is None else lambda number, _, last=last, tell=tell: tell(number, last)
             try:
-                return _apply_all(engine, wanted, after=after, watch=watch).engine
+                return _apply_all(held.engine, wanted, after=held.record, watch=watch).engine
             except _CommandRaised as found:
                 # the crash came before the poison was on disk
                 self._record_poison(found.number, found.command, found.cause)
-
-
-def _from_snapshot(folder: Path | None, last: int) -> tuple[Engine, int]:
-    """Return the newest snapshot that is not later than record `last`, or an empty engine."""
-    paths = [] if folder is None else sorted(folder.glob("*.snapshot"), reverse=True)
-    for path in paths:
-        if int(path.stem) > last:
-            continue
-        try:
-            saved = msgspec.json.decode(path.read_bytes(), type=SavedSnapshot)
-        except (msgspec.DecodeError, FileNotFoundError):
-            continue  # a crash of the machine cut it off, or it has just been replaced by newer ones
-        if saved.record > last or hashlib.sha256(saved.body.encode()).hexdigest() != saved.digest:
-            continue
-        engine = Engine.restore(saved.body.encode())
-        if engine.state_hash() == saved.state_hash:
-            return engine, saved.record
-    return Engine(), 0
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

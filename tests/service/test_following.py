@@ -1,0 +1,158 @@
+"""A follower in a process of its own: it is started again where it dies, ends with its service, and writes snapshots."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tests.service.test_projection import contents, filled_anew, opening, story, told
+
+from crossmargin.service import following
+from crossmargin.service.projector import Projector
+from crossmargin.service.writer import Writer
+from crossmargin.store.replica import Replica
+from crossmargin.store.snapshots import newest_snapshot, newest_snapshot_record
+
+LONGEST_S = 300.0
+"""On a machine with other work."""
+
+
+def until(met):
+    deadline = time.monotonic() + LONGEST_S
+    while not met():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_process_that_is_killed_is_started_again_and_misses_nothing(tmp_path):
+    folder, url = tmp_path / "j", f"sqlite:///{tmp_path}/p.sqlite"
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder, apart=True))
+    assert writer.projector.wait_for(writer.record, LONGEST_S)
+    steps = list(story())
+    told(writer, steps[:6])
+    first = writer.projector.process
+    os.kill(first.pid, signal.SIGKILL)
+    until(lambda: writer.projector.failure is not None)
+    told(writer, steps[6:])
+    assert writer.projector.wait_for(writer.record, LONGEST_S)
+    assert writer.projector.process.pid != first.pid
+    assert writer.projector.failure is None
+    running = contents(writer.projector.database)
+    writer.close()
+    assert writer.projector.process.returncode == 0
+    assert running == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
+
+
+SERVING = """
+import sys
+from pathlib import Path
+from crossmargin.service.projector import Projector
+from crossmargin.service.writer import Writer
+folder = Path(sys.argv[1])
+writer = Writer(folder, projector=Projector(f"sqlite:///{folder}/p.sqlite", folder, apart=True))
+assert writer.projector.wait_for(writer.record, 300)
+print(writer.projector.process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_it_ends_when_its_service_is_killed(tmp_path):
+    Writer(tmp_path, opening=opening).close()
+    service = subprocess.Popen(
+        [sys.executable, "-c", SERVING, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    follower = int(service.stdout.readline())
+    assert is_running(follower)
+    service.kill()
+    service.communicate()
+    until(lambda: not is_running(follower))
+
+
+def is_running(process):
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_it_writes_the_snapshots_and_the_last_on_its_way_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(following, "SNAPSHOT_EVERY", 10)
+    folder, url = tmp_path / "j", f"sqlite:///{tmp_path}/p.sqlite"
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder))
+    assert writer.projector.wait_for(writer.record, LONGEST_S)
+    begun, writes = newest_snapshot_record(folder / "snapshots"), []
+    monkeypatch.setattr(writer, "_save_snapshot", lambda: writes.append(writer.record))
+    for each in story():
+        told(writer, [each])
+        assert writer.projector.wait_for(writer.record, LONGEST_S)
+    assert newest_snapshot_record(folder / "snapshots") >= begun + 30
+    engine, record = writer.engine, writer.record
+    writer.close()
+    assert writes == []
+    found = newest_snapshot(folder / "snapshots", record)
+    assert found.record == record
+    assert found.engine.state_hash() == engine.state_hash()
+
+
+def test_the_writer_writes_the_last_snapshot_where_nobody_did(tmp_path, monkeypatch):
+    monkeypatch.setattr(Replica, "save_snapshot", lambda _: None)
+    folder, url = tmp_path / "j", f"sqlite:///{tmp_path}/p.sqlite"
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder))
+    told(writer, story())
+    record = writer.record
+    writer.close()
+    assert newest_snapshot_record(folder / "snapshots") == record
+
+
+def test_snapshots_are_written_while_the_database_never_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(following, "SNAPSHOT_EVERY", 10)
+    monkeypatch.setattr(following, "PAUSE_S", 0.1)
+    folder, url = tmp_path / "j", f"sqlite:///{tmp_path}/no/such/folder/p.sqlite"
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder))
+    monkeypatch.setattr(writer, "_save_snapshot", lambda: None)
+    told(writer, story())
+    until(lambda: newest_snapshot_record(folder / "snapshots") > writer.record - 10)
+    assert writer.projector.failure is not None
+    writer.close()
+
+
+def test_a_fault_of_ours_stops_the_tables_and_nothing_else(tmp_path, monkeypatch):
+    """It is said, and the tables are had from the journal once it is mended."""
+    made, real = iter(range(1000)), following.change
+
+    def failing(*given):
+        if next(made) >= 3:
+            raise ValueError("no rows")
+        return real(*given)
+
+    monkeypatch.setattr(following, "change", failing)
+    folder, url = tmp_path / "j", f"sqlite:///{tmp_path}/p.sqlite"
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder))
+    told(writer, story())
+    until(lambda: writer.projector.failure is not None)
+    assert writer.projector.failure == "no rows"
+    assert writer.projector.lag > 0
+    told(writer, [next(story())])  # a repeat: the engine answers as ever
+    writer.close()
+    monkeypatch.setattr(following, "change", real)
+    assert filled_anew(folder, url) == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
+
+
+@pytest.mark.parametrize("unlocked", [False, True])
+def test_a_second_follower_waits_for_the_first(tmp_path, monkeypatch, unlocked):
+    """One whose service was killed may be in the midst of writing when the next begins; without the lease both would."""
+    folder, url = tmp_path / "j", f"sqlite:///{tmp_path}/p.sqlite"
+    Writer(folder, opening=opening).close()
+    if unlocked:
+        monkeypatch.setattr(following.fcntl, "flock", lambda *_: None)
+    first, second = Projector(url, folder), Projector(url, folder)
+    first.start(3)
+    assert first.wait_for(3, LONGEST_S)
+    second.start(5)
+    assert second.wait_for(5, LONGEST_S if unlocked else 0.5) == unlocked
+    first.close()
+    assert second.wait_for(5, LONGEST_S)
+    second.close()

@@ -1,37 +1,17 @@
 import "./style.css";
 import { render } from "preact";
-import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import * as api from "./api";
 import { age } from "./format";
 import { listenToKeys, KeysDialog } from "./keys";
-import { events, link, now, overview, overviewAt, service, session, start } from "./live";
+import { link, now, overview, overviewAt, service, session, start } from "./live";
 import { route, to } from "./route";
 import { dark, turn } from "./theme";
 import { Search } from "./search";
 import { WhyDialog } from "./why";
-import { AccountPage } from "./pages/account";
-import { AccountsPage } from "./pages/accounts";
-import { ListPage } from "./pages/items";
-import { InsurancePage } from "./pages/insurance";
-import { LiquidationsPage } from "./pages/liquidations";
+import { PAGES } from "./pages";
 import { LoginPage } from "./pages/login";
 import { OpeningPage } from "./pages/opening";
-import { OverviewPage } from "./pages/overview";
-import { ParametersPage } from "./pages/parameters";
-import { ReplayPage } from "./pages/replay";
-import { StressPage } from "./pages/stress";
-
-const PAGES: { name: string; label: string; show: (argument: string) => JSX.Element }[] = [
-  { name: "overview", label: "Overview", show: () => <OverviewPage /> },
-  { name: "accounts", label: "Accounts", show: () => <AccountsPage /> },
-  { name: "stress", label: "Stress", show: () => <StressPage /> },
-  { name: "liquidations", label: "Liquidations", show: () => <LiquidationsPage /> },
-  { name: "insurance", label: "Insurance", show: () => <InsurancePage /> },
-  { name: "replay", label: "Replay", show: () => <ReplayPage /> },
-  { name: "parameters", label: "Parameters", show: () => <ParametersPage /> },
-  { name: "audit", label: "Audit", show: () => <ListPage name="audit" title="Audit" about="Who did what, in the order in which it took force." stamp={events.value.length} /> },
-];
 
 const LINKS = {
   connecting: "connecting",
@@ -53,10 +33,13 @@ function Header() {
   </header>;
 }
 
+const RAIL = PAGES.filter(({ label }) => label !== undefined);
+
 function Rail() {
-  const here = route.value.page === "account" ? "accounts" : route.value.page;
+  const { page } = route.value;
+  const here = PAGES.find(({ name }) => name === page)?.under ?? page;
   return <nav class="rail" aria-label="Pages">
-    {PAGES.map(({ name, label }) => <a href={to(name)} aria-current={here === name ? "page" : undefined}>{label}</a>)}
+    {RAIL.map(({ name, label }) => <a href={to(name)} aria-current={here === name ? "page" : undefined}>{label}</a>)}
   </nav>;
 }
 
@@ -65,10 +48,11 @@ function App() {
   const main = useRef<HTMLElement>(null);
   const [first, setFirst] = useState(true);
   useEffect(() => {
-    document.title = `${argument || (PAGES.find(({ name }) => name === page)?.label ?? page)} · crossmargin`;
+    const label = PAGES.find(({ name }) => name === page)?.label ?? page;
+    document.title = `${api.unknown.value ? "Log in" : argument || label} · crossmargin`;
     if (!first) main.current?.focus();
     setFirst(false);
-  }, [page, argument]);
+  }, [page, argument, api.unknown.value]);
   if (api.unknown.value) return <main id="main"><LoginPage /></main>;
   const found = PAGES.find(({ name }) => name === page);
   return <>
@@ -76,14 +60,14 @@ function App() {
     <Header />
     <Rail />
     <main id="main" tabIndex={-1} ref={main}>
-      {service.value?.status !== "ok" ? <OpeningPage /> : page === "account" ? <AccountPage key={argument} name={argument} /> : found ? found.show(argument)
-        : <p>There is no page “{page}”. <a href="#/overview">To the overview</a></p>}
+      {service.value?.status !== "ok" ? <OpeningPage /> : found ? found.show(argument)
+        : <><h1>No such page</h1><p>Nothing is shown at “{page}”. <a href="#/overview">To the overview</a></p></>}
     </main>
     <WhyDialog />
     <KeysDialog />
   </>;
 }
 
-listenToKeys(PAGES.map(({ name }) => name));
+listenToKeys(RAIL.map(({ name }) => name));
 start();
 render(<App />, document.getElementById("app")!);

@@ -48,6 +48,9 @@ export function Series({ points }: { points: HistoryPoint[] }) {
   useEffect(() => {
     const made = new uPlot(options(box.current!.clientWidth), data(), box.current!);
     plot.current = made;
+    const legend = box.current!.querySelector<HTMLTableElement>(".u-legend")!;
+    legend.ariaLabel = "Values where the pointer stands";
+    legend.querySelectorAll("th").forEach((each) => (each.scope = "row"));
     const watch = new ResizeObserver(([entry]) => entry && made.setSize({ width: entry.contentRect.width, height: HEIGHT }));
     watch.observe(box.current!);
     return () => { watch.disconnect(); made.destroy(); };
@@ -57,6 +60,7 @@ export function Series({ points }: { points: HistoryPoint[] }) {
   const breaches = points.filter(({ equity, maintenance }) => float(equity) < float(maintenance)).length;
   return <figure class="plot">
     <figcaption>Equity and requirements, USD{breaches > 0 && `; below maintenance in ${breaches} of ${points.length} points`}. Drag to zoom, double-click to see all.</figcaption>
-    <div ref={box} role="img" aria-label={last ? `Equity ${usd(last.equity)}, initial ${usd(last.initial)}, maintenance ${usd(last.maintenance)} USD at the end of ${points.length} points` : "no points"} />
+    <div ref={box} />
+    <p class="unseen">{last ? `Equity ${usd(last.equity)}, initial ${usd(last.initial)}, maintenance ${usd(last.maintenance)} USD at the end of ${points.length} points.` : "No points."}</p>
   </figure>;
 }

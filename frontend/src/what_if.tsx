@@ -4,6 +4,7 @@ import * as api from "./api";
 import { difference, float, move, percent, usd } from "./format";
 import { Problem } from "./load";
 import { remember, route } from "./route";
+import { Scroll } from "./scroll";
 import { State, UsageBar } from "./usage";
 import type { Account, WhatIf, WhatIfAnswer } from "./wire";
 
@@ -43,9 +44,9 @@ function Slider({ label, value, from, to, set }: { label: string; value: number;
 function Answer({ answer, ms }: { answer: WhatIfAnswer; ms: number }) {
   const { before, after, components } = answer;
   const change = (a: string | null, b: string | null) => difference(float(b ?? "0") - float(a ?? "0"));
-  return <div class="scroll" tabIndex={0} aria-label="Before and after"><table>
+  return <Scroll name="Before and after"><table>
     <caption>USD; answered in {Math.round(ms)} ms</caption>
-    <thead><tr><th scope="col" /><th scope="col" class="n">before</th><th scope="col" class="n">after</th><th scope="col" class="n optional">change</th></tr></thead>
+    <thead><tr><td /><th scope="col" class="n">before</th><th scope="col" class="n">after</th><th scope="col" class="n optional">change</th></tr></thead>
     <tbody>
       <tr><th scope="row">state</th><td class="n"><State of={before.state} /></td><td class="n"><State of={after.state} /></td><td class="optional" /></tr>
       {FIGURES.map((name) => <tr><th scope="row">{name}</th><td class="n">{usd(before[name])}</td><td class={name === "excess" && float(after[name]) < 0 ? "n bad" : "n"}>{usd(after[name])}</td><td class="n optional">{change(before[name], after[name])}</td></tr>)}
@@ -53,7 +54,7 @@ function Answer({ answer, ms }: { answer: WhatIfAnswer; ms: number }) {
       {components.map((part) => <tr class="dim"><th scope="row">· {part.label}</th><td class="n">{usd(part.before)}</td><td class="n">{usd(part.after)}</td><td class="n optional">{change(part.before, part.after)}</td></tr>)}
     </tbody></table>
     {after.worst_scenario && <p class="dim">Worst scenario after: {after.worst_scenario}{before.worst_scenario === after.worst_scenario ? ", as before" : `; before: ${before.worst_scenario}`}.</p>}
-  </div>;
+  </Scroll>;
 }
 
 /** Ask when the question has settled; an older question is given up, so that answers never come in the wrong order. */

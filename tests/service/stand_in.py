@@ -76,7 +76,8 @@ def book(number: int) -> Parabola:
 class House:
     """The accounts, and a market that wanders in a closed curve."""
 
-    def __init__(self, accounts: int) -> None:
+    def __init__(self, accounts: int, *, still: bool = False) -> None:
+        self.still = still
         self.books = {b.name: b for b in map(book, range(1, accounts + 1))}
         self.sequence = 0
         self.started = time.time()
@@ -85,8 +86,11 @@ class House:
         phase = self.sequence % 40 / 40
         return 0.01 * (4 * abs(phase - 0.5) - 1)
 
+    def rows(self) -> list[dict]:
+        return [b.row(self.move()) for b in self.books.values()]
+
     def overview(self) -> dict:
-        rows = [b.row(self.move()) for b in self.books.values()]
+        rows = self.rows()
         states = [row["state"] for row in rows]
         return {
             "time": moment(time.time()), "sequence": self.sequence,
@@ -195,6 +199,13 @@ class House:
         return {"time": moment(0), "asset": "USD", "fund": "1957850.00", "cap_per_market": "500000", "drawn_by_market": drawn,
                 "draws": self.items("waterfall")}  # fmt: skip
 
+    def replay(self, record: int) -> dict:
+        self_then = House(0)
+        self_then.books, self_then.sequence = self.books, record
+        rows = sorted(self_then.rows(), key=lambda row: -(row["margin_usage"] or 9))
+        return {"first": 1, "last": 40, "record": record, "unpriced": 0, "time": moment(self.started + record),
+                "overview": self_then.overview(), "accounts": rows[:20]}  # fmt: skip
+
     def stress(self, asked: dict) -> dict:
         move = sum(asked["moves"].values())
         hit = [(b, b.pnl(move, asked["vol"])) for b in self.books.values()]
@@ -253,6 +264,8 @@ async def answer(house: House, method: str, path: list[str], query: dict, body: 
             return house.overview()
         case ("GET", ["session"]):
             return {"user": None, "open": True}
+        case ("GET", ["replay"]):
+            return house.replay(int(query.get("record", ["40"])[0]))
         case ("GET", ["insurance"]):
             return house.insurance()
         case ("GET", ["accounts"]):
@@ -306,8 +319,11 @@ async def stream(house: House, receive, send) -> None:
         await send({"type": "websocket.send", "text": json.dumps(message)})
 
     await tell("overview", house.overview())
-    await tell("accounts", [b.row(house.move()) for b in house.books.values()])
+    await tell("accounts", house.rows())
     names = list(house.books)
+    while house.still:
+        if (await receive())["type"] == "websocket.disconnect":
+            return
     while True:
         await asyncio.sleep(0.5)
         house.sequence += 1
@@ -338,7 +354,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8765)
     parser.add_argument("--accounts", type=int, default=40)
+    parser.add_argument("--still", action="store_true", help="let no market move")
     chosen = parser.parse_args()
-    uvicorn.run(
-        application(House(chosen.accounts)), host="127.0.0.1", port=chosen.port, log_level="warning", lifespan="off"
-    )
+    answering = application(House(chosen.accounts, still=chosen.still))
+    uvicorn.run(answering, host="127.0.0.1", port=chosen.port, log_level="warning", lifespan="off")

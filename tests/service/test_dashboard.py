@@ -1,60 +1,15 @@
-"""The dashboard in a real Chromium, on the stand-in server: every page at desktop and phone width, dark and light."""
+"""The dashboard in a real Chromium, on the stand-in server: what its pages do."""
 
 import itertools
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import quote
 
 import pytest
-from serving import LONGEST_S, reserved_port
+from dashboard_pages import pages, stand_in
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-HERE = Path(__file__).parent
-ACCOUNT = "#/account/desk-00005?if=" + quote('{"price_moves":{"BTC":-0.1}}')
-# Each page with a sign that its own figures have come, not only its frame.
-PAGES = {
-    "overview": ("#/overview", ".figure b"),
-    "accounts": ("#/accounts", "[role=rowheader] a"),
-    "account": (ACCOUNT, "#what-if tbody tr"),
-    "stress": ("#/stress?moves=BTC:-0.4,ETH:-0.4&vol=1", ".figure b"),
-    "liquidations": ("#/liquidations", ".waterfall tbody tr"),
-    "insurance": ("#/insurance", ".figure b"),
-    "parameters": ("#/parameters", "tr.own"),
-    "audit": ("#/audit", "tbody tr"),
-}
+PAGES = pages("desk-00005")
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
-
-
-@contextmanager
-def stand_in(accounts: int) -> Iterator[str]:
-    with reserved_port() as port:
-        address = f"http://127.0.0.1:{port}/"
-        command = [sys.executable, str(HERE / "stand_in.py"), "--port", str(port), "--accounts", str(accounts)]
-        with subprocess.Popen(command) as server:
-            try:
-                wait_until_open(server, port)
-                yield address
-            finally:
-                server.terminate()
-
-
-def wait_until_open(server: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + LONGEST_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            assert server.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        else:
-            return
 
 
 @pytest.fixture(scope="module")
@@ -94,37 +49,6 @@ def visit(browser, site, console):
     for context in contexts:
         context.close()
     assert console == []
-
-
-# WCAG 2.2, success criterion 1.4.3 (AA): 4.5 to 1, and 3 to 1 for large text.
-CONTRAST, CONTRAST_LARGE = 4.5, 3.0
-MEASURE_CONTRAST = (HERE / "contrast.js").read_text(encoding="utf-8")
-NAMED = {"button", "link", "textbox", "searchbox", "combobox", "slider", "checkbox", "grid", "image", "img", "dialog"}
-
-
-@pytest.mark.parametrize(("width", "scheme"), [("desktop", "light"), ("phone", "dark")])
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_is_named_and_can_be_read(visit, name, width, scheme) -> None:
-    page = visit(name, width, scheme)
-    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-
-    # Chromium computes the names as a screen reader gets them.
-    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
-    controls = [node for node in tree if not node.get("ignored") and node.get("role", {}).get("value") in NAMED]
-    assert len(controls) > 5
-    assert [node for node in controls if not node.get("name", {}).get("value", "").strip()] == []
-
-    texts = page.evaluate(MEASURE_CONTRAST)
-    assert len(texts) > 10
-    assert [text for text in texts if text["ratio"] < (CONTRAST_LARGE if text["large"] else CONTRAST)] == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast_sees_text_that_is_too_faint(visit, scheme) -> None:
-    page = visit("overview", scheme=scheme)
-    page.add_style_tag(content="h1 { color: #808080; font-size: 15px } main { background: #8f8f8f }")
-    faint = [text["text"] for text in page.evaluate(MEASURE_CONTRAST) if text["ratio"] < CONTRAST]
-    assert "Overview" in faint
 
 
 def test_the_first_figures_need_few_and_small_answers(visit, record_property) -> None:
@@ -232,13 +156,6 @@ def test_a_what_if_is_answered_and_its_address_asks_it_again(visit) -> None:
     again = visit(page.url[page.url.index("#") :])
     again.wait_for_selector("#what-if caption")
     assert again.get_by_role("slider", name="BTC price").input_value() == "-0.2"
-
-
-def test_nothing_is_fetched_from_elsewhere(visit, site) -> None:
-    page = visit("account")
-    names = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
-    assert len(names) > 5
-    assert [name for name in names if not name.startswith(site)] == []
 
 
 def test_a_refusal_names_its_rule_and_leaves_the_rest(visit, console) -> None:

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from dashboard_pages import pages
 from serving import serving
 
 from crossmargin.files.sample import sample_book, sample_market
@@ -14,17 +15,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
 
 HELD = ("cash-only", "hedger", "levered-long", "straddle-seller")
-PAGES = {
-    "overview": ("#/overview", ".figure b"),
-    "accounts": ("#/accounts", "[role=rowheader] a"),
-    "account": ("#/account/straddle-seller", ".figure b"),
-    "stress": ("#/stress?moves=BTC:-0.4&vol=1", ".figure b"),
-    "liquidations": ("#/liquidations", ".waterfall tbody tr"),
-    "insurance": ("#/insurance", ".figure b"),
-    "replay": ("#/replay", ".replay"),
-    "parameters": ("#/parameters?all=1", "main table tbody tr"),
-    "audit": ("#/audit", "h1"),
-}
+PAGES = pages("straddle-seller")
 
 
 def opening():

@@ -7,6 +7,7 @@ import { text, words } from "../items";
 import { Await, useAnswer } from "../load";
 import { rows, rowsVersion } from "../live";
 import { save } from "../save";
+import { Scroll } from "../scroll";
 import { Series } from "../series";
 import { State, UsageBar } from "../usage";
 import { Age, Figure } from "../why";
@@ -60,36 +61,36 @@ function Surfaces({ name, coins, stamp }: { name: string; coins: string[]; stamp
 }
 
 function SurfaceTable({ surface: s }: { surface: Surface }) {
-  return <div class="scroll" tabIndex={0}><table><caption>Excess, USD; vols down, {s.underlying} prices across</caption>
+  return <Scroll name="Excess in figures"><table><caption>Excess, USD; vols down, {s.underlying} prices across</caption>
     <thead><tr><th scope="col">vol</th>{s.prices.map((price) => <th scope="col" class="n">{digits(Number(price.toPrecision(6)))}</th>)}</tr></thead>
-    <tbody>{s.vols.map((vol, j) => <tr><th scope="row" class="n">{percent(vol)}</th>{s.excess[j]!.map((value) => <td class={value < 0 ? "n bad" : "n"}>{usd(value)}</td>)}</tr>)}</tbody></table></div>;
+    <tbody>{s.vols.map((vol, j) => <tr><th scope="row" class="n">{percent(vol)}</th>{s.excess[j]!.map((value) => <td class={value < 0 ? "n bad" : "n"}>{usd(value)}</td>)}</tr>)}</tbody></table></Scroll>;
 }
 
 function Compare({ name, own, stamp }: { name: string; own: string; stamp: number }) {
   const answer = useAnswer(() => api.compare(name), [name, stamp]);
   return <section><h2>The same account under other methods</h2>
-    <Await answer={answer} what="comparison">{(compared, at) => <div class="scroll" tabIndex={0}><table>
+    <Await answer={answer} what="comparison">{(compared, at) => <Scroll name="Methods side by side"><table>
       <caption>USD, least initial requirement first; <Age at={at} stale={60_000} /></caption>
       <thead><tr><th scope="col">method</th><th scope="col" class="n">initial</th><th scope="col" class="n">maintenance</th><th scope="col" class="n">excess</th><th scope="col">largest difference</th></tr></thead>
       <tbody>{compared.filter((row) => row.refused === null).sort((a, b) => float(a.initial) - float(b.initial)).map((row) => <tr class={row.method === own ? "own" : ""}>
         <th scope="row">{row.method}{row.method === own && " (in force)"}</th>
         <td class="n">{usd(row.initial)}</td><td class="n">{usd(row.maintenance)}</td><td class={float(row.excess) < 0 ? "n bad" : "n"}>{usd(row.excess)}</td><td class="dim">{row.largest_difference ?? "–"}</td>
       </tr>)}</tbody></table>
-      {compared.some((row) => row.refused !== null) && <details><summary>{compared.filter((row) => row.refused !== null).length} methods cannot margin this account</summary>
-        <ul class="plain">{compared.filter((row) => row.refused !== null).map((row) => <li><b>{row.method}</b> <span class="dim">{row.refused}</span></li>)}</ul></details>}</div>}</Await>
+      {compared.some((row) => row.refused !== null) && <details><summary>{`${compared.filter((row) => row.refused !== null).length} more cannot margin this account, and say why`}</summary>
+        <ul class="plain">{compared.filter((row) => row.refused !== null).map((row) => <li><b>{row.method}</b> <span class="dim">{row.refused}</span></li>)}</ul></details>}</Scroll>}</Await>
   </section>;
 }
 
 function Holdings({ account, at }: { account: Account; at: number }) {
   return <section><h2>What it holds</h2>
-    <div class="scroll" tabIndex={0}><table><caption>Positions; <Age at={at} stale={60_000} /></caption>
+    <Scroll name="Positions"><table><caption>Positions; <Age at={at} stale={60_000} /></caption>
       <thead><tr><th scope="col">instrument</th><th scope="col" class="n">contracts</th><th scope="col" class="n">entry</th><th scope="col" class="n">mark</th><th scope="col" class="n">value</th></tr></thead>
       <tbody>{account.positions.map((p) => <tr><th scope="row">{p.instrument}</th><td class="n">{digits(p.quantity)}</td><td class="n">{digits(p.entry_price)}</td><td class="n">{digits(p.mark_price)}</td><td class="n">{digits(p.value)} {p.value_currency}</td></tr>)}
-        {account.positions.length === 0 && <tr><td colSpan={5} class="dim">no positions</td></tr>}</tbody></table></div>
+        {account.positions.length === 0 && <tr><td colSpan={5} class="dim">no positions</td></tr>}</tbody></table></Scroll>
     <div class="pair">
       <table><caption>Balances</caption><tbody>{account.balances.map((b) => <tr><th scope="row">{b.currency}</th><td class="n">{digits(b.amount)}</td></tr>)}</tbody></table>
-      {account.orders.length > 0 && <div class="scroll" tabIndex={0}><table><caption>Open orders</caption><thead><tr>{fields(account.orders).map((field) => <th scope="col">{words(field)}</th>)}</tr></thead>
-        <tbody>{account.orders.map((order) => <tr>{fields(account.orders).map((field) => <td>{text(order[field])}</td>)}</tr>)}</tbody></table></div>}
+      {account.orders.length > 0 && <Scroll name="Open orders"><table><caption>Open orders</caption><thead><tr>{fields(account.orders).map((field) => <th scope="col">{words(field)}</th>)}</tr></thead>
+        <tbody>{account.orders.map((order) => <tr>{fields(account.orders).map((field) => <td>{text(order[field])}</td>)}</tr>)}</tbody></table></Scroll>}
     </div>
     <p><button type="button" onClick={() => save(`${account.account}-positions`, account.positions as never)}>Positions as CSV</button></p>
   </section>;
@@ -105,11 +106,11 @@ function Queue({ name, stamp }: { name: string; stamp: number }) {
   const answer = useAnswer(() => api.queues(name), [name, stamp]);
   return <section><h2>If somebody else goes bankrupt: its place in the queue</h2>
     <Await answer={answer} what="queue">{(queues, at) => queues.positions.length === 0 ? <p class="dim">It holds no position that could be closed against a bankrupt one.</p> :
-      <div class="scroll" tabIndex={0}><table><caption>Auto-deleveraging by “{queues.policy}”; <Age at={at} stale={60_000} /></caption>
+      <Scroll name="Places in the queue"><table><caption>Auto-deleveraging by “{queues.policy}”; <Age at={at} stale={60_000} /></caption>
         <thead><tr><th scope="col">instrument</th><th scope="col">place</th><th scope="col">lights</th><th scope="col" class="n">profit, USD</th><th scope="col" class="n">leverage</th></tr></thead>
         <tbody>{queues.positions.map((each) => <tr><th scope="row">{each.instrument}</th>
           <td>{each.place === null ? <span class="dim">no profit to give</span> : `${each.place} of ${each.of}`}</td><td><Lights light={each.light} /></td>
-          <td class="n">{usd(each.profit)}</td><td class="n">{digits(each.leverage.toFixed(2))}</td></tr>)}</tbody></table></div>}</Await>
+          <td class="n">{usd(each.profit)}</td><td class="n">{digits(each.leverage.toFixed(2))}</td></tr>)}</tbody></table></Scroll>}</Await>
   </section>;
 }
 

@@ -5,6 +5,7 @@ import { fields, named, words } from "../items";
 import { Problem } from "../load";
 import { remember, route } from "../route";
 import { save } from "../save";
+import { Scroll } from "../scroll";
 import { isTime } from "../wire";
 import { Age } from "../why";
 import type { Item } from "../wire";
@@ -35,10 +36,10 @@ const classes = (...names: (string | false)[]): string => names.filter(Boolean).
 export function ItemTable({ items, caption }: { items: Item[]; caption: string }) {
   const names = fields(items);
   const right = new Set(names.filter((name) => items.every((item) => item[name] === null || item[name] === undefined || isNumber(item[name])) && !name.endsWith("_ns")));
-  return <div class="scroll" tabIndex={0}><table><caption>{caption}</caption>
+  return <Scroll name={caption}><table><caption>{caption}</caption>
     <thead><tr>{names.map((name) => <th scope="col" class={classes(right.has(name) && "n", SPARED.has(name) && "optional")}>{words(name)}</th>)}</tr></thead>
     <tbody>{items.map((item) => <tr>{names.map((name) => <td class={classes(right.has(name) ? "n" : isTime(item[name]) && "nowrap", SPARED.has(name) && "optional")}>{named(name, item[name])}</td>)}</tr>)}</tbody>
-  </table></div>;
+  </table></Scroll>;
 }
 
 /** A whole page of one list, with a filter that the address remembers. */

@@ -18,7 +18,7 @@ function Liquidation({ item }: { item: Item }) {
   const paid = listOf(item.paid_by);
   const rest = fields([item]).filter((name) => !DRAWN_APART.has(name) && item[name] !== null);
   return <article class="card">
-    <h3><a href={to("account", String(item.account))}>{String(item.account)}</a> {typeof item.state === "string" && <State of={item.state} />} <span class="dim num">{itemTime(item)}</span></h3>
+    <h2><a href={to("account", String(item.account))}>{String(item.account)}</a> {typeof item.state === "string" && <State of={item.state} />} <span class="dim num">{itemTime(item)}</span></h2>
     {steps.length > 0 && <ol class="timeline">{steps.map((step) => <li><span class="dim num">{itemTime(step)}</span> <ItemText of={step} /></li>)}</ol>}
     <p>{rest.map((name) => <span class="field"><span class="dim">{words(name)}</span> <span class="num">{named(name, item[name])}</span></span>)}
       {paid.length > 0 && <span class="field"><span class="dim">paid by</span> {paid.map((part) => `${String(part.layer)} ${digits(String(part.amount))}`).join(", ")}</span>}</p>

@@ -48,12 +48,13 @@ function Histogram() {
     {rows.size === 0 ? <p class="dim">No accounts yet.</p> : <ol class="histogram">
       {counts.map((count, bin) => {
         const [low, high] = [bin * WIDTH, bin === BINS - 1 ? Infinity : (bin + 1) * WIDTH];
-        const label = high === Infinity ? `${Math.round(low * 100)} % or more` : `${Math.round(low * 100)} to ${Math.round(high * 100)} %`;
+        const till = high === Infinity ? "% or more" : `to ${Math.round(high * 100)} %`;
+        const noun = count === 1 ? "account" : "accounts";
         return <li><a href={to("accounts", "", { from: low.toFixed(1), ...(high === Infinity ? {} : { below: high.toFixed(1) }) })}
-          aria-label={`${count} accounts at ${label}`} title={`${count} accounts at ${label}`}>
-          <span class="n">{count || ""}</span>
+          title={`${count} ${noun} at ${Math.round(low * 100)} ${till}`}>
+          <span class="n">{count || <span class="unseen">no</span>}<span class="unseen"> {noun} at </span></span>
           <i class={low >= 0.999 ? "over" : ""} style={{ height: `${count ? Math.max(2, (count / most) * 100) : 0}%` }} />
-          <span class="tick">{Math.round(low * 100)}</span>
+          <span class="tick">{Math.round(low * 100)}<span class="unseen"> {till}</span></span>
         </a></li>;
       })}
     </ol>}
@@ -69,7 +70,7 @@ function Feeds({ o, at }: { o: Overview; at: number }) {
           <td class="n">{feed.age_ms === null ? "never" : age(feed.age_ms + now.value - at)}</td></tr>)}</tbody></table>}
     <h2>Breakers</h2>
     {o.breakers.length === 0 ? <p class="dim">None is set up.</p> :
-      <table class="plain"><tbody>{o.breakers.map((breaker) => <tr><th scope="row">{breaker.name}</th>
+      <table class="plain"><caption>What stops when prices cannot be trusted</caption><tbody>{o.breakers.map((breaker) => <tr><th scope="row">{breaker.name}</th>
         <td>{breaker.active ? <span class="bad">▲ active</span> : "not active"}</td><td class="dim">{breaker.reason}</td></tr>)}</tbody></table>}
   </section>;
 }

@@ -3,6 +3,7 @@ import { events } from "../live";
 import { text, words } from "../items";
 import { Problem } from "../load";
 import { remember, route } from "../route";
+import { Scroll } from "../scroll";
 import { isTime } from "../wire";
 import type { Item } from "../wire";
 import { Age } from "../why";
@@ -28,13 +29,13 @@ function Diff({ before, after, all }: { before: Map<string, string>; after: Map<
   const names = [...new Set([...before.keys(), ...after.keys()])].sort();
   const shown = names.filter((name) => all || before.get(name) !== after.get(name));
   if (shown.length === 0) return <p class="dim">The two are alike in all {names.length} values.</p>;
-  return <div class="scroll" tabIndex={0}><table><caption>{shown.length} of {names.length} values</caption>
+  return <Scroll name="Values before and after"><table><caption>{shown.length} of {names.length} values</caption>
     <thead><tr><th scope="col">parameter</th><th scope="col" class="n">before</th><th scope="col" class="n">after</th><th scope="col">what happened</th></tr></thead>
     <tbody>{shown.map((name) => {
       const [a, b] = [before.get(name), after.get(name)];
       const what = a === b ? "" : a === undefined ? "+ added" : b === undefined ? "− dropped" : "≠ changed";
       return <tr class={what ? "own" : ""}><th scope="row">{words(name)}</th><td class="n wrap">{a ?? "–"}</td><td class="n wrap">{b ?? "–"}</td><td>{what}</td></tr>;
-    })}</tbody></table></div>;
+    })}</tbody></table></Scroll>;
 }
 
 export function ParametersPage() {

@@ -4,6 +4,7 @@ import * as api from "../api";
 import { clock, float, percent, usd } from "../format";
 import { Problem } from "../load";
 import { remember, route, to } from "../route";
+import { Scroll } from "../scroll";
 import { State, UsageBar } from "../usage";
 import { Figure } from "../why";
 import type { AccountRow, Moment } from "../wire";
@@ -12,11 +13,11 @@ const SETTLE_MS = 60;
 const STEP_MS = 400;
 
 function Rows({ rows }: { rows: AccountRow[] }) {
-  return <div class="scroll" tabIndex={0} aria-label="Accounts at that moment"><table>
+  return <Scroll name="Accounts at that moment"><table>
     <caption>Accounts, USD; those nearest to liquidation first</caption>
     <thead><tr><th scope="col">account</th><th scope="col">state</th><th scope="col" class="n">usage</th><th scope="col" class="n">equity</th><th scope="col" class="n optional">initial</th><th scope="col" class="n optional">maintenance</th></tr></thead>
     <tbody>{rows.map((row) => <tr key={row.account}><th scope="row"><a href={to("account", row.account)}>{row.account}</a></th><td><State of={row.state} /></td>
-      <td class="n"><span class="optional"><UsageBar row={row} /></span> {percent(row.margin_usage)}</td><td class="n">{usd(row.equity)}</td><td class="n optional">{usd(row.initial)}</td><td class="n optional">{usd(row.maintenance)}</td></tr>)}</tbody></table></div>;
+      <td class="n"><span class="optional"><UsageBar row={row} /></span> {percent(row.margin_usage)}</td><td class="n">{usd(row.equity)}</td><td class="n optional">{usd(row.initial)}</td><td class="n optional">{usd(row.maintenance)}</td></tr>)}</tbody></table></Scroll>;
 }
 
 function Figures({ moment, at }: { moment: Moment; at: number }) {
@@ -67,8 +68,8 @@ export function ReplayPage() {
     <p class="dim">The service as it stood after any record of its journal, rebuilt from the records themselves.</p>
     {moment && <div class="row replay">
       <button type="button" onClick={() => { if (here >= moment.last) setChosen(1); setPlaying(!playing); }}>{playing ? "Stop" : "Play"}</button>
-      <button type="button" onClick={() => step(-1)} disabled={here <= 1} aria-label="One record back">−1</button>
-      <button type="button" onClick={() => step(1)} disabled={here >= moment.last} aria-label="One record on">+1</button>
+      <button type="button" onClick={() => step(-1)} disabled={here <= 1} aria-label="−1: one record back">−1</button>
+      <button type="button" onClick={() => step(1)} disabled={here >= moment.last} aria-label="+1: one record on">+1</button>
       <label class="slider wide"><span>record</span><input type="range" min={moment.first} max={moment.last} step={1} value={here} aria-valuetext={`record ${here} of ${moment.last}`}
         onInput={(event) => { setPlaying(false); setChosen(Number(event.currentTarget.value)); }} /><output class="n">{here} of {moment.last}</output></label>
       <span class="num" role="status">{clock(moment.time.iso)} UTC</span>

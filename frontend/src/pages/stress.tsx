@@ -5,6 +5,7 @@ import { float, move, usd } from "../format";
 import { Problem } from "../load";
 import { remember, route, to } from "../route";
 import { save } from "../save";
+import { Scroll } from "../scroll";
 import { Figure } from "../why";
 import type { Stress } from "../wire";
 
@@ -28,10 +29,10 @@ function Result({ result, at, moves }: { result: Stress; at: number; moves: stri
       <Figure note="USD" of={{ title: "Profit of all", value: usd(profit), source, at, text: "The sum over accounts; zero where every position has its other side here." }} />
     </div>
     <p><button type="button" onClick={() => save("stress", accounts as never)}>CSV</button></p>
-    <div class="scroll" tabIndex={0}><table><caption>{accounts.length > SHOWN ? `The ${SHOWN} with the least equity left` : "Least equity left first"}; USD</caption>
+    <Scroll name="Accounts after the move"><table><caption>{accounts.length > SHOWN ? `The ${SHOWN} with the least equity left` : "Least equity left first"}; USD</caption>
       <thead><tr><th scope="col">account</th><th scope="col" class="n">profit or loss</th><th scope="col" class="n">equity after</th><th scope="col">after</th></tr></thead>
       <tbody>{accounts.slice(0, SHOWN).map((row) => <tr><th scope="row"><a href={to("account", row.account)}>{row.account}</a></th><td class="n">{usd(row.pnl)}</td>
-        <td class={float(row.equity_after) < 0 ? "n bad" : "n"}>{usd(row.equity_after)}</td><td>{row.breach ? <span class="bad">▲ below maintenance</span> : "stands"}</td></tr>)}</tbody></table></div>
+        <td class={float(row.equity_after) < 0 ? "n bad" : "n"}>{usd(row.equity_after)}</td><td>{row.breach ? <span class="bad">▲ below maintenance</span> : "stands"}</td></tr>)}</tbody></table></Scroll>
   </>;
 }
 

@@ -1,0 +1,239 @@
+"""What Lighthouse looks for, by script: every page of the router, at desktop and phone width, dark and light.
+
+Each check is tried once on a page that was spoilt on purpose, so that a check that sees nothing is seen.
+"""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from dashboard_pages import ROUTED, pages, stand_in
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHECKS = (Path(__file__).parent / "page_checks.js").read_text(encoding="utf-8")
+SIZES = {"desktop": (1280, 800), "phone": (360, 740)}
+SCHEMES = ("light", "dark")
+PAGES = pages("desk-00005")
+NAMED = {"button", "link", "textbox", "searchbox", "combobox", "slider", "checkbox", "grid", "image", "img", "dialog"}
+
+
+@pytest.fixture(scope="module")
+def still_site():
+    with stand_in(24, "--still") as address:
+        yield address
+
+
+@pytest.fixture
+def visit(browser, console, still_site):
+    """Open an address of the stand-in; what was asked of whom is in `page.asked`."""
+    contexts = []
+
+    def visit(address, sign, at=still_site, health=None):
+        contexts.append(browser.new_context(reduced_motion="reduce"))
+        page = contexts[-1].new_page()
+        page.asked = []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("websocket", lambda socket: page.asked.append(socket.url.replace("ws:", "http:")))
+        page.on("console", lambda said: console.append(said.text) if said.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: console.append(str(error)))
+        if health is not None:
+            page.route("**/health", lambda route: route.fulfill(json=health))
+        page.goto(at + address)
+        page.wait_for_selector(sign)
+        page.wait_for_load_state("networkidle")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+def drawn(page):
+    """Yield every size and scheme, with the page drawn so."""
+    for (size, (across, down)), scheme in itertools.product(SIZES.items(), SCHEMES):
+        page.set_viewport_size({"width": across, "height": down})
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
+        yield size, scheme
+
+
+def unnamed(page):
+    """Controls and pictures without a name, which Chromium computes as a screen reader gets it."""
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    told = [node for node in tree if not node.get("ignored") and node.get("role", {}).get("value") in NAMED]
+    assert told
+    return [node for node in told if not node.get("name", {}).get("value", "").strip()]
+
+
+MARK = """() => {
+    const wanted = "a[href], button, input, select, summary, [tabindex]";
+    const found = [...document.querySelectorAll(wanted)].filter(each =>
+        !each.disabled && each.tabIndex >= 0 && each.checkVisibility({visibilityProperty: true}));
+    found.forEach((each, at) => each.dataset.tab = at);
+    document.body.tabIndex = -1;
+    document.body.focus();
+    document.body.removeAttribute("tabindex");
+    return found.length;
+}"""
+FOCUSED = """async () => {
+    const each = document.activeElement, style = getComputedStyle(each);
+    const uncovered = () => {
+        const box = each.getBoundingClientRect();
+        const x = (Math.max(box.left, 0) + Math.min(box.right, innerWidth)) / 2;
+        const y = (Math.max(box.top, 0) + Math.min(box.bottom, innerHeight)) / 2;
+        const top = document.elementFromPoint(x, y);
+        return top !== null && (each.contains(top) || top.contains(each));
+    };
+    // the page may still be scrolling there
+    for (let frame = 0; frame < 30 && !uncovered(); frame++) await new Promise(requestAnimationFrame);
+    return {
+        at: each.dataset.tab === undefined ? null : Number(each.dataset.tab),
+        told: each.outerHTML.slice(0, 120),
+        ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+        free: uncovered(),
+    };
+}"""
+
+
+def tabbed(page):
+    """What is amiss with a walk by Tab: everything that can be focused is reached in order, is seen, and shows it."""
+    count = page.evaluate(MARK)
+    assert count
+    found = []
+    for place in range(count):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(FOCUSED)
+        if focused["at"] != place:
+            return [*found, f"place {place} of {count} went to {focused['at']}, {focused['told']}"]
+        found += [f"{what}: {focused['told']}" for what in ("ring", "free") if not focused[what]]
+    return found
+
+
+def amiss(page, *, walk=True):
+    """Everything that the checks found, by size and scheme."""
+    found = {}
+    for size, scheme in drawn(page):
+        for name, what in page.evaluate(CHECKS).items():
+            if what:
+                found[name, size, scheme] = what
+        if scheme == "light":
+            if names := unnamed(page):
+                found["names", size] = names
+            if walk and (order := tabbed(page)):
+                found["tab", size] = order
+    return found
+
+
+@pytest.mark.parametrize("name", ROUTED)
+def test_a_page_can_be_read_named_and_walked_by_anybody(visit, console, still_site, name):
+    page = visit(*PAGES[name])
+    assert amiss(page) == {}
+    assert [each for each in page.asked if not each.startswith((still_site, "data:", "blob:"))] == []
+    assert len(page.asked) > 5
+    assert console == []
+
+
+def test_the_rail_leads_to_every_page_of_the_router_and_each_has_its_title(visit):
+    page = visit(*PAGES["overview"])
+    links = page.locator(".rail a").evaluate_all("links => links.map(each => each.getAttribute('href'))")
+    assert [f"#/{name}" for name in ROUTED if name != "account"] == links
+    titles = set()
+    for link in links:
+        page.click(f".rail a[href='{link}']")
+        page.wait_for_selector(f".rail a[href='{link}'][aria-current=page]")
+        titles.add(page.title())
+    assert len(titles) == len(links)
+
+
+STARTING = {"status": "starting", "sequence": 0, "time": None, "open": True}
+OUTSIDE = {
+    "opening": {**STARTING, "progress": {"done": 300, "of": 763}},
+    "opening without progress": {**STARTING, "progress": None},
+    "failed": {"status": "failed", "finding": "[Errno 5] Input/output error"},
+    "log in": {"status": "ok", "sequence": 0, "time": None, "open": False},
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_what_stands_in_every_pages_place_is_for_anybody_too(visit, console, name):
+    page = visit("", "main h1", health=OUTSIDE[name])
+    assert amiss(page) == {}
+    assert [each for each in page.asked if "/api/" in each] == []
+    assert console == []
+
+
+def test_an_address_that_is_no_page_leads_back(visit, console):
+    page = visit("#/nowhere", "h1:text('No such page')")
+    assert amiss(page) == {}
+    assert console == []
+
+
+@pytest.mark.parametrize("opens", ["Why: Equity", "?"])
+def test_dialogs_are_for_anybody_too(visit, opens):
+    page = visit(*PAGES["overview"])
+    if opens == "?":
+        page.keyboard.press("?")
+    else:
+        page.get_by_role("button", name=opens, exact=True).click()
+    page.wait_for_selector("dialog[open]")
+    assert amiss(page, walk=False) == {}
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog[open]", state="detached")
+
+
+# the element that stands in the place of a copy of itself, and what is done to the copy
+SPOILT = {
+    "titles": ("title", "copy.textContent = ''"),
+    "headings": ("h2", "copy.outerHTML = '<h4>deep</h4>'"),
+    "landmarks": ("nav", "copy.ariaLabel = ''"),
+    "labels": ("#search", "copy.ariaLabel = ''"),
+    "roles": ("[role=status]", "copy.setAttribute('role', 'gridcell')"),
+    "ids": ("h1", "copy.id = 'main'"),
+    "tables": ("main th", "copy.textContent = ''"),
+    "targets": (".why", "copy.style.width = '12px'"),
+    "scrolling": ("h1", "copy.style.width = '5000px'"),
+    "contrast": ("h1", "copy.style.cssText = 'color: #888; background: #888'"),
+    "graphics": ("h1", "copy.innerHTML += '<style>:root { --line-1: #808080; --bg: #777 !important }</style>'"),
+}
+SPOILT_WALKS = {
+    "order": "copy.children[3].tabIndex = 1",
+    "no ring": "copy.children[0].style.outline = 'none'",
+    "covered": "copy.insertAdjacentHTML('beforeend', '<i style=\"position: fixed; inset: 0; z-index: 9\">')",
+    "out of reach": "copy.addEventListener('focusin', event => event.target.blur())",
+}
+SPOIL = """([selector, spoil]) => {
+    const own = document.querySelector(selector), copy = own.cloneNode(true);
+    own.replaceWith(copy);
+    const parent = copy.parentNode, next = copy.nextSibling;
+    new Function("copy", spoil)(copy);
+    window.restore = () => {
+        const now = next ? next.previousSibling : parent.lastChild;
+        now.replaceWith(own);
+    };
+}"""
+
+
+def test_every_check_sees_a_page_that_was_spoilt(visit, console):
+    page = visit(*PAGES["overview"])
+    sound = {name: [] for name in SPOILT}
+    assert page.evaluate(CHECKS) == sound
+    for name, spoil in SPOILT.items():
+        page.evaluate(SPOIL, spoil)
+        assert page.evaluate(CHECKS)[name], name
+        page.evaluate("restore()")
+        assert page.evaluate(CHECKS) == sound
+    assert tabbed(page) == []
+    for name, spoil in SPOILT_WALKS.items():
+        page.evaluate(SPOIL, [".rail", spoil])
+        assert tabbed(page), name
+        page.evaluate("restore()")
+    page.evaluate(SPOIL, [".brand", "copy.innerHTML = ''"])
+    assert unnamed(page)
+    assert console == []
+    elsewhere = "http://127.0.0.1:9/x.png"
+    fetched = "address => new Promise(done => { const i = new Image(); i.onerror = done; i.src = address })"
+    page.evaluate(fetched, elsewhere)
+    assert elsewhere in page.asked
+    page.evaluate("console.error('spoilt')")
+    assert "spoilt" in console

@@ -1,5 +1,9 @@
 """What can go wrong, in three kinds, and how we contradict ourselves out loud."""
 
+from typing import TypeVar
+
+T = TypeVar("T")
+
 
 class CrossMarginError(Exception):
     """Any error that crossmargin raises on purpose."""
@@ -26,3 +30,21 @@ def invariant(condition: bool, message: str) -> None:  # noqa: FBT001  (it is th
     """
     if not condition:
         raise InvariantError(message)
+
+
+def known(value: T | None, what: str, of: object = "") -> T:
+    """Return `value`, which is None only if we contradicted ourselves.
+
+    Raises
+    ------
+    InvariantError
+        That there is no `what`, named with what it would be `of`.
+
+    Examples
+    --------
+    >>> known(50_000, "mark of", "BTC-PERP")
+    50000
+    """
+    if value is None:
+        raise InvariantError(f"there must be a {what} {of}".rstrip())
+    return value

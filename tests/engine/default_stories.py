@@ -26,6 +26,19 @@ DEEP = """
 """One BTC bought at 50,000 with 10,000: at 42,000 equity is 2,000, less than half of maintenance."""
 
 
+IN_COIN = """
+    list     crossmargin:BTC/USD:BTC contract_size=100
+    BTC      index 50_000
+    alice    deposits 9_000
+    bob      deposits 20 BTC
+    crossmargin:BTC/USD:BTC marks 50_000
+    alice    buys 500 crossmargin:BTC/USD:BTC at 50_000 from bob
+    BTC      index 39_999.97
+    crossmargin:BTC/USD:BTC marks 39_999.97
+"""
+"""50,000 dollars of a contract that pays in bitcoin: 1 at entry, 1.25000094 at the mark."""
+
+
 def go_on(story: Story, *lines: str) -> None:
     """Play more lines."""
     for line in lines:

@@ -2,11 +2,11 @@
 
 import msgspec
 import pytest
+from default_stories import BTC, go_on
 
 from crossmargin.engine.events import Deleveraged
-from crossmargin.files.story import Story, _play_line, play
+from crossmargin.files.story import play
 
-BTC = "crossmargin:BTC/USDC:USDC"
 # alice is long 3 BTC; bob (profit 1 x 25,000, little equity), carol (the same, much equity) and dave (1 x 5,000) are short
 BOOK = """
     alice    deposits 60_000
@@ -21,11 +21,6 @@ BOOK = """
     erin     buys 1 BTC-PERP at 45_000 from dave
     BTC-PERP marks 30_000
 """
-
-
-def go_on(story: Story, *lines: str) -> None:
-    for line in lines:
-        _play_line(story, " ".join(line.split()))
 
 
 def test_places_are_by_profit_times_leverage_and_longs_stand_apart() -> None:

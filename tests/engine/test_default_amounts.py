@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from default_stories import SHORT_OF_5000, events, go_on, paid
+from default_stories import IN_COIN, SHORT_OF_5000, events, go_on, paid
 
 from crossmargin.engine.events import BalanceChanged, Deleveraged, TakenOver, Traded
 from crossmargin.files.story import Story, play
@@ -210,17 +210,7 @@ def test_a_debt_in_coin_is_rounded_up_before_winners_are_asked_for_what_no_fund_
     # 50,000 dollars at 50,000 and at 39,999.97: 0.25000094 bitcoin are lost, which cost 10,000.030100...
     owed = (Decimal("0.25000094") * Decimal("39999.97")).quantize(QUANTUM, rounding="ROUND_UP") - 9_000
     fund = owed - short_by * QUANTUM
-    story = play(f"""
-        fund     deposits {fund}
-        list     crossmargin:BTC/USD:BTC contract_size=100
-        BTC      index 50_000
-        alice    deposits 9_000
-        bob      deposits 20 BTC
-        crossmargin:BTC/USD:BTC marks 50_000
-        alice    buys 500 crossmargin:BTC/USD:BTC at 50_000 from bob
-        BTC      index 39_999.97
-        crossmargin:BTC/USD:BTC marks 39_999.97
-    """)
+    story = play(f"fund deposits {fund}" + IN_COIN)
     assert paid(story) == [("insurance", "@insurance", fund)] + [("adl", "bob", QUANTUM)] * short_by
     assert events(story, Traded)[-1].reason == ("adl" if short_by else "tear-up")
     assert conversions(story, "alice") == [("USDC", -owed - 9_000), ("BTC", Decimal("0.25000094"))]

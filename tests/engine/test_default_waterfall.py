@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from default_stories import BTC, DATED, LONG, SHORT_OF_5000, events, go_on, paid
+from default_stories import BTC, DATED, IN_COIN, LONG, SHORT_OF_5000, events, go_on, paid
 
 from crossmargin.engine import defaults
 from crossmargin.engine.events import (
@@ -70,17 +70,7 @@ def test_all_collateral_goes_before_the_first_layer() -> None:
 
 
 def test_a_debt_in_coin_becomes_a_debt_in_money_rounded_up() -> None:
-    story = play("""
-        fund     deposits 100_000
-        list     crossmargin:BTC/USD:BTC contract_size=100
-        BTC index 50_000
-        alice    deposits 9_000
-        bob      deposits 20 BTC
-        crossmargin:BTC/USD:BTC marks 50_000
-        alice    buys 500 crossmargin:BTC/USD:BTC at 50_000 from bob
-        BTC index 39_999.97
-        crossmargin:BTC/USD:BTC marks 39_999.97
-    """)
+    story = play("fund deposits 100_000" + IN_COIN)
     # 50,000 dollars: 1 BTC at entry, 1.25000094 at the mark
     ledger = story.engine.state.ledger
     assert ledger.balance("alice", "BTC") == 0

@@ -1,6 +1,7 @@
 """Hyperliquid portfolio margin: an independent worked example, by hand, and what it refuses."""
 
 import pytest
+from held_books import book_of
 
 from crossmargin.errors import InputError
 from crossmargin.files.parameters import read_parameters
@@ -10,8 +11,8 @@ from crossmargin.margin.hyperliquid_portfolio import SpotCollateral
 from crossmargin.margin.method import Requirement
 from crossmargin.margin.requirements import requirements
 from crossmargin.market.snapshot import MarketSnapshot, Price
-from crossmargin.portfolio import Balance, Order, Portfolio, Position, Side
-from crossmargin.units import AccountId, Currency
+from crossmargin.portfolio import Order, Side
+from crossmargin.units import Currency
 
 PRICES = {"BTC": 40_000.0, "HYPE": 30.0, "USDC": 1.0, "USDT": 1.0}
 MARKET = MarketSnapshot(time_ns=0, index={Currency(coin): Price(price) for coin, price in PRICES.items()})
@@ -20,13 +21,7 @@ BTC = "hyperliquid:BTC/USDC:USDC"
 
 
 def margined(held: dict[str, float], *orders: Order, **cash: float) -> Requirement:
-    book = Portfolio(
-        account=AccountId("a"),
-        balances=tuple(Balance(currency=Currency(coin), amount=amount) for coin, amount in cash.items()),
-        positions=tuple(Position(instrument=parse_contract(name), quantity=size) for name, size in held.items()),
-        orders=orders,
-    )
-    return requirements((book,), MARKET, hyperliquid_portfolio.METHOD, PARAMETERS)[0]
+    return requirements((book_of(held, *orders, **cash),), MARKET, hyperliquid_portfolio.METHOD, PARAMETERS)[0]
 
 
 def test_the_page_s_example() -> None:

@@ -1,6 +1,7 @@
 """OKX multi-currency margin by hand, and what it refuses."""
 
 import pytest
+from held_books import book_of
 
 from crossmargin.errors import InputError
 from crossmargin.files.parameters import read_parameters
@@ -9,8 +10,8 @@ from crossmargin.margin import okx_multi_currency
 from crossmargin.margin.method import Requirement
 from crossmargin.margin.requirements import requirements
 from crossmargin.market.snapshot import MarketSnapshot, Price
-from crossmargin.portfolio import Balance, Order, Portfolio, Position, Side
-from crossmargin.units import AccountId, Currency
+from crossmargin.portfolio import Order, Side
+from crossmargin.units import Currency
 
 PRICES = {"ADA": 1.0, "LTC": 100.0, "BTC": 100_000.0, "USDT": 1.0}
 MARKET = MarketSnapshot(time_ns=0, index={Currency(coin): Price(price) for coin, price in PRICES.items()})
@@ -20,13 +21,7 @@ ADA = "binance:ADA/USDT:USDT"
 
 
 def margined(held: dict[str, float], *orders: Order, **cash: float) -> Requirement:
-    book = Portfolio(
-        account=AccountId("a"),
-        balances=tuple(Balance(currency=Currency(coin), amount=amount) for coin, amount in cash.items()),
-        positions=tuple(Position(instrument=parse_contract(name), quantity=size) for name, size in held.items()),
-        orders=orders,
-    )
-    return requirements((book,), MARKET, okx_multi_currency.METHOD, PARAMETERS)[0]
+    return requirements((book_of(held, *orders, **cash),), MARKET, okx_multi_currency.METHOD, PARAMETERS)[0]
 
 
 def test_the_page_s_example() -> None:

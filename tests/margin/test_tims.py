@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from held_books import book_of
 
 from crossmargin.errors import InputError
 from crossmargin.files.parameters import read_parameters
@@ -14,9 +15,9 @@ from crossmargin.margin import tims
 from crossmargin.margin.method import Requirement
 from crossmargin.margin.requirements import requirements
 from crossmargin.market.snapshot import MarketSnapshot, Price
-from crossmargin.portfolio import Balance, Order, Portfolio, Position, Side
+from crossmargin.portfolio import Order, Side
 from crossmargin.pricing.valuation import model_price
-from crossmargin.units import AccountId, Currency, years_between
+from crossmargin.units import Currency, years_between
 
 PRICES = {"BTC": 100_000.0, "ETH": 3_000.0, "USDT": 1.0, "USDC": 1.0}
 MARKET = MarketSnapshot(time_ns=0, index={Currency(coin): Price(price) for coin, price in PRICES.items()})
@@ -25,13 +26,7 @@ BTC = "binance:BTC/USDT:USDT"
 
 
 def margined(market: MarketSnapshot, held: dict[str, float], *orders: Order, **cash: float) -> Requirement:
-    book = Portfolio(
-        account=AccountId("a"),
-        balances=tuple(Balance(currency=Currency(coin), amount=amount) for coin, amount in cash.items()),
-        positions=tuple(Position(instrument=parse_contract(name), quantity=size) for name, size in held.items()),
-        orders=orders,
-    )
-    return requirements((book,), market, tims.METHOD, PARAMETERS)[0]
+    return requirements((book_of(held, *orders, **cash),), market, tims.METHOD, PARAMETERS)[0]
 
 
 def test_the_page_s_example() -> None:

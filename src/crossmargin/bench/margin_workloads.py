@@ -8,6 +8,7 @@ import numpy as np
 from crossmargin.bench.engine_workloads import COINS, EXPIRIES, POSITIONS, START_NS, marks
 from crossmargin.bench.workload import Workload, seconds
 from crossmargin.bench.workloads import SEED
+from crossmargin.errors import known
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import Asset
 from crossmargin.instruments.symbols import parse_contract
@@ -113,8 +114,7 @@ def _grid(parameters: ScenarioGridParameters, move: float, layout: GridLayout | 
 
 
 def _risk(parameters: ScenarioGridParameters, market: MarketSnapshot) -> RiskArray:
-    scenarios = method_named(METHOD.name).scenarios(market, parameters)
-    assert scenarios is not None  # noqa: S101  (a grid has some)
+    scenarios = known(method_named(METHOD.name).scenarios(market, parameters), "set of scenarios of", METHOD.name)
     return risk_array(LISTED, market, scenarios)
 
 

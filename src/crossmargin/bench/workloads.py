@@ -261,19 +261,19 @@ def account_full() -> Workload:
 
 
 @kernel
-def _nothing(vector: FloatArray, row: FloatArray, quantity: float) -> float:  # noqa: ARG001
+def _nothing(_vector: FloatArray, _row: FloatArray, quantity: float) -> float:
     return quantity
 
 
 @kernel
 def _nothing_with_a_tail(
-    vector: FloatArray,  # noqa: ARG001
-    row: FloatArray,  # noqa: ARG001
+    _vector: FloatArray,
+    _row: FloatArray,
     quantity: float,
-    tail: float,  # noqa: ARG001
-    whole: int,  # noqa: ARG001
-    normal: float,  # noqa: ARG001
-    scratch: FloatArray,  # noqa: ARG001
+    _tail: float,
+    _whole: int,
+    _normal: float,
+    _scratch: FloatArray,
 ) -> float:
     return quantity
 

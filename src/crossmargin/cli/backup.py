@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from crossmargin.cli.app import app, console, write_json
-from crossmargin.store.backup import back_up
+from crossmargin.store.backup import Manifest, back_up
 from crossmargin.store.backup import restore as brought_back
 
 
@@ -22,13 +22,7 @@ def backup(folder: Path, target: Path, *, json: bool = False) -> None:
     json
         Print one JSON object.
     """
-    manifest = back_up(folder, target)
-    if json:
-        write_json(msgspec.to_builtins(manifest))
-    else:
-        console.print(
-            f"{manifest.record} records in {target}, state hash {manifest.state_hash}", soft_wrap=True, highlight=False
-        )
+    _say(back_up(folder, target), target, json=json)
 
 
 @app.command
@@ -44,7 +38,10 @@ def restore(source: Path, folder: Path, *, json: bool = False) -> None:
     json
         Print one JSON object.
     """
-    manifest = brought_back(source, folder)
+    _say(brought_back(source, folder), folder, json=json)
+
+
+def _say(manifest: Manifest, folder: Path, *, json: bool) -> None:
     if json:
         write_json(msgspec.to_builtins(manifest))
     else:

@@ -85,7 +85,7 @@ def doctor(
     port: int | None = None,
     database: str | None = None,
     open_: bool | None = None,
-    compile: bool = False,  # noqa: A002
+    compile_: bool = False,
     json: bool = False,
 ) -> None:
     """Say what this installation runs on: Python, libraries, machine, compiled kernels, parameters, outside cases.
@@ -102,14 +102,14 @@ def doctor(
         TOML file with a table [service].
     folder, port, database, open_
         As for `serve`.
-    compile
+    compile_
         Compile the kernels that the service needs, so that its first start does not wait for them.
     json
         Print a record instead of lines.
     """
     if service:
         flags = {"folder": None if folder is None else str(folder), "port": port, "database": database, "open": open_}
-        look_at_service(flags, config, compile_kernels=compile, json=json)
+        look_at_service(flags, config, compile_kernels=compile_, json=json)
         return
     facts = {
         "crossmargin": metadata.version("crossmargin"),

@@ -12,6 +12,7 @@ from crossmargin.margin.comparison import Refusal
 from crossmargin.margin.exposure import underlyings
 from crossmargin.margin.forecast import Forecast, forecasts
 from crossmargin.margin.methods import method_named
+from crossmargin.market.history import PriceHistory
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.report.forecast import (
@@ -74,12 +75,11 @@ def forecast(
         Print records instead of a table.
     """
     held, market = portfolios(book), given.snapshot()
-    _check(market, days, draws, calibrate)
-    assert market.history is not None  # noqa: S101  (checked; for the type checker)
+    history = _checked(market, days, draws, calibrate)
     chosen = method_named(method)
     parameters = read_parameters(chosen, given.as_of)
     coins = sorted({coin for portfolio in held for coin in underlyings(portfolio)})
-    paths = factor_paths(market.history, coins, _vols(held, market), horizon=days, count=draws, seed=seed)
+    paths = factor_paths(history, coins, _vols(held, market), horizon=days, count=draws, seed=seed)
     steps = forecasts(held, market, chosen, parameters, paths, asked=min(96, days * draws), seed=seed)
     answers = list(followed(steps, "forecasting", total=len(held), quiet=json))
     found = [answer for answer in answers if isinstance(answer, Forecast)]
@@ -102,7 +102,8 @@ def forecast(
         errors.print(f"cannot: {each.reason}", soft_wrap=True)
 
 
-def _check(market: MarketSnapshot, days: int, draws: int, calibrate: int) -> None:
+def _checked(market: MarketSnapshot, days: int, draws: int, calibrate: int) -> PriceHistory:
+    """Return the history that moves are drawn from."""
     if market.history is None:
         raise InputError("a forecast needs a law of moves: give --history, closes of the coins held")
     if not 1 <= days <= 60:
@@ -111,6 +112,7 @@ def _check(market: MarketSnapshot, days: int, draws: int, calibrate: int) -> Non
         raise InputError(f"draws must be between 100 and 100,000, were {draws}")
     if calibrate < 0:
         raise InputError(f"past days must not be negative, were {calibrate}")
+    return market.history
 
 
 def _vols(held: Sequence[Portfolio], market: MarketSnapshot) -> list[Currency]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -146,15 +147,28 @@ def _measure(bars: DailyBars, share: float) -> Iterator[Sensitivity]:
     first = core_with_tools(books, bars, *plain).margins
     days = np.isfinite(first)
     covered = _share_covered(first, books, bars)
-    for place, (kind, settings) in enumerate(zip(("tail", "forecast", "tools"), plain, strict=True)):
-        for name, value, moved, changed in moved_settings(settings, share):
-            found = Sensitivity(parameter=f"{kind}.{name}", value=value, moved=moved, requirement=None)
-            if changed is not None:
-                sets = [*plain[:place], changed, *plain[place + 1 :]]
-                margins = np.where(days, core_with_tools(books, bars, *sets).margins, np.nan)  # type: ignore[arg-type]
-                found = replace(
-                    found,
-                    requirement=float(np.nanmean(margins) / first[days].mean() - 1.0),
-                    coverage=_share_covered(margins, books, bars) - covered,
-                )
-            yield found
+    for name, value, moved, sets in _moved_sets(*plain, share):
+        found = Sensitivity(parameter=name, value=value, moved=moved, requirement=None)
+        if sets is not None:
+            margins = np.where(days, core_with_tools(books, bars, *sets).margins, np.nan)
+            found = replace(
+                found,
+                requirement=float(np.nanmean(margins) / first[days].mean() - 1.0),
+                coverage=_share_covered(margins, books, bars) - covered,
+            )
+        yield found
+
+
+Sets: TypeAlias = tuple[TailSettings, RangeForecastSettings, Brakes]
+
+
+def _moved_sets(
+    tail: TailSettings, forecast: RangeForecastSettings, tools: Brakes, share: float
+) -> Iterator[tuple[str, float, float, Sets | None]]:
+    """Yield name, value, moved value and all settings with it moved; None for settings that refuse it."""
+    for name, value, moved, other in moved_settings(tail, share):
+        yield f"tail.{name}", value, moved, None if other is None else (other, forecast, tools)
+    for name, value, moved, law in moved_settings(forecast, share):
+        yield f"forecast.{name}", value, moved, None if law is None else (tail, law, tools)
+    for name, value, moved, brakes in moved_settings(tools, share):
+        yield f"tools.{name}", value, moved, None if brakes is None else (tail, forecast, brakes)

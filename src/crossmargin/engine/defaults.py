@@ -14,7 +14,7 @@ from crossmargin.engine.breakers import watch_flows
 from crossmargin.engine.house import House
 from crossmargin.engine.orders import apply_fill, can_carry
 from crossmargin.engine.state import BANKRUPT, CLOSED, HEALTHY
-from crossmargin.errors import invariant
+from crossmargin.errors import invariant, known
 from crossmargin.ledger.account import CONVERSION, HOUSE, INSURANCE, default_fund_account
 from crossmargin.ledger.rounding import divide_up, share_out
 from crossmargin.ledger.settlement import profit_since_entry, unrealised
@@ -98,8 +98,7 @@ def _hand(house: House, name: str, other: str, instrument_id: str, lots: int, re
 
 
 def _remember(house: House, taker: str, instrument_id: str, lots: int) -> None:
-    backstop = house.state.accounts[taker].backstop
-    assert backstop is not None  # noqa: S101  (the caller looked)
+    backstop = known(house.state.accounts[taker].backstop, "commitment of", taker)
     value = house.view.terms(instrument_id).value(lots, house.mark(instrument_id))
     held, cost = backstop.taken.get(instrument_id, (0, 0))
     backstop.taken[instrument_id] = (held + lots, cost + value)
@@ -302,9 +301,8 @@ def _in_money(house: House, asset: str, quanta: int, *, up: bool) -> int:
     money = house.parameters.money
     if asset == money:
         return quanta
-    price, unit = house.view.index(asset), house.view.index(money)
-    assert price is not None  # noqa: S101  (what is held as margin has a price)
-    assert unit is not None  # noqa: S101
+    # what is held as margin has a price
+    price, unit = (known(house.view.index(each), "price of", each) for each in (asset, money))
     numerator, denominator = quanta, 1
     for factor in (price, house.state.assets[asset].quantum):
         a, b = factor.as_integer_ratio()
@@ -317,8 +315,7 @@ def _in_money(house: House, asset: str, quanta: int, *, up: bool) -> int:
 
 def _usd_in_money(house: House, amount: float) -> int:
     money = house.parameters.money
-    unit = house.view.index(money)
-    assert unit is not None  # noqa: S101
+    unit = known(house.view.index(money), "price of", money)
     return int(Decimal(repr(amount)) / unit / house.state.assets[money].quantum)
 
 

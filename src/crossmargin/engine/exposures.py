@@ -27,7 +27,7 @@ from crossmargin.engine.margin_rules import MarginRules, nearer
 from crossmargin.engine.market_view import GOOD, MarketView
 from crossmargin.engine.resting import AccountOrders
 from crossmargin.engine.state import State
-from crossmargin.errors import MarketDataError
+from crossmargin.errors import InvariantError, MarketDataError, known
 from crossmargin.ledger.settlement import unrealised
 from crossmargin.margin.grid_columns import GridLayout, grid_columns, grid_layout
 from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH
@@ -171,8 +171,7 @@ class Exposures:
                 return None
             credit = [float(accounts[name].credit_line) for name in books]
             self._crowd = asked, lined_up(tuple(books), tuple(books.values()), credit, len(market.numbers))
-        assert self._crowd is not None  # noqa: S101  (lined up, if it was not)
-        found = self._standing = self._crowd[1]
+        found = self._standing = known(self._crowd, "crowd lined up")[1]
         self._disturbed.clear()
         found.margin(market)
         return found
@@ -355,8 +354,8 @@ class Exposures:
 
     def _new_grid(self, number: int) -> GridMarket:
         parameters, risk = self._rules.risk("scenario_grid", number)
-        assert isinstance(parameters, ScenarioGridParameters)  # noqa: S101  (the method's own)
-        assert risk is not None  # noqa: S101  (a grid has scenarios)
+        if not isinstance(parameters, ScenarioGridParameters) or risk is None:
+            raise InvariantError("scenario_grid must have its own parameters, and scenarios")
         names = sorted({*self._state.market.index, USD})
         contracts = {name: self._view.terms(name) for name in risk.rows if name in self._state.listings}
         if self._layout is None or self._layout.instruments is not risk.instruments:

@@ -16,6 +16,7 @@ from crossmargin.engine.parameters import EngineParameters
 from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.resting import Resting
 from crossmargin.engine.state import CLOSED, HEALTHY, Account, State
+from crossmargin.errors import known
 from crossmargin.ledger.account import FEES, is_house
 from crossmargin.ledger.ledger import Entry, payment
 from crossmargin.ledger.rounding import divide_up, from_quanta, to_quanta
@@ -170,9 +171,7 @@ class House:
 
     def mark(self, instrument_id: str) -> Decimal:
         """Return the mark of a contract that is held, and so has one."""
-        mark = self.view.mark(instrument_id)
-        assert mark is not None  # noqa: S101  (checked when it was first traded)
-        return mark
+        return known(self.view.mark(instrument_id), "mark of", instrument_id)
 
     def notional(self, instrument_id: str, lots: int) -> Decimal:
         """Return USD of underlying behind `lots`, at mark and index prices."""

@@ -20,6 +20,7 @@ from crossmargin.engine.house import House, No
 from crossmargin.engine.orders import apply_fill, can_carry, is_reducing, whole_lots
 from crossmargin.engine.refusals import Refusal
 from crossmargin.engine.state import HEALTHY, LIQUIDATING, Liquidation, LiquidationOrder
+from crossmargin.errors import known
 from crossmargin.instruments.contracts import Option, Spot
 from crossmargin.ledger.account import FEES
 
@@ -304,8 +305,7 @@ def _fee(house: House, name: str, instrument_id: str, lots: int, price: Decimal)
     reference = house.mark(instrument_id) if price <= 0 else price
     numerator, denominator = house.parameters.liquidation_fee.as_integer_ratio()
     fee = abs(terms.value(lots, reference)) * numerator // denominator
-    index = house.view.index(terms.settle)
-    assert index is not None  # noqa: S101  (what is margined has a price)
+    index = known(house.view.index(terms.settle), "price of", terms.settle)  # what is margined has one
     worth = Decimal(repr(max(house.health(name).worth, 0.0)))
     return min(fee, int(worth / index / terms.settle_quantum))
 
@@ -370,10 +370,10 @@ def _take_over(house: House, name: str) -> None:
 
 def _share_on_offer(house: House, found: Liquidation) -> Decimal:
     """Share of equity that a bidder gets: 0 at the start, growing to all of it at the end, up to the reserve."""
-    assert found.auction_from_ns is not None  # noqa: S101  (for the type checker)
+    begun_ns = known(found.auction_from_ns, "begin of an auction")
     # auctions may have been turned off since this one began: it is over
     return share_on_offer(
-        house.state.time_ns - found.auction_from_ns,
+        house.state.time_ns - begun_ns,
         house.parameters.auction_duration_ns,
         house.parameters.auction_largest_share,
     )

@@ -53,7 +53,7 @@ class Story:
     settings: dict[str, Any] = field(default_factory=dict)
     sink: Sink | None = None
 
-    def do(self, build: Callable[..., Command], **fields: Any) -> tuple[Event, ...]:  # noqa: ANN401
+    def do(self, build: Callable[..., Command], **fields: object) -> tuple[Event, ...]:
         """Apply a command made of `fields` under the next id."""
         command = build(id=f"c{len(self.commands) + 1}", **fields)
         self.commands.append(command)
@@ -151,7 +151,7 @@ def _instrument(story: Story, name: str) -> str:
     return full
 
 
-def _list(story: Story, full: str, **fields: Any) -> None:  # noqa: ANN401
+def _list(story: Story, full: str, **fields: object) -> None:
     contract = parse_contract(full)
     for asset in sorted({contract.base, contract.quote, contract.settle} - {USD}):
         if asset not in story.engine.state.assets:
@@ -380,7 +380,7 @@ def _expect_event(story: Story, words: list[str]) -> None:
         raise InputError(f"expected {' '.join(words)}, it happened {happened} times")
 
 
-def _observe(story: Story, account: str, kind: str, rest: list[str]) -> Any:  # noqa: ANN401
+def _observe(story: Story, account: str, kind: str, rest: list[str]) -> str | Decimal:
     state = story.engine.state
     if kind == "state":
         return state.accounts[account].state

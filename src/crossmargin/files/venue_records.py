@@ -241,7 +241,7 @@ def _numbered(node: object, shape: str) -> Iterator[tuple[str, str]]:
             yield from _numbered(child, shape)
 
 
-def _with_names(node: Any, shape: str, markets: Mapping[str, str]) -> Any:  # noqa: ANN401  (decoded JSON)
+def _with_names(node: object, shape: str, markets: Mapping[str, str]) -> object:
     """Return `node` with the name of its market in every object that has the number alone."""
     if shape not in NUMBERED_MARKETS:
         return node

@@ -8,7 +8,7 @@ sum to zero at any time.
 from dataclasses import dataclass
 from decimal import Decimal
 
-from crossmargin.errors import InputError, invariant
+from crossmargin.errors import InputError, InvariantError, invariant
 from crossmargin.instruments.contracts import Contract, Option, OptionType, Payoff, Spot
 from crossmargin.ledger.account import clearing_account
 from crossmargin.ledger.ledger import Entry, Holding, Ledger, Posting, payment, rounded_entry, with_remainder
@@ -198,8 +198,8 @@ def expiry_entry(ledger: Ledger, terms: ContractTerms, settlement: Decimal) -> E
     A call pays ``max(S - K, 0)``, a put ``max(K - S, 0)``; settled in coin, that is divided by S.
     """
     contract = terms.contract
-    invariant(isinstance(contract, Option), f"only options are exercised, {contract.id} is none")
-    assert isinstance(contract, Option)  # noqa: S101  (for the type checker)
+    if not isinstance(contract, Option):
+        raise InvariantError(f"only options are exercised, {contract.id} is none")
     if not settlement.is_finite() or settlement <= 0:
         raise InputError(f"a settlement price must be positive, was {settlement} for {contract.id}")
     s, t = settlement.as_integer_ratio()

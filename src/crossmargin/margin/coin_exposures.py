@@ -37,25 +37,24 @@ def add_up(dense: FloatArray, lines: FloatArray, sums: FloatArray) -> None:
 @literal_kernel
 def _add_products(held: FloatArray, price: float, total: FloatArray, lost: FloatArray, size: FloatArray) -> None:
     for b in range(held.size):
-        term, before = held[b] * price, total[b]
-        after = before + term
-        part = after - before
-        rest = (before - (after - part)) + (term - part)
-        total[b] = after
-        lost[b] += rest
-        size[b] += abs(rest)
+        _add(b, held[b] * price, total, lost, size)
 
 
 @literal_kernel
 def _add_shorts(held: FloatArray, coins: float, total: FloatArray, lost: FloatArray, size: FloatArray) -> None:
     for b in range(held.size):
-        term, before = (-held[b] if held[b] < 0.0 else 0.0) * coins, total[b]
-        after = before + term
-        part = after - before
-        rest = (before - (after - part)) + (term - part)
-        total[b] = after
-        lost[b] += rest
-        size[b] += abs(rest)
+        _add(b, (-held[b] if held[b] < 0.0 else 0.0) * coins, total, lost, size)
+
+
+@literal_kernel
+def _add(b: int, term: float, total: FloatArray, lost: FloatArray, size: FloatArray) -> None:
+    before = total[b]
+    after = before + term
+    part = after - before
+    rest = (before - (after - part)) + (term - part)
+    total[b] = after
+    lost[b] += rest
+    size[b] += abs(rest)
 
 
 @literal_kernel

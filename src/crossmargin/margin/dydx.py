@@ -18,7 +18,7 @@ from crossmargin.margin.method import Component, Method, Parameters, Requirement
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 from crossmargin.risk.risk_array import RiskArray
-from crossmargin.units import Currency
+from crossmargin.units import Currency, InstrumentId
 
 MILLION = 1_000_000
 """One, in parts per million; also the quote quanta of one USDC."""
@@ -123,14 +123,12 @@ def requirement(
     MarketDataError
         If a perpetual's margin grows with open interest and the snapshot has none for it.
     """
-    _check(portfolio, parameters)
-    contracts = {position.instrument.id: position.instrument for position in portfolio.positions}
+    contracts = _perpetuals(portfolio, parameters)
     initial, needed = [], []
     for name, quantity in net_quantities(portfolio.positions).items():
         contract = contracts[name]
         if quantity == 0.0:
             continue
-        assert isinstance(contract, Perpetual)  # noqa: S101  (checked above; for the type checker)
         terms = _terms(contract, market, parameters)
         quanta = _quanta(quantity, contract, parameters.markets[contract.base])
         fraction = _initial_ppm(contract, market, parameters)
@@ -180,15 +178,19 @@ def _initial_ppm(contract: Perpetual, market: MarketSnapshot, parameters: DydxPa
     )
 
 
-def _check(portfolio: Portfolio, parameters: DydxParameters) -> None:
+def _perpetuals(portfolio: Portfolio, parameters: DydxParameters) -> dict[InstrumentId, Perpetual]:
+    """Return the contracts held, refused where the account could not hold one, or a balance."""
+    found: dict[InstrumentId, Perpetual] = {}
     for contract in (position.instrument for position in portfolio.positions):
         if not isinstance(contract, Perpetual) or contract.payoff is not Payoff.LINEAR:
             raise InputError(f"dydx margins linear perpetuals only, was given {contract.id}")
         if contract.base not in parameters.markets:
             raise InputError(f"dydx has no market of {contract.base} for {contract.id}")
+        found[contract.id] = contract
     for balance in portfolio.balances:
         if balance.currency != USDC and balance.amount != 0.0:
             raise InputError(f"dydx takes USDC as collateral only, was given {balance.currency}")
+    return found
 
 
 METHOD = Method(

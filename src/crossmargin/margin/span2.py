@@ -76,9 +76,7 @@ def scenarios(market: MarketSnapshot, parameters: Span2Parameters) -> ScenarioSe
     InputError
         If the snapshot carries no price history.
     """
-    history = market.history
-    if history is None:
-        raise InputError("span2 needs a price history in the market snapshot, found none")
+    history = market.history_for("span2")
     coins = coins_with_history(market, history, parameters.horizon, parameters.minimum_dates)
     past = historical_scenarios(
         history, coins, horizon=parameters.horizon, count=parameters.lookback, vol_beta=parameters.vol_beta

@@ -71,9 +71,7 @@ def scenarios(market: MarketSnapshot, parameters: TailRiskParameters) -> Scenari
     InputError
         If the snapshot carries no price history.
     """
-    history = market.history
-    if history is None:
-        raise InputError("tail_risk needs a price history in the market snapshot, found none")
+    history = market.history_for("tail_risk")
     known = coins_with_history(market, history, parameters.horizon, parameters.minimum_dates)
     return historical_scenarios(
         history,

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from crossmargin.errors import MarketDataError
+from crossmargin.errors import InputError, MarketDataError
 from crossmargin.instruments.contracts import Asset, Future, Instrument, Option, Perpetual, Spot
 from crossmargin.market.forward_curve import ForwardCurve
 from crossmargin.market.history import PriceHistory
@@ -106,6 +106,18 @@ class MarketSnapshot:
         if currency == USD:
             return 1.0
         return _good(self.index.get(currency), "index price", currency, self.time_ns)
+
+    def history_for(self, what: str) -> PriceHistory:
+        """Return the price history, which `what` cannot do without.
+
+        Raises
+        ------
+        InputError
+            If the snapshot carries none.
+        """
+        if self.history is None:
+            raise InputError(f"{what} needs a price history in the market snapshot, found none")
+        return self.history
 
     def delivery_average(self, currency: Currency) -> float:
         """Return the running average of the index towards a delivery; the index price where none is known."""

@@ -241,16 +241,16 @@ def _fit_scaled(
         value = _garch_loss(errors, omega, alpha, beta, gamma, float(np.mean(errors**2)))
         return float(value) if math.isfinite(value) else 1e12
 
-    best: tuple[float, FloatArray] | None = None
+    found = []
     center = float(np.mean(data)) if mean else 0.0
     for split in (-2.0, -3.0):
         start = np.array([center, math.log(0.03), 3.5, split, -3.0])
-        found = minimize(loss, start, method="BFGS", options={"gtol": 1e-7, "maxiter": 500})
-        found = minimize(loss, found.x, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 4000})
-        if best is None or found.fun < best[0]:
-            best = (float(found.fun), np.asarray(found.x))
-    assert best is not None  # noqa: S101  (the loop ran)
-    return (*parts(best[1]), best[0])
+        near = minimize(loss, start, method="BFGS", options={"gtol": 1e-7, "maxiter": 500})
+        found.append(
+            minimize(loss, near.x, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 4000})
+        )
+    best = min(found, key=lambda each: float(each.fun))
+    return (*parts(np.asarray(best.x)), float(best.fun))
 
 
 def garch_variance_path(errors: FloatArray, omega: float, alpha: float, beta: float) -> FloatArray:

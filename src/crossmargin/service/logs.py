@@ -54,7 +54,7 @@ class Redaction:
         """Return a record without secrets, as a processor of structlog."""
         return {key: self._value(key, value) for key, value in event.items()}
 
-    def _value(self, key: str, value: Any) -> Any:  # noqa: ANN401
+    def _value(self, key: str, value: object) -> object:
         if _FIELD.search(key):
             return HIDDEN
         match value:

@@ -74,7 +74,7 @@ class CountRequests(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Time one request to the first byte of its answer."""
         begun, route = perf_counter(), str(scope.get("path_template") or "")
-        method = str(scope["method"])  # type: ignore[typeddict-item]
+        method = str(scope.get("method"))
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -6,8 +6,8 @@ same transaction.
 """
 
 import sqlite3
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -160,14 +160,12 @@ def _rows(database: sql.Engine, question: sql.Select[Any]) -> list[Row]:
         return [dict(row) for row in connection.execute(question).mappings()]
 
 
-class answering(AbstractContextManager[None]):  # noqa: N801  (read as a word of the language)
+@contextmanager
+def answering() -> Iterator[None]:
     """Turn a database's failure into `DatabaseDownError`."""
-
-    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: object) -> None:
-        """Raise the other error."""
-        if isinstance(error, sql.exc.SQLAlchemyError):
-            cause = error.orig if isinstance(error, sql.exc.DBAPIError) else error
-            first = str(cause).strip().splitlines()[:1]
-            raise DatabaseDownError(
-                f"the database must answer, {first[0] if first else type(cause).__name__}"
-            ) from error
+    try:
+        yield
+    except sql.exc.SQLAlchemyError as error:
+        cause = error.orig if isinstance(error, sql.exc.DBAPIError) else error
+        first = str(cause).strip().splitlines()[:1]
+        raise DatabaseDownError(f"the database must answer, {first[0] if first else type(cause).__name__}") from error

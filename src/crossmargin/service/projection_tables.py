@@ -46,6 +46,17 @@ def _happened(name: str) -> sql.Table:
     )
 
 
+def _held(name: str, what: str, size: str) -> sql.Table:
+    """Return a table of what accounts hold now, and how much of it."""
+    return sql.Table(
+        name,
+        METADATA,
+        sql.Column("account", sql.String, primary_key=True),
+        sql.Column(what, sql.String, primary_key=True),
+        sql.Column(size, Exact, nullable=False),
+    )
+
+
 POSITION = sql.Table(
     "position",
     METADATA,
@@ -65,20 +76,8 @@ ACCOUNTS = sql.Table(
     sql.Column("maintenance", sql.Float(53)),
     sql.Column("time_ns", sql.BigInteger, nullable=False),
 )
-BALANCES = sql.Table(
-    "balances",
-    METADATA,
-    sql.Column("account", sql.String, primary_key=True),
-    sql.Column("asset", sql.String, primary_key=True),
-    sql.Column("amount", Exact, nullable=False),
-)
-POSITIONS = sql.Table(
-    "positions",
-    METADATA,
-    sql.Column("account", sql.String, primary_key=True),
-    sql.Column("instrument", sql.String, primary_key=True),
-    sql.Column("quantity", Exact, nullable=False),
-)
+BALANCES = _held("balances", "asset", "amount")
+POSITIONS = _held("positions", "instrument", "quantity")
 REQUIREMENTS = sql.Table(
     "requirements",
     METADATA,

@@ -136,10 +136,8 @@ def _journal(chosen: Settings) -> str:
     path = Path(chosen.folder) / "journal"
     if not path.exists():
         return "none yet, the service begins one"
-    number = 0
     # up to the records that a running service may be writing
-    for number, _ in open_journal(path).read():  # noqa: B007
-        pass
+    number = max((number for number, _ in open_journal(path).read()), default=0)
     snapshots = sorted((Path(chosen.folder) / "snapshots").glob("*.snapshot"))
     behind = number - int(snapshots[-1].stem) if snapshots else number
     return f"{number} records in their chain, {behind} beyond the newest snapshot"

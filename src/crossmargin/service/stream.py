@@ -56,7 +56,7 @@ class Message(msgspec.Struct, frozen=True):
     text: str
 
 
-def message(channel: str, sequence: int, previous: int | None, data: Any, *, snapshot: bool = False) -> Message:  # noqa: ANN401
+def message(channel: str, sequence: int, previous: int | None, data: object, *, snapshot: bool = False) -> Message:
     """Write a message of `channel`; `previous` is None where there is nothing before it."""
     record = {"channel": channel, "sequence": sequence, "previous": previous, "snapshot": snapshot, "data": data}
     return Message(channel, sequence, _ENCODE(record).decode())

@@ -55,7 +55,7 @@ class TraceRequests(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Serve one request within a span."""
         route = str(scope.get("path_template") or "")
-        method = str(scope["method"])  # type: ignore[typeddict-item]
+        method = str(scope.get("method"))
         carried = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         with self._tracer.start_as_current_span(
             f"{method} {route}",

@@ -85,9 +85,7 @@ def outcomes(
     InputError
         If the market has no history, or one too short for a single day.
     """
-    if market.history is None:
-        raise InputError("a calibration needs a price history in the market snapshot, found none")
-    history = market.history.of(tuple(coins))
+    history = market.history_for("a calibration").of(tuple(coins))
     starts = _starts(history, horizon, days)
     realised = [np.log(history.prices[:, at + 1 : at + horizon + 1] / history.prices[:, at, None]) for at in starts]
     factors = market_factors(history, coins)

@@ -3,16 +3,19 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
 from crossmargin.errors import InputError, InvariantError
 from crossmargin.margin.method import Method, Parameters
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Path: TypeAlias = tuple[str | int, ...]
 P = TypeVar("P", bound=Parameters)
-S = TypeVar("S")
+S = TypeVar("S", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +90,13 @@ def moved_parameters(method: Method[P], parameters: P, share: float) -> Iterator
 
 def moved_settings(settings: S, share: float) -> Iterator[tuple[str, float, float, S | None]]:
     """Yield the same for a frozen dataclass of numbers; a number that is infinite does not move."""
-    for field in dataclasses.fields(settings):  # type: ignore[arg-type]
+    for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) == float("inf"):
             continue
 
         def converted(number: float | int, name: str = field.name) -> S:
-            return dataclasses.replace(settings, **{name: number})  # type: ignore[type-var]
+            return dataclasses.replace(settings, **{name: number})
 
         yield field.name, value, *_accepted(value, share, converted)
 

@@ -40,7 +40,9 @@ def verify(folder: Path) -> Tally:
         given, result = case["Scenario"], case["Result"]
         held, cash, stable = _holdings(given), given["Cash"] / ONE, given["USDCValue"] / ONE
 
-        def net(*, initial: bool, held: Any = held, cash: float = cash, stable: float = stable) -> float:  # noqa: ANN401
+        def net(
+            *, initial: bool, held: list[rule.SrmHolding] = held, cash: float = cash, stable: float = stable
+        ) -> float:
             return rule.net_margin(held, cash, stable_price=stable, peg_threshold=0.98, peg_factor=1.2, initial=initial)
 
         pairs = [

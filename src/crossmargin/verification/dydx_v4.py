@@ -110,17 +110,18 @@ def _insurance(case: dict[str, Any], meta: dict[str, Any]) -> tuple[object, obje
     return _or_refused(ours), _expected(case, lambda: case["expected_quote_quantums"])
 
 
-def _initial(case: dict[str, Any], meta: dict[str, Any]) -> tuple[object, object]:
-    fraction = _open_interest({**case, "expectedPpm": 0}, meta)[0]
-    assert isinstance(fraction, int)  # noqa: S101  (for the type checker)
-    return dydx.initial_margin(case["bigQuoteQuantums"], fraction), case["expectedInitialMarginQuoteQuantums"]
+def _initial(case: dict[str, Any], _meta: dict[str, Any]) -> tuple[object, object]:
+    return dydx.initial_margin(case["bigQuoteQuantums"], _initial_ppm(case)), case["expectedInitialMarginQuoteQuantums"]
 
 
 def _open_interest(case: dict[str, Any], _meta: dict[str, Any]) -> tuple[object, object]:
-    ours = dydx.open_interest_initial_ppm(
+    return _initial_ppm(case), case["expectedPpm"]
+
+
+def _initial_ppm(case: dict[str, Any]) -> int:
+    return dydx.open_interest_initial_ppm(
         case["initialMarginPpm"],
         case.get("openInterestNotional", 0),
         case.get("openInterestLowerCap", 0),
         case.get("openInterestUpperCap", 0),
     )
-    return ours, case["expectedPpm"]

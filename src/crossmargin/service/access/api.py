@@ -55,12 +55,12 @@ async def log_in(state: State, request: AnyRequest, data: JSONBody[Login]) -> Re
     who = user.principal()
     access.log.append(time_ns=access.clock_ns(), who=user.name, via="session", address=address_of(request),
                       action="POST /api/v1/session", decision="allowed")  # fmt: skip
-    held = {"path": "/", "secure": True, "samesite": "strict"}
-    return Response(
-        _principal_record(who),
-        cookies=[Cookie(key=SESSION_COOKIE, value=token, httponly=True, **held),  # type: ignore[arg-type]
-                 Cookie(key=CSRF_COOKIE, value=csrf, **held)],  # type: ignore[arg-type]
-    )  # fmt: skip
+    cookies = [_cookie(SESSION_COOKIE, token, httponly=True), _cookie(CSRF_COOKIE, csrf, httponly=False)]
+    return Response(_principal_record(who), cookies=cookies)
+
+
+def _cookie(key: str, value: str, *, httponly: bool) -> Cookie:
+    return Cookie(key=key, value=value, httponly=httponly, path="/", secure=True, samesite="strict")
 
 
 @get("/session", sync_to_thread=False)

@@ -13,6 +13,7 @@ from litestar.exceptions import WebSocketDisconnect
 from crossmargin.service.access import deribit as access_deribit
 from crossmargin.service.access.rate_limits import Rate, RateLimits
 from crossmargin.service.access.roles import Scope
+from crossmargin.service.deribit import connection
 
 OWN, OTHER = "hedger", "levered-long"
 COUNT = itertools.count()
@@ -144,6 +145,58 @@ def test_rates_are_those_of_the_owner_over_every_door(client, key, access, monke
     codes = [error_of(client.get("/api/v2/public/get_time").json()) for _ in range(9)]
     assert codes[0] is None
     assert 10028 in codes
+
+
+GARBAGE = ("no JSON", "[]", "{}", '{"method":1}', '{"method":"private/get_positions"}',
+           '{"method":"private/get_positions","params":{"access_token":"guess"}}',
+           '{"method":"private/logout"}')  # fmt: skip
+"""Messages that ask nothing, and questions of nobody."""
+
+
+def flooded(client, messages):
+    """Send garbage until the connection is ended; return the errors, and why it ended."""
+    codes = []
+    with client.websocket_connect("/ws/api/v2") as socket:
+        for number in range(messages):
+            socket.send_text(GARBAGE[number % len(GARBAGE)])
+            try:
+                codes.append(error_of(socket.receive_json()))
+            except WebSocketDisconnect as ended:
+                return codes, ended.detail
+    return codes, None
+
+
+def test_what_asks_nothing_weighs_on_where_it_comes_from_and_ends_the_connection(client, access, monkeypatch):
+    few, plenty = Rate(per_second=0.001, burst=30), Rate(per_second=1e6, burst=1e6)
+    monkeypatch.setattr(access, "limits", RateLimits(caller=few, common=plenty))
+    codes, reason = flooded(client, 3 * connection.MOST_FAULTS)
+    assert codes[:7] == [-32700] * 4 + [13009] * 3
+    # the route weighs 1, then one each
+    assert codes.index(10028) == 29
+    assert {*codes[29:]} == {10028}
+    assert len(codes) == connection.MOST_FAULTS
+    assert reason == "100 messages in a row were no questions, or came too fast"
+
+
+def test_without_the_controls_it_is_free_and_never_ends(client, access, monkeypatch):
+    few, plenty = Rate(per_second=0.001, burst=30), Rate(per_second=1e6, burst=1e6)
+    monkeypatch.setattr(access, "limits", RateLimits(caller=few, common=plenty))
+    monkeypatch.setattr(connection, "FAULTS", frozenset())
+    codes, reason = flooded(client, 2 * connection.MOST_FAULTS)
+    assert (len(codes), reason) == (2 * connection.MOST_FAULTS, None)
+    monkeypatch.setattr(access, "limits", RateLimits(caller=few, common=plenty))
+    monkeypatch.setattr(access_deribit.KeyCredentials, "admit", lambda *_: None)
+    codes, _ = flooded(client, 2 * connection.MOST_FAULTS)
+    assert 10028 not in codes
+
+
+def test_a_question_between_them_keeps_a_connection(client):
+    with client.websocket_connect("/ws/api/v2") as socket:
+        for _ in range(3):
+            for _ in range(connection.MOST_FAULTS - 1):
+                socket.send_text("no JSON")
+                assert error_of(socket.receive_json()) == -32700
+            assert told(socket, "public/test")["result"]["version"] == "crossmargin"
 
 
 def told(socket, method, params=None):

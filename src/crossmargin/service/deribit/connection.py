@@ -27,6 +27,11 @@ from crossmargin.service.deribit.rpc import (
 
 MOST_CHANNELS = 500
 SHORTEST_HEARTBEAT = 10
+MOST_FAULTS = 100
+"""Messages in a row that are no question, name nobody known or come too fast, after which a connection is ended."""
+FAULTS = frozenset({-32700, 10028, 13004, 13009})
+"""Errors of such messages."""
+LOGGED_OUT = "logged out, or the key has ended"
 KEEP = "keep"
 """What a connection that follows channels asks of its key, again and again: to live."""
 
@@ -43,11 +48,12 @@ class Connection:
     cancels_on_disconnect: bool = False
     orders: set[str] = field(default_factory=set)
     """Orders placed over this connection."""
-    ends: bool = False
-    """Whether it has asked to be closed."""
+    ends: str | None = None
+    """Why it is to be closed."""
+    faults: int = 0
 
-    def answer(self, question: Question) -> Record:
-        """Return the answer to a question, which may be an error."""
+    def answer(self, question: Question | DeribitError) -> Record:
+        """Return the answer to a question, which may be an error; a message that is none has its error as the question."""
         started_us = now_us()
         try:
             found: Record = {"result": self._result(question)}
@@ -56,7 +62,15 @@ class Connection:
             if known is None:
                 raise
             found = {"error": known.record()}
-        return envelope(question.id, found, started_us)
+            self._count(known)
+        else:
+            self.faults = 0
+        return envelope(question.id if isinstance(question, Question) else None, found, started_us)
+
+    def _count(self, error: DeribitError) -> None:
+        self.faults = self.faults + 1 if error.code in FAULTS else 0
+        if self.faults >= MOST_FAULTS:
+            self.ends = f"{MOST_FAULTS} messages in a row were no questions, or came too fast"
 
     def news(self, *, slow: bool) -> list[Record]:
         """Return what the channels have to say; those of an interval only when `slow` ones are due."""
@@ -86,10 +100,14 @@ class Connection:
         try:
             self.desk.credentials.admit(self.grant, KEEP, {}, self.address)
         except DeribitError:
-            self.grant, self.ends = None, True
-        return not self.ends
+            self.grant, self.ends = None, LOGGED_OUT
+        return self.ends is None
 
-    def _result(self, question: Question) -> object:
+    def _result(self, question: Question | DeribitError) -> object:
+        if isinstance(question, DeribitError):
+            # it weighs as a question: the next of them may have to wait
+            self.desk.credentials.admit(self.grant, "unreadable", {}, self.address)
+            raise question
         own = OWN.get(question.method)
         if own is not None:
             if question.method.startswith("private/"):
@@ -108,6 +126,7 @@ class Connection:
         if isinstance(token, str):
             self.grant = self.desk.tokens.grant(token, now_us() // 1000)
         if self.grant is None:
+            self.desk.credentials.admit(None, question.method, {}, self.address)
             raise unauthorized("a private method needs credentials")
 
     def _call(self, params: dict[str, Any]) -> Call:
@@ -127,7 +146,7 @@ class Connection:
 
     def logout(self, _: Params) -> str:
         """Be closed."""
-        self.grant, self.ends = None, True
+        self.grant, self.ends = None, LOGGED_OUT
         return "ok"
 
     def subscribe(self, params: Params) -> list[str]:

@@ -136,7 +136,14 @@ def result(desk: Desk, question: Question, caller: Caller) -> object:
     if question.method == "public/auth":
         return desk.tokens.issue(authenticated(desk, params, now_ms, caller.address), now_ms)
     method = METHODS.get(question.method)
-    grant = _caller(desk, params, caller, now_ms) if method and question.method.startswith("private/") else None
+    grant = None
+    if method and question.method.startswith("private/"):
+        try:
+            grant = _caller(desk, params, caller, now_ms)
+        except DeribitError:
+            # who is not known weighs on where he comes from
+            desk.credentials.admit(None, question.method, {}, caller.address)
+            raise
     desk.credentials.admit(grant, question.method, question.params, caller.address)
     if method is None:
         raise method_not_found(question.method)

@@ -21,7 +21,7 @@ from litestar.exceptions import WebSocketDisconnect
 from crossmargin.service.access.guard import address_of
 from crossmargin.service.deribit.connection import Connection
 from crossmargin.service.deribit.errors import DeribitError, Record
-from crossmargin.service.deribit.rpc import Question, envelope, now_us
+from crossmargin.service.deribit.rpc import Question
 
 SLOW_SECONDS = 0.1
 """How often channels with an interval speak."""
@@ -40,7 +40,7 @@ class _Session:
         self.woken = asyncio.Event()
         self.sending = asyncio.Lock()
         self.looking = asyncio.Lock()
-        self.heard = True
+        self.heard, self.is_ended = True, False
         self._loop = asyncio.get_running_loop()
 
     def wake(self) -> None:
@@ -56,22 +56,23 @@ class _Session:
 
     async def read(self) -> None:
         """Answer questions until the other side goes."""
-        while not self.connection.ends:
+        while self.connection.ends is None:
             text = await self.socket.receive_data(mode="text")
             self.heard = True
             async with self.looking:
                 found = await anyio.to_thread.run_sync(self._answered, text)
             await self.send([found])
             self.woken.set()
+        await self.end(self.connection.ends)
+
+    async def end(self, reason: str) -> None:
+        """Close the socket, once: whoever is first to see that it is to end."""
+        if not self.is_ended:
+            self.is_ended = True
+            await self.socket.close(reason=reason)
 
     def _answered(self, text: str) -> Record:
-        if len(text) > LARGEST_MESSAGE:
-            return _parse_error("a message must be smaller")
-        try:
-            question = msgspec.json.decode(text, type=Question)
-        except msgspec.MsgspecError:
-            return _parse_error("a message must be a JSON-RPC request")
-        return self.connection.answer(question)
+        return self.connection.answer(_question(text))
 
     async def speak(self) -> None:
         """Say what the channels have to say, as it comes or at their interval."""
@@ -88,8 +89,8 @@ class _Session:
             async with self.looking:
                 found = await anyio.to_thread.run_sync(functools.partial(self.connection.news, slow=slow))
             await self.send(found)
-            if self.connection.ends:
-                await self.socket.close(reason="logged out, or the key has ended")
+            if self.connection.ends is not None:
+                await self.end(self.connection.ends)
                 return
 
     async def test(self) -> None:
@@ -100,14 +101,21 @@ class _Session:
             if seconds is None:
                 continue
             if not self.heard:
-                await self.socket.close(reason="no answer to a heartbeat")
+                await self.end("no answer to a heartbeat")
                 return
             self.heard = False
             await self.send([TEST_REQUEST])
 
 
-def _parse_error(reason: str) -> Record:
-    return envelope(None, {"error": DeribitError(-32700, "Parse error", {"reason": reason}).record()}, now_us())
+def _question(text: str) -> Question | DeribitError:
+    """Return what is asked, or what is wrong with a text that asks nothing."""
+    reason = "a message must be a JSON-RPC request"
+    if len(text) > LARGEST_MESSAGE:
+        reason = "a message must be smaller"
+    else:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeError):
+            return msgspec.json.decode(text, type=Question)
+    return DeribitError(-32700, "Parse error", {"reason": reason})
 
 
 async def _until_gone(tasks: TaskGroup, work: Callable[[], Awaitable[None]]) -> None:

@@ -11,6 +11,7 @@ from crossmargin.cli.app import app, console
 from crossmargin.errors import InputError
 
 if TYPE_CHECKING:
+    import uvicorn
     from opentelemetry.trace import Tracer
     from prometheus_client import CollectorRegistry
 
@@ -33,6 +34,7 @@ def serve(
     certificate: Path | None = None,
     private_key: Path | None = None,
     proxy: str | None = None,
+    workers: int | None = None,
     withdrawal_limit: list[str] | None = None,
 ) -> None:
     """Serve the public API and the dashboard, on the sample book where FOLDER is new.
@@ -69,12 +71,13 @@ def serve(
     proxy
         Address or network of the proxy that ends TLS in front, or several with commas; what it says of where requests come
         from is believed.
+    workers
+        Processes that answer margin and compare of books that are nobody's here, beside the engine's and one for streams.
+        0, as it is without the flag, leaves everything to the engine's. TLS must then end in a proxy.
     withdrawal_limit
         ASSET=AMOUNT that an account may withdraw in 24 hours on one pair of eyes; of other assets, nothing.
     """
     try:
-        import uvicorn
-
         from crossmargin.service.access.guard import configured
         from crossmargin.service.alert_rules import AlertRules, read_rules
         from crossmargin.service.application import application
@@ -88,7 +91,7 @@ def serve(
 
     flags = {"host": host, "port": port, "folder": _text(folder), "database": database, "open": open_, "names": name,
              "certificate": _text(certificate), "private_key": _text(private_key), "proxy": proxy,
-             "withdrawal_limits": withdrawal_limit, "alerts": _text(alerts)}  # fmt: skip
+             "workers": workers, "withdrawal_limits": withdrawal_limit, "alerts": _text(alerts)}  # fmt: skip
     feeds = [parse_feed(each) for each in feed or ()]
     chosen = settings(flags, os.environ, config)
     require_tls(chosen)
@@ -109,7 +112,7 @@ def serve(
                 writer, hosts=chosen.hosts, feeds=fed.status, tracer=_tracer(chosen, stack), alerts=rules, access=access
             )
             _serve_metrics(chosen, writer, answering.state.figures, stack)
-            server = uvicorn.Server(server_configuration(answering, chosen))
+            server = _server(server_configuration(answering, chosen), chosen, writer)
 
             def stop_on_failure() -> None:
                 # a supervisor starts the process again, and the journal says what is on disk
@@ -136,6 +139,16 @@ def serve_sample(port: int) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             tables = f"sqlite:///{Path(folder) / 'projection.sqlite'}"
             serve(host="127.0.0.1", port=port, folder=Path(folder), database=tables, open_=True)
+
+
+def _server(configuration: "uvicorn.Config", chosen: "Settings", writer: "Writer") -> "uvicorn.Server":
+    import uvicorn
+
+    if not chosen.workers:
+        return uvicorn.Server(configuration)
+    from crossmargin.service.processes.front import Front
+
+    return Front(configuration, writer, workers=chosen.workers, hosts=chosen.hosts, is_open=chosen.open)
 
 
 def _text(path: Path | None) -> str | None:

@@ -64,6 +64,7 @@ from crossmargin.ledger.settlement import ContractTerms
 from crossmargin.margin.method import Parameters
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
+from crossmargin.risk.risk_array import RiskArray
 
 
 class Engine:
@@ -138,6 +139,16 @@ class Engine:
             If none are.
         """
         return self._house.rules.parameters_in_force(method)
+
+    def risk_array(self, method: str) -> RiskArray | None:
+        """Return what a method's accounts are margined on now; None where it is a rulebook of formulas.
+
+        Raises
+        ------
+        MarketDataError
+            If the method has no parameters in force.
+        """
+        return self._house.rules.risk(method, -1)[1]
 
     def terms(self, instrument_id: str) -> ContractTerms:
         """Return a contract that is taken on, in whole numbers."""

@@ -14,7 +14,7 @@ from litestar.static_files import create_static_files_router
 from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry
 
-from crossmargin.service import alerts_api, replaying, stateless, views
+from crossmargin.service import alerts_api, replaying, stateless, stateless_routes, views
 from crossmargin.service.access import api as access_api
 from crossmargin.service.access.deribit import KeyCredentials
 from crossmargin.service.access.guard import Access, guard
@@ -66,7 +66,7 @@ def application(
         "access": access,
     }
     api = Router("/api/v1", route_handlers=[*HOUSE_ROUTES, *ACCOUNT_ROUTES, *COMMAND_ROUTES, replaying.replay, stream,
-                                            stateless.margin, stateless.compare,
+                                            stateless_routes.margin, stateless_routes.compare,
                                             access_api.session, access_api.log_in, access_api.log_out,
                                             access_api.change_parameters, access_api.approvals,
                                             access_api.decide, alerts_api.listed,

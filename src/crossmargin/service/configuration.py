@@ -19,6 +19,8 @@ PREFIX = "CROSSMARGIN_"
 LISTS = ("names", "withdrawal_limits")
 """Settings of several values, with commas between them in a variable."""
 
+MOST_WORKERS = 64
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the service runs with."""
@@ -48,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     withdrawal_limits: tuple[str, ...] = ()
     """``ASSET=AMOUNT`` that an account may withdraw in 24 hours on one pair of eyes; of other assets, nothing."""
 
+    workers: int = 0
+    """Processes that margin books of nobody's, beside the engine's and one for streams; 0 leaves all to the engine's."""
     metrics_port: int | None = None
     """Port of this machine on which Prometheus reads the metrics without a key; none if not given."""
     alerts: str | None = None
@@ -63,6 +67,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if (self.certificate is None) != (self.private_key is None):
             raise InputError("a certificate and its private key must come together, one of them was missing")
         _require_addresses(self.proxy)
+        if not 0 <= self.workers <= MOST_WORKERS:
+            raise InputError(f"workers must be 0 to {MOST_WORKERS}, were {self.workers}")
+        if self.workers and self.certificate is not None:
+            raise InputError("TLS must end in a proxy where there are workers, a certificate was given")
         limits(self.withdrawal_limits)
         for port in (self.port, self.metrics_port or 0):
             if not 0 <= port < 1 << 16:

@@ -9,11 +9,12 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from crossmargin.errors import CrossMarginError, InvariantError
+from crossmargin.errors import CrossMarginError
 from crossmargin.service import projection
 from crossmargin.service.access import api as access_api
 from crossmargin.service.access.rate_limits import TooManyError
 from crossmargin.service.access.roles import ForbiddenError, UnauthorizedError
+from crossmargin.service.error_records import failed_record, refused_record
 from crossmargin.service.reading import NotHereError
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Busy, Starting
@@ -27,9 +28,8 @@ def _error(status: int, rule: str, finding: str) -> Response[Record]:
 
 
 def _refused(_: Request[Any, Any, State], error: CrossMarginError) -> Response[Record]:
-    rule, _comma, finding = str(error).partition(", ")
-    status = 404 if isinstance(error, NotHereError) else 500 if isinstance(error, InvariantError) else 400
-    return _error(status, rule, finding)
+    status, record = refused_record(error)
+    return Response(record, status_code=404 if isinstance(error, NotHereError) else status)
 
 
 def _busy(_: Request[Any, Any, State], error: Busy) -> Response[Record]:
@@ -58,9 +58,10 @@ def _http(_: Request[Any, Any, State], error: HTTPException) -> Response[Record]
 
 
 def _failed(request: Request[Any, Any, State], error: Exception) -> Response[Record]:
-    # whoever asked learns nothing of our insides; whoever runs the service learns all of them
+    # whoever runs the service learns all
     _LOG.error("failed to answer %s %s", request.method, request.scope["path_template"], exc_info=error)
-    return _error(500, "the service must answer what it is asked", "it failed, and has written down why")
+    status, record = failed_record()
+    return Response(record, status_code=status)
 
 
 ERROR_ANSWERS: ExceptionHandlersMap = {

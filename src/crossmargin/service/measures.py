@@ -28,6 +28,8 @@ class Measures:
         self.journal_sync_seconds = self._histogram("journal_sync_seconds", "Write and fsync of a batch of commands.")
         self.requests = self._counter("requests", "Requests answered.", "method", "route", "status")
         self.request_seconds = self._histogram("request_seconds", "From a request to its answer's first byte.", "route")
+        self.handed = self._counter("connections_handed", "Connections handed to another process, or back.", "to")
+        self.started = self._counter("processes_started", "Starts of the engine's child processes, by kind.", "kind")
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(f"crossmargin_{name}", what, labels, registry=self.registry)

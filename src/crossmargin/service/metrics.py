@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from crossmargin.service.measures import Measures
+from crossmargin.service.processes.admission import ADMITTED, MARK
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ class CountRequests(ASGIMiddleware):
         method = str(scope.get("method"))
 
         async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            # what another process answers, it counts
+            if message["type"] == "http.response.start" and not (MARK in scope and message["status"] == ADMITTED):
                 taken_s, status = perf_counter() - begun, message["status"]
                 self._measures.requests.labels(method, route, status).inc()
                 self._measures.request_seconds.labels(route).observe(taken_s)

@@ -6,13 +6,11 @@ risk array of that market is built once and grows with the instruments that are 
 
 import functools
 import threading
+from collections.abc import Mapping
 from typing import Any
 
-import anyio.to_thread
 import msgspec
-from litestar import post
-from litestar.datastructures import State
-from litestar.params import JSONBody
+import numpy as np
 
 from crossmargin.errors import InputError
 from crossmargin.files.book import portfolios
@@ -21,6 +19,8 @@ from crossmargin.files.market import snapshot
 from crossmargin.files.market_tables import MarketTables
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.contracts import Instrument
+from crossmargin.margin import scenario_grid
+from crossmargin.margin.grid_books import GridBooks
 from crossmargin.margin.method import Method, Parameters, Requirement
 from crossmargin.margin.methods import DEFAULT_METHOD, method_named
 from crossmargin.margin.requirements import held_instruments, risk_for
@@ -30,14 +30,12 @@ from crossmargin.portfolio import Portfolio
 from crossmargin.risk.risk_array import RiskArray, risk_array
 from crossmargin.service import analysis, views
 from crossmargin.service.views import Record
-from crossmargin.service.writer import Writer
 from crossmargin.units import InstrumentId
 
 MOST_INSTRUMENTS = 5_000
-"""Instruments that the engine's market's risk array may hold before it is begun anew."""
+"""Instruments that may be added to the risk array of the engine's market before it is begun anew."""
 MOST_ACCOUNTS = 1_000
-MOST_AT_ONCE = 64
-"""Positions and balances of a book that is margined without a thread of its own; open orders are never."""
+GRID = scenario_grid.METHOD
 _shipped = functools.cache(read_parameters)
 
 
@@ -64,6 +62,8 @@ class RiskArrays:
         self._lock = threading.Lock()
         self._market: MarketSnapshot | None = None
         self._held: dict[str, RiskArray] = {}
+        self._most = MOST_INSTRUMENTS
+        self._plain: tuple[RiskArray, GridBooks] | None = None
 
     def holds(self, question: MarginQuestion, market: MarketSnapshot) -> bool:
         """Whether no row has to be built for a book that names its contracts canonically."""
@@ -87,13 +87,44 @@ class RiskArrays:
             if known is not None and all(_names(each) <= known.rows.keys() for each in book):
                 return known
             wanted: dict[InstrumentId, Instrument] = {InstrumentId(item.id): item for item in held_instruments(book)}
-            scenarios = method.scenarios(market, parameters)
+            scenarios = method.scenarios(market, parameters) if known is None else known.scenarios
             if scenarios is None:
                 return None
-            if known is not None and len(known.instruments) <= MOST_INSTRUMENTS:
-                wanted |= {InstrumentId(item.id): item for item in known.instruments}
-            self._held[method.name] = risk_array(wanted.values(), market, scenarios)
-            return self._held[method.name]
+            if known is None or len(known.instruments) > self._most:
+                found = risk_array(wanted.values(), market, scenarios)
+            else:
+                missing = [item for name, item in wanted.items() if name not in known.rows]
+                found = _together(known, risk_array(missing, market, scenarios))
+            self._held[method.name] = found
+            return found
+
+    def plain(self, market: MarketSnapshot) -> GridBooks | None:
+        """Return the columns for plain books under `scenario_grid`; None where no array of `market` is known yet."""
+        with self._lock:
+            risk = self._held.get(GRID.name) if self._market is market else None
+            if risk is None:
+                return None
+            if self._plain is None or self._plain[0] is not risk:
+                self._plain = risk, GridBooks.on(risk, market, _shipped(GRID))
+            return self._plain[1]
+
+    def begin(self, market: MarketSnapshot, arrays: Mapping[str, RiskArray]) -> None:
+        """Go on with another market, of which risk arrays are known by method."""
+        with self._lock:
+            self._market, self._held = market, dict(arrays)
+            self._most = MOST_INSTRUMENTS + max((len(each.instruments) for each in arrays.values()), default=0)
+
+
+def _together(one: RiskArray, other: RiskArray) -> RiskArray:
+    """Return the rows of both in the order of ids; no row hangs on another."""
+    instruments = one.instruments + other.instruments
+    order = sorted(range(len(instruments)), key=lambda row: instruments[row].id)
+    return RiskArray(
+        instruments=tuple(instruments[row] for row in order),
+        scenarios=one.scenarios,
+        pnl=np.concatenate((one.pnl, other.pnl))[order],
+        delta=np.concatenate((one.delta, other.delta))[order],
+    )
 
 
 def _names(portfolio: Portfolio) -> set[str]:
@@ -105,6 +136,9 @@ def _names(portfolio: Portfolio) -> set[str]:
 
 def margin_answer(question: MarginQuestion, market: MarketSnapshot, arrays: RiskArrays) -> Record:
     """Return a row per account of the question's book, in its order; `market` holds where the question has none."""
+    plain = _plain_rows(question, market, arrays)
+    if plain is not None:
+        return {"time": views.wire_time(market.time_ns), "accounts": plain}
     given = None if question.market is None else snapshot(question.market)
     book = portfolios(question.book, given or market)
     if not 0 < len(book) <= MOST_ACCOUNTS:
@@ -127,6 +161,40 @@ def margin_answer(question: MarginQuestion, market: MarketSnapshot, arrays: Risk
     }
 
 
+def _plain_rows(question: MarginQuestion, market: MarketSnapshot, arrays: RiskArrays) -> list[Record] | None:
+    """Return the rows of a book that can be margined in columns, to the same bits; None of any other."""
+    book = question.book
+    if question.explain or question.market is not None or book.orders or not 0 < len(book.accounts) <= MOST_ACCOUNTS:
+        return None
+    books = arrays.plain(market)
+    if books is None:
+        return None
+    positions: dict[str, list[tuple[str, float, float | None]]] = {}
+    balances: dict[str, list[tuple[str, float]]] = {}
+    for row in book.accounts:
+        if row.parent is not None or (question.method or row.method or DEFAULT_METHOD) != GRID.name:
+            return None
+        positions[row.account], balances[row.account] = [], []
+    try:
+        for held in book.positions:
+            if held.unit != "contracts" or held.isolated_group is not None:
+                return None
+            positions[held.account].append((held.instrument, held.quantity, held.entry_price))
+        for owned in book.balances:
+            balances[owned.account].append((owned.currency, owned.amount))
+    except KeyError:  # an account that is not listed
+        return None
+    if len(positions) < len(book.accounts):
+        return None
+    rows = []
+    for account, held_there in positions.items():
+        found = books.figures(held_there, balances[account])
+        if found is None:
+            return None
+        rows.append(views.figures_row(account, GRID.name, found))
+    return rows
+
+
 def _row(result: Requirement, *, explain: bool) -> Record:
     row = views.requirement_row(result, "")
     del row["state"]
@@ -142,41 +210,3 @@ def compare_answer(question: CompareQuestion, market: MarketSnapshot) -> Record:
     if len(book) != 1:
         raise InputError(f"a comparison must have one account, had {len(book)}")
     return analysis.comparison_answer(book[0], given)
-
-
-def _market(state: State) -> MarketSnapshot:
-    writer: Writer = state.writer
-    with writer.lock:
-        return writer.engine.market()
-
-
-@post("/margin", status_code=200)
-async def margin(state: State, data: JSONBody[MarginQuestion]) -> Record:
-    """Return the requirement of every account of a book that is nobody's here."""
-    # a thread costs as much as a small book's margin, so that is found at once where nothing has to be waited for
-    market = _market_at_once(state) if _is_small(data) else None
-    if market is not None and state.risk_arrays.holds(data, market):
-        return margin_answer(data, market, state.risk_arrays)
-    return await anyio.to_thread.run_sync(lambda: margin_answer(data, _market(state), state.risk_arrays))
-
-
-def _is_small(question: MarginQuestion) -> bool:
-    rows = len(question.book.positions) + len(question.book.balances) + MOST_AT_ONCE * len(question.book.orders)
-    return question.market is None and rows <= MOST_AT_ONCE
-
-
-def _market_at_once(state: State) -> MarketSnapshot | None:
-    """Return the engine's market unless somebody holds the engine."""
-    writer: Writer = state.writer
-    if not writer.lock.acquire(blocking=False):
-        return None
-    try:
-        return writer.engine.market()
-    finally:
-        writer.lock.release()
-
-
-@post("/compare", sync_to_thread=True, status_code=200)
-def compare(state: State, data: JSONBody[CompareQuestion]) -> Record:
-    """Return a book of one account under every method."""
-    return compare_answer(data, _market(state))

@@ -7,19 +7,22 @@ import datetime as dt
 import math
 from collections import Counter
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from crossmargin.engine.engine import Engine
 from crossmargin.errors import MarketDataError
 from crossmargin.ledger.account import INSURANCE
+from crossmargin.margin.grid_books import GridFigures
 from crossmargin.margin.method import Component, Explanation, Requirement
 from crossmargin.margin.methods import method_named
 from crossmargin.margin.requirements import requirements
 from crossmargin.portfolio import Portfolio
-from crossmargin.service.writer import Published
 from crossmargin.units import credit_to_money, requirement_to_money
+
+if TYPE_CHECKING:
+    from crossmargin.service.writer import Published
 
 Record = dict[str, Any]
 CENT = Decimal("0.01")
@@ -68,6 +71,16 @@ def requirement_row(result: Requirement, state: str) -> Record:
         "method": result.method,
         **_figures(result.equity, result.initial, result.maintenance),
         "worst_scenario": result.worst_scenario or None,
+    }
+
+
+def figures_row(account: str, method: str, found: GridFigures) -> Record:
+    """Return figures of an account that is nobody's here as its row."""
+    return {
+        "account": account,
+        "method": method,
+        **_figures(found.equity, found.initial, found.maintenance),
+        "worst_scenario": found.worst_scenario or None,
     }
 
 
@@ -215,7 +228,7 @@ def _branch(node: Explanation, why: str | None) -> Record:
     }
 
 
-def event_record(item: Published) -> Record:
+def event_record(item: "Published") -> Record:
     """Return an event with its place, its time and its command's id."""
     fields: Record = msgspec.to_builtins(item.event)
     return {"sequence": item.sequence, "time": wire_time(item.time_ns), "command": item.command.id, **fields}

@@ -1,0 +1,141 @@
+"""What goes between the engine's process and one of its children: messages over one socket, connections over another.
+
+Both are Unix socket pairs that nobody else can open. The end of messages is the end of the other process, however it
+came about, so neither outlives the other for longer than it takes to notice.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Self
+
+import msgspec
+
+_LENGTH = struct.Struct("!I")
+LARGEST_MESSAGE = 1 << 28
+_MOST_DESCRIPTORS = 2
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """A child may be handed connections from now on."""
+
+
+class Asked(msgspec.Struct, frozen=True, tag=True):
+    """A child asks whether a request may be answered: what came, word for word, and from where."""
+
+    number: int
+    target: bytes
+    headers: list[tuple[bytes, bytes]]
+    client: tuple[str, int]
+    body: bytes = b""
+
+
+class Ruled(msgspec.Struct, frozen=True, tag=True):
+    """The answer: None lets the child answer, else this is what the service answers instead."""
+
+    number: int
+    answer: tuple[int, list[tuple[bytes, bytes]], bytes] | None
+
+
+class Counted(msgspec.Struct, frozen=True, tag=True):
+    """Requests that a child answered: route, status, and seconds that each took."""
+
+    answered: list[tuple[str, int, float]]
+
+
+Message = Ready | Asked | Ruled | Counted
+_ENCODE = msgspec.msgpack.Encoder().encode
+_DECODE = msgspec.msgpack.Decoder(Message).decode
+
+
+class Channel:
+    """One end of the messages' socket."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def over(cls, end: socket.socket) -> Self:
+        """Return the channel over one end of a pair."""
+        end.setblocking(False)
+        return cls(*await asyncio.open_connection(sock=end))
+
+    def send(self, message: Message) -> None:
+        """Write a message; to a process that has ended it goes nowhere."""
+        content = _ENCODE(message)
+        self._writer.write(_LENGTH.pack(len(content)) + content)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that the other side has not taken yet."""
+        size: int = self._writer.transport.get_write_buffer_size()
+        return size
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Yield what the other side says until it ends."""
+        try:
+            while True:
+                (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
+                yield _DECODE(await self._reader.readexactly(length))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+
+    def close(self) -> None:
+        """End it for both sides."""
+        self._writer.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A connection that changed hands, and what had been read of it but not answered."""
+
+    connection: socket.socket
+    begun: bytes = b""
+
+
+def hand_over(way: socket.socket, connection: socket.socket, begun: bytes = b"") -> None:
+    """Send a connection the `way` of a datagram pair; the caller closes its own descriptor of it.
+
+    Raises
+    ------
+    BlockingIOError
+        If the way does not block and is full.
+    """
+    if not begun:
+        socket.send_fds(way, [b"."], [connection.fileno()])
+        return
+    # a request may be larger than a datagram, a file never is
+    with tempfile.TemporaryFile() as kept:
+        kept.write(begun)
+        kept.flush()
+        socket.send_fds(way, [b"."], [connection.fileno(), kept.fileno()])
+
+
+def taken_over(way: socket.socket) -> Handed | None:
+    """Return the next connection that came the `way`; None where none waits, or the sender is gone."""
+    try:
+        content, descriptors, _, _ = socket.recv_fds(way, 1, _MOST_DESCRIPTORS, socket.MSG_DONTWAIT)
+    except (BlockingIOError, ConnectionError):
+        return None
+    if not content or not descriptors:
+        return None
+    connection = socket.socket(fileno=descriptors[0])
+    connection.setblocking(False)
+    if len(descriptors) == 1:
+        return Handed(connection)
+    with os.fdopen(descriptors[1], "rb") as kept:
+        kept.seek(0)
+        return Handed(connection, kept.read())
+
+
+def event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes event loops here: uvloop's, where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop

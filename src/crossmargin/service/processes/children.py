@@ -1,0 +1,129 @@
+"""Child processes of the engine's: started afresh, never forked; started again when they die; gone when it is gone."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from crossmargin.service.processes.channel import Channel, Handed, Message, Ready, taken_over
+
+_LOG = logging.getLogger(__name__)
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 10.0
+"""Before a child that died is started again; twice as long each time it dies before it was ready."""
+ENDING_SECONDS = 5.0
+ONE_THREAD = dict.fromkeys(
+    ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1"
+)
+"""Several processes share the cores; threads of each would only fight over them."""
+
+
+class Child:
+    """One place for a child, and whoever fills it now.
+
+    Parameters
+    ----------
+    kind
+        The module of this package that is run as a program, with its settings as the first argument.
+    started
+        Called after every start.
+    settings
+        Makes them of three descriptors: the board's, those of messages and of connections.
+    said, given_back
+        Called with what a child says, and with connections that it gives back.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        board: int,
+        settings: Callable[[int, int, int], msgspec.Struct],
+        said: Callable[["Child", Message], None],
+        given_back: Callable[[Handed], None],
+        started: Callable[[], None],
+    ) -> None:
+        self.kind, self._board, self._settings = kind, board, settings
+        self._said, self._given_back, self._started = said, given_back, started
+        self.process: subprocess.Popen[bytes] | None = None
+        self.channel: Channel | None = None
+        self.way: socket.socket | None = None
+        self.is_ready = False
+
+    async def run(self) -> None:
+        """Keep a child running until this is cancelled; it is then told to end, and waited for."""
+        wait = FIRST_WAIT_SECONDS
+        while True:
+            try:
+                was_ready = await self._live()
+            finally:
+                await self._end()
+            wait = FIRST_WAIT_SECONDS if was_ready else min(2 * wait, LONGEST_WAIT_SECONDS)
+            _LOG.warning("the %s's process ended, and is started again in %.1f s", self.kind, wait)
+            await asyncio.sleep(wait)
+
+    async def _live(self) -> bool:
+        """Start a child and listen to it until it ends; return whether it was ever ready."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        way, their_way = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with theirs, their_way:
+            descriptors = (self._board, theirs.fileno(), their_way.fileno())
+            settings = msgspec.json.encode(self._settings(*descriptors)).decode()
+            self.process = subprocess.Popen(  # noqa: S603  (our own program)
+                [sys.executable, "-m", f"{__package__}.{self.kind}", settings],
+                pass_fds=descriptors,
+                env=os.environ | ONE_THREAD,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        self._started()
+        way.setblocking(False)
+        self.way, self.channel = way, await Channel.over(ours)
+        asyncio.get_running_loop().add_reader(way, self._take)
+        was_ready = False
+        async for message in self.channel.messages():
+            if isinstance(message, Ready):
+                self.is_ready = was_ready = True
+            else:
+                self._said(self, message)
+        return was_ready
+
+    async def _end(self) -> None:
+        """Let go of a child: its channel's end is its own."""
+        self.is_ready = False
+        if self.channel is not None:
+            self.channel.close()
+        if self.way is not None:
+            self._take()
+            asyncio.get_running_loop().remove_reader(self.way)
+            self.way.close()
+        self.channel = self.way = None
+        process, self.process = self.process, None
+        if process is None:
+            return
+        try:
+            await asyncio.to_thread(process.wait, ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+
+    def _take(self) -> None:
+        while self.way is not None and (found := taken_over(self.way)) is not None:
+            self._given_back(found)
+
+
+@contextlib.asynccontextmanager
+async def running(children: list[Child]) -> Any:  # noqa: ANN401
+    """Run children for as long as the block lasts."""
+    tasks = [asyncio.create_task(each.run()) for each in children]
+    try:
+        yield
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

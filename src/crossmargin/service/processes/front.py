@@ -1,0 +1,212 @@
+"""The engine's process as the front of several: it accepts every connection and gives each to whom its first request is for.
+
+The first bytes are looked at and left where they are, so that whoever gets the connection reads it from its beginning.
+A client that sends none for a while is let go; one that sends too few to tell is served here, as everything else is.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import socket
+from collections.abc import Awaitable
+from time import monotonic
+from typing import Any, cast
+
+import uvicorn
+
+from crossmargin.service.measures import Measures
+from crossmargin.service.processes import worker
+from crossmargin.service.processes.admission import admission
+from crossmargin.service.processes.channel import Asked, Counted, Handed, Message, hand_over
+from crossmargin.service.processes.children import Child, running
+from crossmargin.service.processes.publishing import Publisher
+from crossmargin.service.writer import Writer
+
+_LOG = logging.getLogger(__name__)
+OF_WORKERS = (b"POST /api/v1/margin ", b"POST /api/v1/compare ")
+_ENOUGH = max(map(len, OF_WORKERS))
+SILENT_SECONDS = 60.0
+"""A connection on which nothing comes this long is closed."""
+AT_ONCE = 64
+"""Connections that are accepted before others get their turn."""
+
+
+class Front(uvicorn.Server):
+    """A server that shares its connections with `workers` other processes.
+
+    Parameters
+    ----------
+    is_open
+        Whether requests are answered without asking who sends them.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, writer: Writer, *, workers: int, hosts: list[str], is_open: bool
+    ) -> None:
+        super().__init__(config)
+        self._writer = writer
+        self.publisher = Publisher(writer)
+        self._measures: Measures = writer.measures
+        board = self.publisher.board.descriptor
+
+        def settings(board: int, messages: int, connections: int) -> worker.Settings:
+            return worker.Settings(board, messages, connections, tuple(hosts), is_open)
+
+        self.workers = [
+            Child("worker", board, settings, self._said, self._given_back, self._measures.started.labels("worker").inc)
+            for _ in range(workers)
+        ]
+        self._turns = itertools.cycle(self.workers)
+        self._silent: dict[socket.socket, float] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stack = contextlib.AsyncExitStack()
+        self._listener: socket.socket | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  (we listen)
+        """Start the application, listen, and start the others as soon as the engine is open."""
+        await super().startup(sockets=[])
+        loop = asyncio.get_running_loop()
+        self._listener = self.config.bind_socket()
+        self._listener.listen(self.config.backlog)
+        self._listener.setblocking(False)
+        loop.add_reader(self._listener, self._accept)
+        self._stack.enter_context(self.publisher)
+        opened = asyncio.Event()
+
+        def start(_: object) -> None:
+            loop.call_soon_threadsafe(opened.set)
+
+        self._writer.when_open(start)
+        self._begin(self._run_others(opened))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, let the others end, and then this one."""
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+        for each in tuple(self._silent):
+            self._let_go(each)
+            each.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stack.aclose()
+        await super().shutdown(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Close what has been silent for too long."""
+        last = monotonic() - SILENT_SECONDS
+        for each in [each for each, since in self._silent.items() if since < last]:
+            self._sort(each)  # something may have come while this process was busy
+            if each in self._silent:
+                self._let_go(each)
+                each.close()
+        return await super().on_tick(counter)
+
+    async def _run_others(self, opened: asyncio.Event) -> None:
+        # kernels are compiled once, by the engine, and then read from the disk
+        await opened.wait()
+        async with running(self.workers):
+            await asyncio.Event().wait()
+
+    def _begin(self, work: Awaitable[Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _accept(self) -> None:
+        if self._listener is None:
+            return
+        for _ in range(AT_ONCE):
+            try:
+                connection, _ = self._listener.accept()
+            except (BlockingIOError, ConnectionError):
+                return
+            except OSError as error:
+                _LOG.error("a connection could not be accepted: %s", error)  # out of descriptors
+                return
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._silent[connection] = monotonic()
+            asyncio.get_running_loop().add_reader(connection, self._sort, connection)
+
+    def _let_go(self, connection: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(connection)
+        self._silent.pop(connection, None)
+
+    def _sort(self, connection: socket.socket) -> None:
+        """Give a connection of which something has come to whom it is for."""
+        try:
+            begun = connection.recv(_ENOUGH, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError:
+            begun = b""
+        self._let_go(connection)
+        if not begun:
+            connection.close()
+        elif not (begun.startswith(OF_WORKERS) and self._pass_on(connection, self._free_worker())):
+            self.adopt(Handed(connection))
+
+    def _free_worker(self) -> Child | None:
+        for _ in self.workers:
+            found = next(self._turns)
+            if found.is_ready:
+                return found
+        return None
+
+    def _pass_on(self, connection: socket.socket, child: Child | None) -> bool:
+        """Hand a connection over; return whether that could be done."""
+        if child is None or child.way is None:
+            return False
+        try:
+            hand_over(child.way, connection)
+        except OSError:  # its queue is full, or it has just died
+            return False
+        connection.close()
+        self._measures.handed.labels(child.kind).inc()
+        return True
+
+    def _given_back(self, handed: Handed) -> None:
+        self._measures.handed.labels("engine").inc()
+        self.adopt(handed)
+
+    def adopt(self, handed: Handed) -> None:
+        """Serve a connection here, from what has been read of it on."""
+
+        def protocol() -> asyncio.Protocol:
+            kind: Any = self.config.http_protocol_class
+            made: asyncio.Protocol = kind(
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            )
+            if handed.begun:
+                connect = made.connection_made
+
+                def connection_made(transport: asyncio.BaseTransport) -> None:
+                    connect(transport)
+                    made.data_received(handed.begun)
+
+                made.connection_made = connection_made  # type: ignore[method-assign]
+            return made
+
+        self._begin(asyncio.get_running_loop().connect_accepted_socket(protocol, handed.connection))
+
+    def _said(self, child: Child, message: Message) -> None:
+        match message:
+            case Asked():
+                self._begin(self._rule(child, message))
+            case Counted():
+                for route, status, seconds in message.answered:
+                    self._measures.requests.labels("POST", route, status).inc()
+                    self._measures.request_seconds.labels(route).observe(seconds)
+            case _:
+                _LOG.error("a worker must ask or count, said %s", type(message).__name__)
+
+    async def _rule(self, child: Child, asked: Asked) -> None:
+        channel, app = child.channel, cast("Any", self.config.loaded_app)
+        ruled = await admission(app, asked)
+        if channel is not None:
+            channel.send(ruled)

@@ -240,11 +240,21 @@ def test_the_examples_of_the_documents_run(url):
     assert len(blocks) == 7
     said = io.StringIO()
     with contextlib.redirect_stdout(said), Client(url) as nudge:
-        nudged = threading.Timer(2.0, lambda: nudge.deposit("cash-only", "USDC", 1))
-        nudged.start()  # something happens while the stream is followed
+        done = threading.Event()
+
+        def go_on():
+            """Let something happen while the stream is followed, whenever that begins."""
+            while not done.wait(0.5):
+                nudge.deposit("cash-only", "USDC", 1)
+
+        nudged = threading.Thread(target=go_on)
+        nudged.start()
         space: dict[str, object] = {}
-        exec("\n".join(blocks).replace("http://127.0.0.1:8000", url), space)  # noqa: S102  (our own page)
-        nudged.join()
+        try:
+            exec("\n".join(blocks).replace("http://127.0.0.1:8000", url), space)  # noqa: S102  (our own page)
+        finally:
+            done.set()
+            nudged.join()
     lines = said.getvalue().splitlines()
     assert lines[0] == "ok"
     assert "BalanceChanged Repeated" in lines

@@ -51,7 +51,7 @@ def test_orders():
 
 
 async def until(pilot, condition):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         await pilot.pause(0.05)
@@ -126,7 +126,7 @@ def test_open_alerts_stand_above(writer):
 
     with serving(application(writer, alerts=AlertRules(rules=(rule,), every_s=0.05))) as url:
         with Client(url) as client:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while not client.alerts().open:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)

@@ -47,7 +47,7 @@ class Sink:
         return [body["title"] for at, body in self.received if at == path]
 
     def wait_for(self, condition):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not condition():
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -1,10 +1,10 @@
 """The dashboard in a real Chromium, on the stand-in server: what its pages do."""
 
-import itertools
 from collections.abc import Iterator
 
 import pytest
 from dashboard_pages import pages, stand_in
+from serving import LONGEST_S
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -35,6 +35,7 @@ def visit(browser, site, console):
         context = browser.new_context(
             viewport={"width": across, "height": down}, color_scheme=scheme, reduced_motion="reduce"
         )
+        context.set_default_timeout(1_000 * LONGEST_S)
         contexts.append(context)
         page = context.new_page()
         page.on(
@@ -69,12 +70,12 @@ def test_ten_thousand_accounts_draw_only_the_rows_in_view(visit, large_site) -> 
     page = visit("accounts", at=large_site)
     page.wait_for_function("document.querySelector('[role=grid]').ariaRowCount === '10001'")
     assert page.locator("[role=grid] [role=row]").count() < 60
-    usages = page.locator("[role=row] .bar").evaluate_all(
-        "bars => bars.map(b => parseFloat(b.parentElement.textContent))"
-    )
-    assert len(usages) > 10
     # Order follows the live figures at its own pace of a second, so neighbours may have crossed since by their latest move.
-    assert all(later <= earlier + 5 for earlier, later in itertools.pairwise(usages))
+    page.wait_for_function("""() => {
+        const bars = [...document.querySelectorAll("[role=row] .bar")];
+        const usages = bars.map(bar => parseFloat(bar.parentElement.textContent));
+        return usages.length > 10 && usages.every((usage, at) => at === 0 || usage <= usages[at - 1] + 5);
+    }""")
     page.locator("[role=grid] .viewport").evaluate("box => { box.scrollTop = box.scrollHeight }")
     page.wait_for_selector("[aria-rowindex='10001']")
 
@@ -87,7 +88,7 @@ def test_ten_thousand_live_accounts_keep_the_page_moving(visit, large_site, reco
         requestAnimationFrame(function frame(now) {
             gaps.push(now - last); last = now;
             document.querySelector("[role=grid] .viewport").scrollTop += 37;
-            now - begun < 3000 ? requestAnimationFrame(frame) : done(gaps.slice(2).sort((a, b) => a - b));
+            now - begun < 3000 || gaps.length < 20 ? requestAnimationFrame(frame) : done(gaps.slice(2).sort((a, b) => a - b));
         });
     })""")
     record_property("frames_in_3_s", len(gaps))

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 from dashboard_pages import pages
-from serving import serving
+from serving import LONGEST_S, serving
 
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.service.application import application
@@ -38,11 +38,12 @@ def visit(browser, site, console):
         address, usual = PAGES[name]
         across, down = WIDTHS[width]
         contexts.append(browser.new_context(viewport={"width": across, "height": down}, reduced_motion="reduce"))
+        contexts[-1].set_default_timeout(1_000 * LONGEST_S)
         page = contexts[-1].new_page()
         page.on("console", lambda said: console.append(said.text) if said.type in {"error", "warning"} else None)
         page.on("pageerror", lambda error: console.append(str(error)))
         page.goto(at + address)
-        page.wait_for_selector(sign or usual, timeout=60_000)
+        page.wait_for_selector(sign or usual)
         return page
 
     yield visit
@@ -55,7 +56,7 @@ def visit(browser, site, console):
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_has_its_figures_and_fits(visit, name, width) -> None:
     page = visit(name, width)
-    page.wait_for_load_state("networkidle") if name != "account" else page.wait_for_selector("canvas", timeout=60_000)
+    page.wait_for_load_state("networkidle") if name != "account" else page.wait_for_selector("canvas")
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     said = page.locator("main").inner_text()
     assert "NaN" not in said
@@ -89,7 +90,7 @@ def test_a_what_if_in_the_page_is_the_services_own(visit, site, record_property)
     record_property("what_if_ms_median", waits[5])
     print("what-if, ms: median", waits[5], "worst", waits[-1])
     page.get_by_role("slider", name="BTC price").fill("-0.2")
-    page.wait_for_selector("#what-if tbody tr", timeout=60_000)
+    page.wait_for_selector("#what-if tbody tr")
     assert "excess" in page.locator("#what-if tbody").inner_text()
 
 
@@ -114,7 +115,7 @@ def test_a_page_asks_nothing_of_a_service_that_opens_and_goes_on_once_it_is_open
             asked = page.evaluate("performance.getEntriesByType('resource').map(each => each.name)")
             assert [each for each in asked if "/api/" in each] == []
             go.set()
-            page.wait_for_selector("[role=rowheader] a", timeout=60_000)
+            page.wait_for_selector("[role=rowheader] a")
             page.wait_for_selector(".link.live")
         finally:
             go.set()

@@ -75,7 +75,7 @@ class Client(threading.Thread):
         self.acknowledged, self.asked, self.unexpected = [], 0, []
 
     def run(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         with contextlib.closing(connection):
             while not self.unexpected and (not self.stopping.is_set() or len(self.acknowledged) < self.asked):
                 if len(self.acknowledged) == self.asked:
@@ -108,7 +108,7 @@ def up(port):
     deadline = time.monotonic() + LONGEST_WAIT_S
     while True:
         assert time.monotonic() < deadline, "the service does not come up"
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         try:
             connection.request("GET", "/health")
             if msgspec.json.decode(connection.getresponse().read())["status"] == "ok":

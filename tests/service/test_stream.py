@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
-from serving import serving
+from serving import LONGEST_S, serving
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -45,7 +45,7 @@ def deposit(writer, name, account="cash-only", amount="1"):
 async def read_until(reader, sequence):
     found = []
     while not any(each["channel"] == "overview" and each["sequence"] >= sequence for each in found):
-        found.append(json.loads(await asyncio.wait_for(reader.recv(), 30)))
+        found.append(json.loads(await asyncio.wait_for(reader.recv(), LONGEST_S)))
     return found
 
 
@@ -61,8 +61,10 @@ def assert_chained(messages):
         last[each["channel"]] = each["sequence"]
 
 
-def test_a_snapshot_then_every_event_once_and_figures_that_changed(service):
+def test_a_snapshot_then_every_event_once_and_figures_that_changed(service, monkeypatch):
     writer, address = service
+    # so long that figures are gathered on however slow a machine
+    monkeypatch.setattr(streaming, "PACE_SECONDS", 1.0)
 
     async def run():
         async with connect(address) as reader:

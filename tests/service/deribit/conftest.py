@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 import uvicorn
-from serving import running
+from serving import LONGEST_S, running
 
 from crossmargin.engine import commands as ask
 from crossmargin.engine.parameters import EngineParameters
@@ -95,6 +95,9 @@ def pointed(exchange, port):
 @pytest.fixture(scope="module")
 def client(port):
     """ccxt as it is, with another address."""
-    exchange = pointed(ccxt.deribit({"apiKey": "alice", "secret": "none", "enableRateLimit": False}), port)
+    exchange = pointed(
+        ccxt.deribit({"apiKey": "alice", "secret": "none", "enableRateLimit": False, "timeout": 1_000 * LONGEST_S}),
+        port,
+    )
     exchange.load_markets()
     return exchange

@@ -93,8 +93,8 @@ def test_tokens_open_what_credentials_do(port, client):
         "result"
     ]["access_token"]
     body = {"jsonrpc": "2.0", "id": 7, "method": "private/get_positions", "params": {"currency": "BTC"}}
-    answer = requests.post(url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=10).json()
+    answer = requests.post(url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=120).json()
     assert (answer["id"], len(answer["result"])) == (7, 3)
-    refused = requests.post(url, json=body, timeout=10)
+    refused = requests.post(url, json=body, timeout=120)
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, 13009)
-    assert requests.post(url, data="{", timeout=10).json()["error"]["code"] == -32700
+    assert requests.post(url, data="{", timeout=120).json()["error"]["code"] == -32700

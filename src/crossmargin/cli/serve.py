@@ -1,6 +1,7 @@
 """Run the service."""
 
 import contextlib
+import gc
 import os
 import sys
 import tempfile
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
     from prometheus_client import CollectorRegistry
 
+    from crossmargin.engine.engine import Engine
     from crossmargin.service.configuration import Settings
     from crossmargin.service.writer import Writer
 
@@ -101,6 +103,7 @@ def serve(
     if not chosen.open:
         access = configured(Path(chosen.folder), withdrawal_limits=limits(chosen.withdrawal_limits))
     writer = _writer(chosen)
+    writer.when_open(_keep)
     clock = Clock(writer, tick_s=chosen.tick_s, longest_jump_s=chosen.longest_jump_s)
     scheme = "http" if chosen.certificate is None else "https"
     to_whom = "" if access else " to whoever is on this machine"
@@ -130,6 +133,12 @@ def serve(
             access.close()
     if writer.failure is not None:
         raise InputError(f"the service must be able to write its journal, {writer.failure}")
+
+
+def _keep(_: "Engine") -> None:
+    """Leave what is there for good out of the garbage collector's rounds, which would stop every thread for long."""
+    gc.collect()
+    gc.freeze()
 
 
 def serve_sample(port: int) -> None:

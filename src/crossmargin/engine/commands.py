@@ -11,8 +11,8 @@ from crossmargin.engine.parameters import EngineParameters
 class _Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True, omit_defaults=True):
     """What every command carries.
 
-    `id` names it once and for all: the same id with the same content is applied once. `sent_ns` lets the engine refuse
-    what has waited too long.
+    `id` names it once and for all: the same id with the same content is applied once. `sent_ns`, which is no part of the
+    content, lets the engine refuse what has waited too long, and forget the id once it would.
     """
 
     id: str

@@ -173,9 +173,10 @@ class Engine:
         house = self._house
         invariant(not house.events and not house.touched, "a command must not begin inside another")
         digest = hashlib.sha256(encoded(command) if text is None else text).hexdigest()
+        content = digest if command.sent_ns is None else _content_digest(command)
         known = self._applied.digests.get(command.id)
         if known is not None:
-            if known == digest:
+            if known == content:
                 return (happened.Repeated(command=command.id),)
             return (No(Refusal.DUPLICATE_ID_OTHER_CONTENT).event(command.id),)
         no = self._decide(command)
@@ -184,7 +185,7 @@ class Engine:
                 raise InvariantError(f"a refused command must change nothing, {command.id} did")
             return (no.event(command.id),)
         margin_calls.examine_touched(house)
-        self._applied.add(command.id, digest, command.sent_ns)
+        self._applied.add(command.id, content, command.sent_ns)
         self._applied.forget(house.state.time_ns, house.parameters.id_window_ns)
         self._finish(digest)
         events, house.events = tuple(house.events), []
@@ -215,6 +216,11 @@ class Engine:
         house.state.history = hashlib.sha256((house.state.history + digest).encode()).hexdigest()
         if house.state.sequence % house.parameters.audit_every == 0:
             audit.run_audit(house)
+
+
+def _content_digest(command: Command) -> str:
+    """Return the digest of what a command asks for: who asks again says anew when it was sent."""
+    return hashlib.sha256(encoded(msgspec.structs.replace(command, sent_ns=None))).hexdigest()
 
 
 def advance_time(house: House, command: AdvanceTime) -> No | None:

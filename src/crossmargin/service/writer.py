@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+import msgspec
+
 from crossmargin.engine.commands import Command
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Event, Refused, Repeated
@@ -188,9 +190,18 @@ class Writer:
             raise Starting("the engine is being opened")
         if self._queue.qsize() >= LONGEST_QUEUE:
             raise Busy(f"{LONGEST_QUEUE} commands wait already")
-        self._queue.put(_Waiting(command, answer, perf_counter()))
+        self._queue.put(_Waiting(self._dated(command), answer, perf_counter()))
         if self._failure is not None:
             self._turn_away()  # it may have come after the writer had looked for the last time
+
+    def _dated(self, command: Command) -> Command:
+        """Return the command with the engine's time at which it came, so that its id is not kept for ever.
+
+        One that says itself when it was sent keeps that, unless it is still to come.
+        """
+        now_ns = self.engine.state.time_ns
+        sent_ns = now_ns if command.sent_ns is None else min(command.sent_ns, now_ns)
+        return command if sent_ns == command.sent_ns else msgspec.structs.replace(command, sent_ns=sent_ns)
 
     def when_open(self, look: Callable[[Engine], None]) -> None:
         """Call `look` with the engine, under `lock`: now where it is open, else as soon as it is and before any command."""

@@ -72,7 +72,7 @@ def test_the_ids_that_are_kept_are_those_of_the_window(writer, sent):
 
 
 def test_without_the_time_at_which_they_came_all_are_kept(writer, monkeypatch):
-    monkeypatch.setattr(Writer, "_dated", lambda _, command: command)
+    monkeypatch.setattr("crossmargin.service.writer.dated", lambda commands, _: commands)
     assert an_hour(writer)[-1] == 60 * 6 + len(opening())
 
 
@@ -95,6 +95,14 @@ def test_a_repeat_after_a_restart_is_answered_once(tmp_path):
         assert type(told(writer, deposit("d", 5))[0]) is expected
         assert balance(writer) == 5
         writer.close()
+
+
+def test_commands_that_wait_while_time_jumps_are_not_late(writer):
+    with writer.lock:  # so that all are one batch
+        jump = writer.submit(ask.AdvanceTime(id="jump", time_ns=START_NS + 100 * WINDOW_NS))
+        late = writer.submit(deposit("d", 5))
+    jump.result(timeout=60)
+    assert not isinstance(late.result(timeout=60)[0], Refused)
 
 
 def test_an_id_is_free_again_after_the_window(writer):

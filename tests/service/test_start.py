@@ -81,7 +81,7 @@ def test_a_server_error_of_a_service_that_is_open_is_a_warning(tmp_path, caplog,
     def full(*_):
         raise Busy("many wait")
 
-    monkeypatch.setattr(Writer, "submit", full)
+    monkeypatch.setattr(Writer, "ask", full)
     order = {"account": "cash-only", "asset": "USDC", "amount": "1"}
     with TestClient(application(writer)) as client:
         client.post("/api/v1/deposits", json=order, headers={"Idempotency-Key": "k"})

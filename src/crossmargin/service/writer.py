@@ -21,7 +21,7 @@ from time import perf_counter
 
 import msgspec
 
-from crossmargin.engine.commands import Command
+from crossmargin.engine.commands import AdvanceTime, Command
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Event, Refused, Repeated
 from crossmargin.errors import CrossMarginError, InputError
@@ -190,18 +190,9 @@ class Writer:
             raise Starting("the engine is being opened")
         if self._queue.qsize() >= LONGEST_QUEUE:
             raise Busy(f"{LONGEST_QUEUE} commands wait already")
-        self._queue.put(_Waiting(self._dated(command), answer, perf_counter()))
+        self._queue.put(_Waiting(command, answer, perf_counter()))
         if self._failure is not None:
             self._turn_away()  # it may have come after the writer had looked for the last time
-
-    def _dated(self, command: Command) -> Command:
-        """Return the command with the engine's time at which it came, so that its id is not kept for ever.
-
-        One that says itself when it was sent keeps that, unless it is still to come.
-        """
-        now_ns = self.engine.state.time_ns
-        sent_ns = now_ns if command.sent_ns is None else min(command.sent_ns, now_ns)
-        return command if sent_ns == command.sent_ns else msgspec.structs.replace(command, sent_ns=sent_ns)
 
     def when_open(self, look: Callable[[Engine], None]) -> None:
         """Call `look` with the engine, under `lock`: now where it is open, else as soon as it is and before any command."""
@@ -309,9 +300,10 @@ class Writer:
     def _write(self, asked: list[_Waiting]) -> None:
         try:
             with self.lock:
-                answers = self._submitted([each.command for each in asked])
-                for each, events in zip(asked, answers, strict=True):
-                    self._publish(each.command, self.engine.state.time_ns, events)
+                commands = dated([each.command for each in asked], self.engine.state.time_ns)
+                answers = self._submitted(commands)
+                for command, events in zip(commands, answers, strict=True):
+                    self._publish(command, self.engine.state.time_ns, events)
         except Exception as error:
             # whoever waits must hear of it, whatever it is
             if not (isinstance(error, UnwrittenError) and error.is_whole):
@@ -356,6 +348,27 @@ class Writer:
             if not isinstance(event, Refused | Repeated):
                 self.sequence += 1
                 self.published.append(Published(self.sequence, time_ns, command, event))
+
+
+def dated(commands: Sequence[Command], now_ns: int) -> list[Command]:
+    """Return commands with the engine's time at which each will be applied, so that their ids are not kept for ever.
+
+    One that says itself when it was sent keeps that, unless it is still to come.
+
+    Examples
+    --------
+    >>> from crossmargin.engine.commands import AdvanceTime, RunAudit
+    >>> asked = [RunAudit(id="a"), AdvanceTime(id="b", time_ns=9), RunAudit(id="c"), RunAudit(id="d", sent_ns=5)]
+    >>> [each.sent_ns for each in dated(asked, 7)]
+    [7, 7, 9, 5]
+    """
+    found = []
+    for command in commands:
+        sent_ns = now_ns if command.sent_ns is None else min(command.sent_ns, now_ns)
+        found.append(command if sent_ns == command.sent_ns else msgspec.structs.replace(command, sent_ns=sent_ns))
+        if isinstance(command, AdvanceTime):
+            now_ns = max(now_ns, command.time_ns)
+    return found
 
 
 def _tell(told: Sequence[tuple[_Waiting, Answer | Exception]]) -> None:

@@ -43,8 +43,8 @@ def test_the_dashboard_follows_the_demo_until_ctrl_c(tmp_path):
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert "Traceback" not in err
-    assert f"http://127.0.0.1:{port}/" in out
+    assert err == ""  # the address, and what goes wrong; how a server does is for those who run one
+    assert f"http://127.0.0.1:{port}/ is the dashboard" in out
     assert (tmp_path / "r.html").stat().st_size > 10_000
     assert [each.name for each in tmp_path.iterdir()] == ["r.html"]  # nothing else is left
 

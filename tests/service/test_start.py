@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -12,8 +13,9 @@ import pytest
 from litestar.testing import TestClient
 
 from crossmargin.engine.commands import Deposit
+from crossmargin.engine.engine import Engine
 from crossmargin.errors import InputError
-from crossmargin.files.sample import sample_book, sample_market
+from crossmargin.files.sample import UNDER_WATER, sample_book, sample_market, solvent_sample_book
 from crossmargin.service import writer as writing
 from crossmargin.service.application import application
 from crossmargin.service.opening import opening_commands
@@ -150,6 +152,43 @@ def test_a_torn_snapshot_is_passed_over(tmp_path):
     restarted = Writer(tmp_path)
     assert restarted.engine.state_hash() == writer.engine.state_hash()
     restarted.close()
+
+
+SIGNALLED = """
+import os, signal, sys, threading, time, uvicorn
+from crossmargin.service.listening import ended_in_order
+async def app(scope, receive, send):
+    pass
+server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="warning"))
+def kill():
+    while not server.started:
+        time.sleep(0.01)
+    os.kill(os.getpid(), int(sys.argv[1]))
+threading.Thread(target=kill).start()
+with ended_in_order(server):
+    server.run()
+print("the journal is closed here")
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_and_leaves_the_rest_to_be_closed(sent):
+    ran = subprocess.run([sys.executable, "-c", SIGNALLED, str(int(sent))], capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "the journal is closed here\n", "")
+
+
+def test_the_sample_opens_as_a_house_at_work_where_nobody_is_bankrupt_yet():
+    def states(book):
+        engine = Engine()
+        for command in opening_commands(book, sample_market()):
+            engine.apply(command)
+        return {each.state for each in engine.state.accounts.values()}
+
+    troubled = ("cash-only", "near-liquidation", "naked-call-seller", UNDER_WATER)
+    solvent = {each.account for each in solvent_sample_book()}
+    assert states([each for each in sample_book() if each.account in troubled]) >= {"BANKRUPT"}
+    kept = [each for each in sample_book() if each.account in troubled and each.account in solvent]
+    assert states(kept) == {"HEALTHY", "MARGIN_CALL", "LIQUIDATING"}
 
 
 FULL = """

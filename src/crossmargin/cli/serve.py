@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import logging
 import os
 import sys
 import tempfile
@@ -12,12 +13,16 @@ from crossmargin.cli.app import app, console
 from crossmargin.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import uvicorn
     from opentelemetry.trace import Tracer
     from prometheus_client import CollectorRegistry
 
     from crossmargin.engine.engine import Engine
+    from crossmargin.service.alert_rules import AlertRules
     from crossmargin.service.configuration import Settings
+    from crossmargin.service.feeding import Recorded, Venues
     from crossmargin.service.writer import Writer
 
 
@@ -80,17 +85,13 @@ def serve(
         ASSET=AMOUNT that an account may withdraw in 24 hours on one pair of eyes; of other assets, nothing.
     """
     try:
-        from crossmargin.service.access.guard import configured
         from crossmargin.service.alert_rules import AlertRules, read_rules
-        from crossmargin.service.application import application
-        from crossmargin.service.configuration import limits, settings
-        from crossmargin.service.feeding import feeding, parse_feed
-        from crossmargin.service.listening import require_tls, server_configuration
+        from crossmargin.service.configuration import settings
+        from crossmargin.service.feeding import parse_feed
+        from crossmargin.service.listening import require_tls
         from crossmargin.service.logs import open_logs, secrets_in
     except ImportError as error:
-        raise InputError(f"serving needs the extra crossmargin[service], {error.name} is missing") from error
-    from crossmargin.service.clock import Clock
-
+        raise _missing(error) from error
     flags = {"host": host, "port": port, "folder": _text(folder), "database": database, "open": open_, "names": name,
              "certificate": _text(certificate), "private_key": _text(private_key), "proxy": proxy,
              "workers": workers, "withdrawal_limits": withdrawal_limit, "alerts": _text(alerts)}  # fmt: skip
@@ -99,15 +100,47 @@ def serve(
     require_tls(chosen)
     rules = AlertRules() if chosen.alerts is None else read_rules(Path(chosen.alerts), os.environ)
     open_logs(sys.stderr, known=[*secrets_in(chosen.database_url), *rules.channels.values()])
+    scheme = "http" if chosen.certificate is None else "https"
+    to_whom = " to whoever is on this machine" if chosen.open else ""
+    _run(chosen, feeds, rules, f"{scheme}://{chosen.host}:{chosen.port}/ serves {chosen.folder}{to_whom}")
+
+
+def serve_sample(port: int) -> None:
+    """Serve the sample book to this machine alone, from a folder that is gone afterwards, until Ctrl-C."""
+    try:
+        from crossmargin.service.alert_rules import AlertRules
+        from crossmargin.service.configuration import settings
+        from crossmargin.service.logs import open_logs
+    except ImportError as error:
+        raise _missing(error) from error
+    with tempfile.TemporaryDirectory(prefix="crossmargin-") as folder:
+        tables = f"sqlite:///{Path(folder) / 'projection.sqlite'}"
+        flags = {"host": "127.0.0.1", "port": port, "folder": folder, "database": tables, "open": True}
+        # whoever tries it out is told the address and what goes wrong, and not how a server does
+        open_logs(sys.stderr, level=logging.WARNING)
+        address = f"http://127.0.0.1:{port}/ is the dashboard on the sample book, for this machine alone"
+        with contextlib.suppress(KeyboardInterrupt):
+            _run(settings(flags, {}, None), (), AlertRules(), f"{address}; Ctrl-C ends it, and nothing is kept")
+
+
+def _run(chosen: "Settings", feeds: "Sequence[Recorded | Venues]", rules: "AlertRules", said: str) -> None:
+    """Serve as chosen until a signal ends it; `said` is printed before the first request can come."""
+    try:
+        from crossmargin.service.access.guard import configured
+        from crossmargin.service.application import application
+        from crossmargin.service.clock import Clock
+        from crossmargin.service.configuration import limits
+        from crossmargin.service.feeding import feeding
+        from crossmargin.service.listening import ended_in_order, server_configuration
+    except ImportError as error:
+        raise _missing(error) from error
     access = None
     if not chosen.open:
         access = configured(Path(chosen.folder), withdrawal_limits=limits(chosen.withdrawal_limits))
     writer = _writer(chosen)
     writer.when_open(_keep)
     clock = Clock(writer, tick_s=chosen.tick_s, longest_jump_s=chosen.longest_jump_s)
-    scheme = "http" if chosen.certificate is None else "https"
-    to_whom = "" if access else " to whoever is on this machine"
-    console.print(f"{scheme}://{chosen.host}:{chosen.port}/ serves {chosen.folder}{to_whom}", soft_wrap=True)
+    console.print(said, soft_wrap=True)
     try:
         with contextlib.ExitStack() as stack:
             fed = stack.enter_context(feeding(writer, feeds))
@@ -125,7 +158,8 @@ def serve(
             writer.listen(stop_on_failure)
             if chosen.tick_s and not feeds:
                 clock.start()
-            server.run()
+            with ended_in_order(server):
+                server.run()
     finally:
         clock.close()
         writer.close()
@@ -141,13 +175,8 @@ def _keep(_: "Engine") -> None:
     gc.freeze()
 
 
-def serve_sample(port: int) -> None:
-    """Serve the sample book to this machine alone, from a folder that is gone afterwards, until Ctrl-C."""
-    with tempfile.TemporaryDirectory(prefix="crossmargin-") as folder:
-        console.print("Ctrl-C ends the dashboard", soft_wrap=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            tables = f"sqlite:///{Path(folder) / 'projection.sqlite'}"
-            serve(host="127.0.0.1", port=port, folder=Path(folder), database=tables, open_=True)
+def _missing(error: ImportError) -> InputError:
+    return InputError(f"serving needs the extra crossmargin[service], {error.name} is missing")
 
 
 def _server(configuration: "uvicorn.Config", chosen: "Settings", writer: "Writer") -> "uvicorn.Server":
@@ -165,7 +194,7 @@ def _text(path: Path | None) -> str | None:
 
 
 def _writer(chosen: "Settings") -> "Writer":
-    from crossmargin.files.sample import sample_book, sample_market
+    from crossmargin.files.sample import sample_market, solvent_sample_book
     from crossmargin.service.opening import opening_commands
     from crossmargin.service.projector import Projector
     from crossmargin.service.writer import Writer
@@ -174,7 +203,7 @@ def _writer(chosen: "Settings") -> "Writer":
     folder.mkdir(parents=True, exist_ok=True)
     return Writer(
         folder,
-        opening=lambda: tuple(opening_commands(sample_book(), sample_market())),
+        opening=lambda: tuple(opening_commands(solvent_sample_book(), sample_market())),
         background=True,
         projector=Projector(chosen.database_url, folder, apart=True),
     )

@@ -8,6 +8,8 @@ from crossmargin.files.history import read_history
 from crossmargin.files.market import read_market
 from crossmargin.market.snapshot import MarketSnapshot
 
+UNDER_WATER = "under-water"
+
 
 def sample_book() -> Book:
     """Return the portfolios of the sample, one account of each recognisable kind.
@@ -19,6 +21,21 @@ def sample_book() -> Book:
     """
     with resources.as_file(resources.files("crossmargin") / "sample" / "book.json") as path:
         return read_book(path)
+
+
+def solvent_sample_book() -> Book:
+    """Return the sample's accounts that own more than they owe.
+
+    The one that does not shows what a report says of it. A clearing house that opened with it would begin with a bankruptcy
+    that nobody has seen happen; the others show a house at work, healthy but for two margin calls and one liquidation.
+
+    Examples
+    --------
+    >>> {each.account for each in sample_book()} - {each.account for each in solvent_sample_book()}
+    {'under-water'}
+    """
+    book = sample_book()
+    return replace(book, portfolios=tuple(each for each in book if each.account != UNDER_WATER))
 
 
 def sample_market() -> MarketSnapshot:

@@ -42,10 +42,11 @@ NICENESS = 5
 
 
 class Begin(msgspec.Struct, frozen=True):
-    """The first message to a follower: the tables' URL, which is nobody's business, and the journal's folder."""
+    """The first message to a follower: the tables' URL, which is nobody's business, the journal's folder, what to log."""
 
     url: str
     folder: str
+    log_level: int
 
 
 class Stand(msgspec.Struct, frozen=True):
@@ -252,7 +253,7 @@ def main() -> None:
         signal.signal(each, signal.SIG_IGN)
     link: Connection[bytes, bytes] = Connection(int(sys.argv[1]))
     begin = msgspec.msgpack.decode(link.recv_bytes(), type=Begin)
-    open_logs(sys.stderr, known=secrets_in(begin.url))
+    open_logs(sys.stderr, known=secrets_in(begin.url), level=begin.log_level)
     os.nice(NICENESS)
     gc.freeze()
     Follower(begin.url, Path(begin.folder), link).run()

@@ -1,7 +1,10 @@
 """How the server listens: TLS, the proxy in front, and a log of requests that no secret gets into."""
 
+import contextlib
 import logging
+import signal
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
@@ -86,3 +89,18 @@ def server_configuration(application: Litestar, chosen: Settings) -> uvicorn.Con
     for name in ("uvicorn.access", "uvicorn.error"):
         logging.getLogger(name).addFilter(WithoutQueries())
     return configuration
+
+
+@contextlib.contextmanager
+def ended_in_order(server: uvicorn.Server) -> Iterator[None]:
+    """Let a signal end the server and no more: uvicorn raises it again afterwards, before the journal is closed."""
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    before = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

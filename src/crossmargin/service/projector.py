@@ -143,7 +143,9 @@ class Projector:
                     [sys.executable, "-m", Follower.__module__, str(theirs.fileno())],
                     pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=os.curdir,
                 )  # fmt: skip
-            link.send_bytes(msgspec.msgpack.encode(Begin(self._url, str(self._folder))))
+            link.send_bytes(
+                msgspec.msgpack.encode(Begin(self._url, str(self._folder), logging.getLogger().getEffectiveLevel()))
+            )
             yield link
         try:
             self.process.wait(LONGEST_END_S)

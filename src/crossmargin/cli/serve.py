@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import uvicorn
+    from litestar import Litestar
     from opentelemetry.trace import Tracer
     from prometheus_client import CollectorRegistry
 
@@ -131,7 +132,7 @@ def _run(chosen: "Settings", feeds: "Sequence[Recorded | Venues]", rules: "Alert
         from crossmargin.service.clock import Clock
         from crossmargin.service.configuration import limits
         from crossmargin.service.feeding import feeding
-        from crossmargin.service.listening import ended_in_order, server_configuration
+        from crossmargin.service.listening import ended_in_order
     except ImportError as error:
         raise _missing(error) from error
     access = None
@@ -148,7 +149,7 @@ def _run(chosen: "Settings", feeds: "Sequence[Recorded | Venues]", rules: "Alert
                 writer, hosts=chosen.hosts, feeds=fed.status, tracer=_tracer(chosen, stack), alerts=rules, access=access
             )
             _serve_metrics(chosen, writer, answering.state.figures, stack)
-            server = _server(server_configuration(answering, chosen), chosen, writer)
+            server = _server(answering, chosen, writer)
 
             def stop_on_failure() -> None:
                 # a supervisor starts the process again, and the journal says what is on disk
@@ -179,14 +180,24 @@ def _missing(error: ImportError) -> InputError:
     return InputError(f"serving needs the extra crossmargin[service], {error.name} is missing")
 
 
-def _server(configuration: "uvicorn.Config", chosen: "Settings", writer: "Writer") -> "uvicorn.Server":
+def _server(answering: "Litestar", chosen: "Settings", writer: "Writer") -> "uvicorn.Server":
     import uvicorn
 
+    from crossmargin.service.listening import server_configuration
+
+    configuration = server_configuration(answering, chosen)
     if not chosen.workers:
         return uvicorn.Server(configuration)
     from crossmargin.service.processes.front import Front
 
-    return Front(configuration, writer, workers=chosen.workers, hosts=chosen.hosts, is_open=chosen.open)
+    return Front(
+        configuration,
+        writer,
+        lambda: answering.state.hub,
+        workers=chosen.workers,
+        hosts=chosen.hosts,
+        is_open=chosen.open,
+    )
 
 
 def _text(path: Path | None) -> str | None:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import anyio
@@ -37,6 +37,8 @@ KNOWN_SECONDS = 2.0
 CHANNELS = ("overview", "accounts", "events")
 TOO_SLOW = 1013
 """Close code "try again later" of RFC 6455's registry."""
+KIND = "crossmargin.subscriber"
+"""Key of a scope that says what kind of subscriber its client is; no client can put it there."""
 Socket = WebSocket[Any, Any, State]
 _ENCODE = msgspec.json.Encoder().encode
 
@@ -97,6 +99,8 @@ class Hub:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self.subscribers: set[Subscriber] = set()
+        self.outlets: list[Callable[[list[Message]], None]] = []
+        """Are told what everybody is told, once for all subscribers that they hold."""
         self.dropped = 0
         self._told = dict.fromkeys(CHANNELS, -1)
         self._rows: dict[str, tuple[object, Record]] = {}
@@ -113,19 +117,25 @@ class Hub:
         """Tell what changes, for as long as there is somebody to tell; never ends by itself."""
         self._writer.listen(self.wake)
         try:
+            due = self._loop.time()
             while True:
                 await self._woken.wait()
                 self._woken.clear()
+                # by the clock, not by when the last was done: what looking and telling take must not slow the pace
+                now = self._loop.time()
+                due = due + PACE_SECONDS if now - due < PACE_SECONDS else now + PACE_SECONDS
                 if self.subscribers:
                     async with self._looking:
                         await self._tell()
-                await asyncio.sleep(PACE_SECONDS)
+                await asyncio.sleep(max(0.0, due - self._loop.time()))
         finally:
             self._writer.ignore(self.wake)
 
-    async def join(self, asked: Subscription) -> Subscriber:
+    async def join(
+        self, asked: Subscription, kind: "Callable[[Iterable[str]], Subscriber] | None" = None
+    ) -> Subscriber:
         """Add a subscriber, who first gets what lies between the place it names, or nothing, and now."""
-        subscriber = Subscriber(asked.subscribe)
+        subscriber = (kind or Subscriber)(asked.subscribe)
         async with self._looking:
             if self.subscribers:
                 await self._tell()  # what the others know is then where the newcomer begins
@@ -142,6 +152,8 @@ class Hub:
 
     async def _tell(self) -> None:
         messages = await anyio.to_thread.run_sync(self._look)
+        for outlet in self.outlets:
+            outlet(messages)
         for subscriber in self.subscribers:
             subscriber.put(messages)
 
@@ -216,7 +228,8 @@ async def stream(socket: Socket) -> None:
         if asked is None:
             return
         try:
-            subscriber = await hub.join(asked)
+            kind: Any = socket.scope.get(KIND)
+            subscriber = await hub.join(asked, kind)
         except Starting as error:
             await _end(socket, "the engine must be open", str(error))
             return

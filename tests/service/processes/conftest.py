@@ -40,7 +40,7 @@ def locked(writer):
     """Return the service with keys, and the keys by name."""
     folder = writer.folder
     store = KeyStore(folder / "access.sqlite", master_key(folder, create=True))
-    networks = {"anywhere": (), "elsewhere": ("127.0.0.2/32",), "leaving": (), "busy": ()}
+    networks = {"anywhere": (), "elsewhere": ("127.0.0.2/32",), "leaving": (), "busy": (), "watching": ()}
     keys = {
         name: store.create(owner=name, scopes=frozenset({Scope.READ}), accounts=None, created_ns=1, networks=each)
         for name, each in networks.items()

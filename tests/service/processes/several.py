@@ -77,7 +77,12 @@ class Several:
         settings = Settings(port=self.port, open=access is None, workers=workers, folder=str(writer.folder))
         app = application(writer, hosts=settings.hosts, access=access)
         self.front = Front(
-            server_configuration(app, settings), writer, workers=workers, hosts=settings.hosts, is_open=settings.open
+            server_configuration(app, settings),
+            writer,
+            lambda: app.state.hub,
+            workers=workers,
+            hosts=settings.hosts,
+            is_open=settings.open,
         )
         self.thread = threading.Thread(target=self.front.run)
         self.thread.start()
@@ -95,7 +100,7 @@ class Several:
         return [each.process.pid for each in self.front.workers if each.is_ready]
 
     def is_ready(self):
-        return len(self.pids()) == len(self.front.workers)
+        return len(self.pids()) == len(self.front.workers) and self.front.fan_out.is_ready
 
     def metric(self, name):
         """Return a sample of the service's metrics; 0 where there is none."""

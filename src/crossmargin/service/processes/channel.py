@@ -47,7 +47,65 @@ class Counted(msgspec.Struct, frozen=True, tag=True):
     answered: list[tuple[str, int, float]]
 
 
-Message = Ready | Asked | Ruled | Counted
+class Opened(msgspec.Struct, frozen=True, tag=True):
+    """A client of the fan-out asks for a stream; `Ruled`, `Accepted` and all else about it bear its number."""
+
+    number: int
+    target: bytes
+    headers: list[tuple[bytes, bytes]]
+    client: tuple[str, int]
+
+
+class Accepted(msgspec.Struct, frozen=True, tag=True):
+    """The fan-out may open a stream."""
+
+    number: int
+
+
+class Said(msgspec.Struct, frozen=True, tag=True):
+    """The first message of a client."""
+
+    number: int
+    text: str
+
+
+class Told(msgspec.Struct, frozen=True, tag=True):
+    """What one client is sent."""
+
+    number: int
+    text: str
+
+
+class Joined(msgspec.Struct, frozen=True, tag=True):
+    """From here on a client is sent what is told to everybody in these channels."""
+
+    number: int
+    channels: tuple[str, ...]
+
+
+class Everybody(msgspec.Struct, frozen=True, tag=True):
+    """A message to all who have joined its channel."""
+
+    channel: str
+    text: str
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """The engine's process ends a stream."""
+
+    number: int
+    code: int
+    reason: str
+
+
+class Left(msgspec.Struct, frozen=True, tag=True):
+    """A client is gone, or was let go because it did not read."""
+
+    number: int
+    too_slow: bool = False
+
+
+Message = Ready | Asked | Ruled | Counted | Opened | Accepted | Said | Told | Joined | Everybody | Ended | Left
 _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(Message).decode
 

@@ -31,8 +31,8 @@ class Child:
     ----------
     kind
         The module of this package that is run as a program, with its settings as the first argument.
-    started
-        Called after every start.
+    started, ended
+        Called after every start, and after every end.
     settings
         Makes them of three descriptors: the board's, those of messages and of connections.
     said, given_back
@@ -47,9 +47,10 @@ class Child:
         said: Callable[["Child", Message], None],
         given_back: Callable[[Handed], None],
         started: Callable[[], None],
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         self.kind, self._board, self._settings = kind, board, settings
-        self._said, self._given_back, self._started = said, given_back, started
+        self._said, self._given_back, self._started, self._ended = said, given_back, started, ended
         self.process: subprocess.Popen[bytes] | None = None
         self.channel: Channel | None = None
         self.way: socket.socket | None = None
@@ -96,6 +97,7 @@ class Child:
     async def _end(self) -> None:
         """Let go of a child: its channel's end is its own."""
         self.is_ready = False
+        self._ended()
         if self.channel is not None:
             self.channel.close()
         if self.way is not None:
@@ -111,6 +113,11 @@ class Child:
         except subprocess.TimeoutExpired:
             process.kill()
             await asyncio.to_thread(process.wait)
+
+    def kill(self) -> None:
+        """End a child that does not keep up; another takes its place."""
+        if self.process is not None:
+            self.process.kill()
 
     def _take(self) -> None:
         while self.way is not None and (found := taken_over(self.way)) is not None:

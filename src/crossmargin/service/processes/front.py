@@ -9,23 +9,36 @@ import contextlib
 import itertools
 import logging
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, cast
 
 import uvicorn
 
 from crossmargin.service.measures import Measures
-from crossmargin.service.processes import worker
+from crossmargin.service.processes import fan_out, worker
 from crossmargin.service.processes.admission import admission
-from crossmargin.service.processes.channel import Asked, Counted, Handed, Message, hand_over
+from crossmargin.service.processes.channel import (
+    Asked,
+    Channel,
+    Counted,
+    Handed,
+    Left,
+    Message,
+    Opened,
+    Said,
+    hand_over,
+)
 from crossmargin.service.processes.children import Child, running
+from crossmargin.service.processes.outlet import Outlet
 from crossmargin.service.processes.publishing import Publisher
+from crossmargin.service.stream import Hub
 from crossmargin.service.writer import Writer
 
 _LOG = logging.getLogger(__name__)
 OF_WORKERS = (b"POST /api/v1/margin ", b"POST /api/v1/compare ")
-_ENOUGH = max(map(len, OF_WORKERS))
+OF_FAN_OUT = (b"GET /api/v1/stream ", b"GET /api/v1/stream?")
+_ENOUGH = max(map(len, OF_WORKERS + OF_FAN_OUT))
 SILENT_SECONDS = 60.0
 """A connection on which nothing comes this long is closed."""
 AT_ONCE = 64
@@ -37,15 +50,24 @@ class Front(uvicorn.Server):
 
     Parameters
     ----------
+    hub
+        Gives the hub of the application's streams, once that has started.
     is_open
         Whether requests are answered without asking who sends them.
     """
 
     def __init__(
-        self, config: uvicorn.Config, writer: Writer, *, workers: int, hosts: list[str], is_open: bool
+        self,
+        config: uvicorn.Config,
+        writer: Writer,
+        hub: Callable[[], Hub],
+        *,
+        workers: int,
+        hosts: list[str],
+        is_open: bool,
     ) -> None:
         super().__init__(config)
-        self._writer = writer
+        self._writer, self._find_hub = writer, hub
         self.publisher = Publisher(writer)
         self._measures: Measures = writer.measures
         board = self.publisher.board.descriptor
@@ -57,6 +79,16 @@ class Front(uvicorn.Server):
             Child("worker", board, settings, self._said, self._given_back, self._measures.started.labels("worker").inc)
             for _ in range(workers)
         ]
+        self.fan_out = Child(
+            "fan_out",
+            board,
+            lambda _, messages, connections: fan_out.Settings(messages, connections),
+            self._said,
+            self._given_back,
+            self._measures.started.labels("fan_out").inc,
+            self._fan_out_ended,
+        )
+        self._outlet: Outlet | None = None
         self._turns = itertools.cycle(self.workers)
         self._silent: dict[socket.socket, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -107,7 +139,7 @@ class Front(uvicorn.Server):
     async def _run_others(self, opened: asyncio.Event) -> None:
         # kernels are compiled once, by the engine, and then read from the disk
         await opened.wait()
-        async with running(self.workers):
+        async with running([*self.workers, self.fan_out]):
             await asyncio.Event().wait()
 
     def _begin(self, work: Awaitable[Any]) -> None:
@@ -146,7 +178,13 @@ class Front(uvicorn.Server):
         self._let_go(connection)
         if not begun:
             connection.close()
-        elif not (begun.startswith(OF_WORKERS) and self._pass_on(connection, self._free_worker())):
+            return
+        whose = None
+        if begun.startswith(OF_WORKERS):
+            whose = self._free_worker()
+        elif begun.startswith(OF_FAN_OUT) and self.fan_out.is_ready:
+            whose = self.fan_out
+        if not self._pass_on(connection, whose):
             self.adopt(Handed(connection))
 
     def _free_worker(self) -> Child | None:
@@ -194,6 +232,15 @@ class Front(uvicorn.Server):
 
         self._begin(asyncio.get_running_loop().connect_accepted_socket(protocol, handed.connection))
 
+    @property
+    def _hub(self) -> Hub:
+        return self._find_hub()
+
+    @property
+    def _app(self) -> Callable[..., Awaitable[None]]:
+        """The application with what the server puts around it."""
+        return cast("Callable[..., Awaitable[None]]", self.config.loaded_app)
+
     def _said(self, child: Child, message: Message) -> None:
         match message:
             case Asked():
@@ -202,11 +249,25 @@ class Front(uvicorn.Server):
                 for route, status, seconds in message.answered:
                     self._measures.requests.labels("POST", route, status).inc()
                     self._measures.request_seconds.labels(route).observe(seconds)
+            case Opened() | Said() | Left() if child.channel is not None:
+                self._outlet = self._outlet or self._new_outlet(child, child.channel)
+                self._outlet.hear(message)
             case _:
-                _LOG.error("a worker must ask or count, said %s", type(message).__name__)
+                _LOG.error("a child must ask, count or stream, said %s", type(message).__name__)
+
+    def _new_outlet(self, child: Child, channel: Channel) -> Outlet:
+        outlet = Outlet(self._app, channel, child.kill)
+        self._hub.outlets.append(outlet.tell)
+        return outlet
+
+    def _fan_out_ended(self) -> None:
+        outlet, self._outlet = self._outlet, None
+        if outlet is not None:
+            self._hub.outlets.remove(outlet.tell)
+            outlet.close()
 
     async def _rule(self, child: Child, asked: Asked) -> None:
-        channel, app = child.channel, cast("Any", self.config.loaded_app)
-        ruled = await admission(app, asked)
+        channel = child.channel
+        ruled = await admission(self._app, asked)
         if channel is not None:
             channel.send(ruled)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 LONGEST_HEAD = 16_384
 LARGEST_BODY = 1_000_000
 _END = b"\r\n\r\n"
+_UPGRADE = re.compile(rb"GET (/[!-~]*) HTTP/1\.1")
+_WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _LINE = re.compile(rb"POST (/[!-~]*) HTTP/1\.1")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([!-~](?:[ \t!-~]*[!-~])?)")
 _DIGITS = re.compile(rb"[0-9]{1,7}")
@@ -64,21 +66,55 @@ def plain_request(begun: bytes | bytearray) -> PlainRequest | None:
         if len(begun) >= LONGEST_HEAD or not b"POST /".startswith(begun[:6]):
             raise NotPlain
         return None
-    first, *lines = bytes(begun[:end]).split(b"\r\n")
-    line = _LINE.fullmatch(first)
+    target, headers = _head(bytes(begun[:end]), _LINE)
+    seen = dict(headers)
+    once = sum(name in _ONCE for name, _ in headers)
+    if not _ELSEWHERE.isdisjoint(seen) or once > sum(name in _ONCE for name in seen):
+        raise NotPlain
+    return _with_body(begun, end + len(_END), target, headers, seen)
+
+
+def plain_upgrade(begun: bytes | bytearray) -> PlainRequest | None:
+    """Return the request for a WebSocket at the start of what has come; None where more of it has to come.
+
+    Raises
+    ------
+    NotPlain
+        Where it is something else, or not by the book (RFC 6455, 4.2.1).
+    """
+    end = begun.find(_END, 0, LONGEST_HEAD)
+    if end < 0:
+        if len(begun) >= LONGEST_HEAD or not b"GET /".startswith(begun[:5]):
+            raise NotPlain
+        return None
+    target, headers = _head(bytes(begun[:end]), _UPGRADE)
+    seen = dict(headers)
+    asked = {each.strip() for each in seen.get(b"connection", b"").lower().split(b",")}
+    if (
+        b"upgrade" not in asked
+        or seen.get(b"upgrade", b"").lower() != b"websocket"
+        or seen.get(b"sec-websocket-version") != b"13"
+        or not _WEBSOCKET_KEY.fullmatch(seen.get(b"sec-websocket-key", b""))
+        or not {b"content-length", b"transfer-encoding", b"expect"}.isdisjoint(seen)
+        or sum(name == b"host" or name.startswith(b"sec-websocket-key") for name, _ in headers) != 2
+    ):
+        raise NotPlain
+    return PlainRequest(target, headers, b"", end + len(_END), closes=False)
+
+
+def _head(content: bytes, form: re.Pattern[bytes]) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """Return the target and the headers, with names in lower case."""
+    first, *lines = content.split(b"\r\n")
+    line = form.fullmatch(first)
     if line is None:
         raise NotPlain
-    headers, seen = [], {}
+    headers = []
     for each in lines:
         match = _HEADER.fullmatch(each)
         if match is None:
             raise NotPlain
-        name, value = match[1].lower(), match[2]
-        if name in _ELSEWHERE or (name in _ONCE and name in seen):
-            raise NotPlain
-        seen[name] = value
-        headers.append((name, value))
-    return _with_body(begun, end + len(_END), line[1], headers, seen)
+        headers.append((match[1].lower(), match[2]))
+    return line[1], headers
 
 
 def _with_body(

@@ -35,6 +35,7 @@ from crossmargin.service.processes.channel import (
 )
 from crossmargin.service.processes.market_pages import told
 from crossmargin.service.processes.plain_requests import NotPlain, PlainRequest, plain_request
+from crossmargin.service.processes.responses import response
 from crossmargin.service.stateless import CompareQuestion, MarginQuestion, RiskArrays, compare_answer, margin_answer
 
 _LOG = logging.getLogger(__name__)
@@ -43,7 +44,6 @@ IDLE_SECONDS = 5.0
 """A connection on which nothing is asked this long is closed, as the engine's process does."""
 COUNTED_SECONDS = 1.0
 _READ = 1 << 18
-_REASONS = {200: b"200 OK", 400: b"400 Bad Request", 500: b"500 Internal Server Error"}
 _JSON = [(b"content-type", b"application/json")]
 
 
@@ -205,7 +205,7 @@ class Connection:
         if ruled.answer is None:
             self._reply(waiting)
         else:  # counted where it was refused
-            self._send(_response(*ruled.answer), closes=waiting.asked.closes)
+            self._send(response(*ruled.answer), closes=waiting.asked.closes)
         if not self._closing:
             self._worker.loop.add_reader(self._socket, self._read)
             self._go_on()
@@ -265,7 +265,7 @@ class Connection:
         worker, asked = self._worker, waiting.asked
         status, body = worker.answer(waiting.route, waiting.question, waiting.market)
         worker.count(asked.target.decode(), status, perf_counter() - waiting.since)
-        self._send(_response(status, [*_JSON, worker.date], body), closes=asked.closes)
+        self._send(response(status, [*_JSON, worker.date], body), closes=asked.closes)
 
     def _send(self, content: bytes, *, closes: bool) -> None:
         self._closing = closes
@@ -309,12 +309,6 @@ class Connection:
 
 def _date() -> tuple[bytes, bytes]:
     return b"date", formatdate(usegmt=True).encode()
-
-
-def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes:
-    lines = b"".join(b"%s: %s\r\n" % each for each in headers if each[0] != b"content-length")
-    reason = _REASONS.get(status) or str(status).encode()
-    return b"HTTP/1.1 %s\r\n%scontent-length: %d\r\n\r\n%s" % (reason, lines, len(body), body)
 
 
 async def work(settings: Settings) -> None:

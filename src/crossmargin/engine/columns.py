@@ -5,9 +5,7 @@ asset before it becomes a float; an account whose numbers are too large for that
 method's own function, which gives the same bits.
 """
 
-import itertools
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,7 +19,7 @@ from crossmargin.ledger.ledger import Holding, Ledger
 from crossmargin.ledger.settlement import ContractTerms
 from crossmargin.margin.grid_columns import GridColumns, PackedGrid, opened, packed
 from crossmargin.margin.grid_kernels import margin_book
-from crossmargin.margin.order_kernels import deficit_bound, worst_subset_deficit
+from crossmargin.margin.order_kernels import deficit_and_exposures, worst_subset_deficit
 from crossmargin.units import BoolArray, FloatArray, IntArray
 
 EXACT = 2**53
@@ -38,6 +36,8 @@ class GridMarket:
 
     Attributes
     ----------
+    grid, columns
+        The same columns packed for kernels, and apart.
     terms : integers of shape (n_instruments, 5)
         Value of a lot in quanta at the mark as a fraction, most lots for which that fits, the number of the settlement
         asset, and the sign of a long's value; the denominator is 0 for what is paid for.
@@ -48,6 +48,7 @@ class GridMarket:
     """
 
     grid: PackedGrid
+    columns: GridColumns
     rows: dict[str, int]
     numbers: dict[str, int]
     terms: IntArray
@@ -88,8 +89,10 @@ def grid_market(
     for name, (contract, mark) in contracts.items():
         marks[rows[name]] = float(mark)
         terms[rows[name]] = _value_of_a_lot(contract, mark, numbers[contract.settle])
+    columns = grid._replace(mark=marks)
     return GridMarket(
-        grid=packed(grid._replace(mark=marks)),
+        grid=packed(columns),
+        columns=columns,
         rows=rows,
         numbers=numbers,
         terms=terms,
@@ -140,40 +143,12 @@ def book_columns(ledger: Ledger, account: str, market: GridMarket) -> BookColumn
     return BookColumns(rows=own, lots=lots, costs=costs, quanta=balances, quantities=quantities, cash=cash)
 
 
-_LOTS, _COST = operator.attrgetter("lots"), operator.attrgetter("cost")
-
-
 def _held(rows: dict[str, int], holdings: dict[str, Holding]) -> list[tuple[int, int, int]]:
-    """Return row, lots and cost of what is held, by row; -1 stands for a contract without a row."""
-    found = holdings.values()
-    lots = list(map(_LOTS, found))
-    held = sorted(zip(map(rows.get, holdings, itertools.repeat(-1)), lots, map(_COST, found), strict=True))
-    # a holding without lots waits for the settlement of what it realised
-    return held if all(lots) else [item for item in held if item[1]]
+    """Return row, lots and cost of what is held, by row; -1 stands for a contract without a row.
 
-
-def same_book(book: BookColumns, ledger: Ledger, account: str, market: GridMarket) -> bool:
-    """Return whether columns are what the ledger says."""
-    numbers = market.numbers
-    holdings, balances = ledger.holdings.get(account, {}), ledger.balances.get(account, {})
-    owned = {numbers[asset]: amount for asset, amount in balances.items() if asset in numbers and amount}
-    sizes = market.lot_sizes.take(book.rows, axis=0)
-    columns = zip(book.lots.tolist(), book.costs.tolist(), strict=True)
-    return (
-        _by_row(market.rows, holdings) == dict(zip(book.rows.tolist(), columns, strict=True))
-        and owned == {number: amount for number, amount in enumerate(book.quanta.tolist()) if amount}
-        and bool((book.quantities == book.lots * sizes[:, 0] / sizes[:, 1]).all())
-    )
-
-
-def _by_row(rows: dict[str, int], holdings: dict[str, Holding]) -> dict[int, tuple[int, int]]:
-    """Return lots and cost of what is held, by row."""
-    found = holdings.values()
-    lots = list(map(_LOTS, found))
-    held = dict(
-        zip(map(rows.get, holdings, itertools.repeat(-1)), zip(lots, map(_COST, found), strict=True), strict=True)
-    )
-    return held if all(lots) else {row: each for row, each in held.items() if each[0]}
+    A holding without lots waits for the settlement of what it realised.
+    """
+    return sorted((rows.get(name, -1), held.lots, held.cost) for name, held in holdings.items() if held.lots)
 
 
 def post_balance(book: BookColumns, ledger: Ledger, account: str, asset: str, numbers: dict[str, int]) -> bool:
@@ -193,9 +168,13 @@ def post_holding(book: BookColumns, holding: Holding, row: int, lot_size: Decima
     if row < 0 or abs(holding.cost) >= AMPLE or abs(holding.lots) * numerator > EXACT:
         return False
     quantity = holding.lots * numerator / denominator
+    book.marked = None
+    place = int(book.rows.searchsorted(row))
+    if holding.lots and place < book.rows.size and book.rows[place] == row:
+        book.lots[place], book.costs[place], book.quantities[place] = holding.lots, holding.cost, quantity
+        return True
     changed = _posted(book.rows, book.lots, book.costs, book.quantities, row, holding.lots, holding.cost, quantity)
     book.rows, book.lots, book.costs, book.quantities = changed
-    book.marked = None
     return True
 
 
@@ -256,6 +235,18 @@ def mark_to_market(book: BookColumns, market: GridMarket) -> bool:
         if not mark_book(market.terms, market.scales, book.rows, book.lots, book.costs, book.quanta, book.cash):
             return False
         book.marked = market
+    return True
+
+
+def margin_columns(book: BookColumns, market: GridMarket, out: FloatArray) -> bool:
+    """Write what `margin_book` says of a book at the market's marks to `out`; return whether it fits."""
+    if book.marked is market:
+        figures(*market.grid, book.rows, book.quantities, book.cash, out)
+        return True
+    whole = book.rows, book.lots, book.costs, book.quanta
+    if not marked_figures(*market.grid, market.terms, market.scales, *whole, book.quantities, book.cash, out):
+        return False
+    book.marked = market
     return True
 
 
@@ -320,6 +311,27 @@ def figures(
 
 
 @literal_kernel
+def marked_figures(
+    floats: FloatArray,
+    integers: IntArray,
+    terms: IntArray,
+    scales: IntArray,
+    rows: IntArray,
+    lots: IntArray,
+    costs: IntArray,
+    quanta: IntArray,
+    quantities: FloatArray,
+    cash: FloatArray,
+    out: FloatArray,
+) -> bool:
+    """Fill in a book's cash at the marks, and write its figures to `out`; return whether it fits."""
+    if not mark_book(terms, scales, rows, lots, costs, quanta, cash):
+        return False
+    margin_book(opened(floats, integers), rows, quantities, cash, out)
+    return True
+
+
+@literal_kernel
 def worst_deficit(
     floats: FloatArray,
     integers: IntArray,
@@ -331,13 +343,14 @@ def worst_deficit(
     sizes: FloatArray,
     prices: FloatArray,
     enough: float,
+    exposures: FloatArray,
 ) -> float:
-    """Return initial margin less equity of the worst subset of fills, or some number at most `enough` if that is.
+    """Return initial margin less equity of the worst subset of fills, or the bound of it if that is at most `enough`.
 
-    Above `enough`, with more than `ENUMERATED` orders, it is the bound.
+    Above `enough`, with more than `ENUMERATED` orders, it is the bound too. `exposures` is what the bound says of them.
     """
     grid = opened(floats, integers)
-    bound = deficit_bound(grid, rows, quantities, cash, trusted, orders, sizes, prices)
+    bound = deficit_and_exposures(grid, rows, quantities, cash, trusted, orders, sizes, prices, exposures)
     if bound <= enough or orders.size > ENUMERATED:
         return bound
     return worst_subset_deficit(grid, rows, quantities, cash, trusted, orders, sizes, prices, enough)

@@ -171,10 +171,11 @@ class Engine:
             If we contradicted ourselves; the engine must not be used any more.
         """
         house = self._house
+        state, applied = house.state, self._applied
         invariant(not house.events and not house.touched, "a command must not begin inside another")
         digest = hashlib.sha256(encoded(command) if text is None else text).hexdigest()
         content = digest if command.sent_ns is None else _content_digest(command)
-        known = self._applied.digests.get(command.id)
+        known = applied.digests.get(command.id)
         if known is not None:
             if known == content:
                 return (happened.Repeated(command=command.id),)
@@ -184,10 +185,16 @@ class Engine:
             if house.events or house.touched:
                 raise InvariantError(f"a refused command must change nothing, {command.id} did")
             return (no.event(command.id),)
-        margin_calls.examine_touched(house)
-        self._applied.add(command.id, content, command.sent_ns)
-        self._applied.forget(house.state.time_ns, house.parameters.id_window_ns)
-        self._finish(digest)
+        if house.touched:
+            margin_calls.examine_touched(house)
+        parameters = state.parameters
+        applied.add(command.id, content, command.sent_ns)
+        if parameters.id_window_ns is not None:
+            applied.forget(state.time_ns, parameters.id_window_ns)
+        state.sequence += 1
+        state.history = hashlib.sha256((state.history + digest).encode()).hexdigest()
+        if state.sequence % parameters.audit_every == 0:
+            audit.run_audit(house)
         events, house.events = tuple(house.events), []
         return events or (happened.Accepted(command=command.id),)
 
@@ -196,13 +203,11 @@ class Engine:
         held = house.state.halt
         if held is not None and held.breaker in FINAL and not isinstance(command, Resume):
             return No(Refusal.ENGINE_HALTED, f"{held.breaker}: {held.finding}")
-        ttl = house.parameters.command_ttl_ns
-        if ttl is not None and command.sent_ns is not None and command.sent_ns + ttl < house.state.time_ns:
-            return No(Refusal.EXPIRED_COMMAND, f"sent at {command.sent_ns} ns")
-        window = house.parameters.id_window_ns
-        if window is not None and command.sent_ns is not None and command.sent_ns < house.state.time_ns - window:
-            return No(Refusal.EXPIRED_COMMAND, f"sent at {command.sent_ns} ns, ids are kept for {window} ns")
-        if not command.id or len(command.id) > 128:
+        if command.sent_ns is not None:
+            no = self._in_time(command.sent_ns)
+            if no is not None:
+                return no
+        if not 1 <= len(command.id) <= 128:
             return No(Refusal.MALFORMED, "an id has 1 to 128 characters")
         try:
             return HANDLERS[type(command)](house, command)
@@ -210,12 +215,14 @@ class Engine:
             # handlers check before they change; `apply` makes sure
             return No(Refusal.MALFORMED, str(error))
 
-    def _finish(self, digest: str) -> None:
-        house = self._house
-        house.state.sequence += 1
-        house.state.history = hashlib.sha256((house.state.history + digest).encode()).hexdigest()
-        if house.state.sequence % house.parameters.audit_every == 0:
-            audit.run_audit(house)
+    def _in_time(self, sent_ns: int) -> No | None:
+        now, parameters = self._house.state.time_ns, self._house.parameters
+        if parameters.command_ttl_ns is not None and sent_ns + parameters.command_ttl_ns < now:
+            return No(Refusal.EXPIRED_COMMAND, f"sent at {sent_ns} ns")
+        window = parameters.id_window_ns
+        if window is not None and sent_ns < now - window:
+            return No(Refusal.EXPIRED_COMMAND, f"sent at {sent_ns} ns, ids are kept for {window} ns")
+        return None
 
 
 def _content_digest(command: Command) -> str:
@@ -255,7 +262,7 @@ def _is_moving(house: House, method: str, before_ns: int) -> bool:
 
 
 def _run_audit(house: House, _: RunAudit) -> No | None:
-    audit.run_audit(house)
+    audit.run_audit(house, whole=True)
     return None
 
 

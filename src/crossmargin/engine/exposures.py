@@ -4,7 +4,7 @@ Everything here is derived and can be thrown away. Profit since entry is put int
 currency, which is the same thing in every scenario (docs/concepts.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -16,15 +16,17 @@ from crossmargin.engine.columns import (
     columns_of,
     figures,
     grid_market,
+    margin_columns,
     mark_to_market,
     post_balance,
     post_holding,
-    same_book,
     worst_deficit,
 )
 from crossmargin.engine.crowd import MANY, Crowd, lined_up
+from crossmargin.engine.headroom import Headrooms
 from crossmargin.engine.margin_rules import MarginRules, nearer
 from crossmargin.engine.market_view import GOOD, MarketView
+from crossmargin.engine.rechecking import recheck, summed
 from crossmargin.engine.resting import AccountOrders
 from crossmargin.engine.state import State
 from crossmargin.errors import InvariantError, MarketDataError, known
@@ -59,6 +61,7 @@ class Exposures:
         self._numbers: dict[str, int] = {}
         """Rows of instruments and numbers of currencies in `_books`."""
         self._trusted: BoolArray | None = None
+        self._headrooms = Headrooms()
         self._out = np.empty(4)
         self._layout: GridLayout | None = None
 
@@ -72,6 +75,7 @@ class Exposures:
     def quality_changed(self) -> None:
         """Forget which prices may back new risk."""
         self._trusted = None
+        self._headrooms.forget_all()
         self._view.quality_changed()
 
     def parameters_changed(self) -> None:
@@ -91,6 +95,7 @@ class Exposures:
         self._unaudited.add(account)
         self._disturbed.add(account)
         self._health.pop(account, None)
+        self._headrooms.forget(account)
         self._books.pop(account, None)
 
     def balance_changed(self, account: str, asset: str) -> None:
@@ -98,6 +103,7 @@ class Exposures:
         self._unaudited.add(account)
         self._disturbed.add(account)
         self._health.pop(account, None)
+        self._headrooms.forget(account)
         book = self._books.get(account)
         if book is not None and not post_balance(book, self._state.ledger, account, asset, self._numbers):
             del self._books[account]
@@ -116,6 +122,7 @@ class Exposures:
         self._standing = None
         self._health.clear()
         self._grids.clear()
+        self._headrooms.forget_all()
 
     def book(self, account: str) -> Book:
         """Return the account in floats; profit is summed with the balance in quanta before it becomes one."""
@@ -155,6 +162,8 @@ class Exposures:
 
         `is_standing` says of which accounts the figures still hold.
         """
+        if len(names) < MANY:
+            return None
         accounts = self._state.accounts
         if self._asked[0] is not names:
             self._asked = names, tuple(name for name in names if accounts[name].method == "scenario_grid")
@@ -203,8 +212,7 @@ class Exposures:
         place = None if crowd is None or account in self._disturbed else crowd.places.get(account)
         if crowd is None or place is None or not crowd.fits[place]:
             return None
-        equity, initial, maintenance, worth = crowd.figures[place].tolist()
-        return Health(equity + float(crowd.credit[place]), initial, maintenance, worth)
+        return self._health_of(account, crowd.figures[place].tolist())
 
     def examine(self, account: str, book: Book) -> Health:
         """Return where the account would stand with `book`."""
@@ -220,16 +228,44 @@ class Exposures:
         found, self._unaudited = self._unaudited, set()
         return found
 
-    def recomputed(self, account: str) -> tuple[Health, bool]:
-        """Return where the account stands, from the ledger alone, and whether its columns were what the ledger says."""
-        market, book = self._grid(account), self._books.get(account)
-        is_true = book is None or (market is not None and same_book(book, self._state.ledger, account, market))
-        if book is not None and is_true:
+    def recomputed(self, names: Iterable[str]) -> Iterator[tuple[str, Health, bool]]:
+        """Yield where accounts stand, from the ledger alone, and whether their columns were what the ledger says."""
+        books: dict[str, BookColumns] = {}
+        market = None
+        for name in names:
+            grid, book = self._grid(name), self._books.get(name)
+            if grid is not None and book is not None:
+                market, books[name] = grid, book
+            else:
+                self._forget_columns(name)
+                yield name, self._own_figures(name) or self.examine(name, self.book(name)), True
+        if market is None:
+            return
+        found = recheck(self._state.ledger, tuple(books), tuple(books.values()), market)
+        rechecked = zip(books.items(), found.true.tolist(), found.fit.tolist(), found.figures.tolist(), strict=True)
+        for (name, book), is_true, fits, found_figures in rechecked:
             book.marked = None
-        else:
-            self._books.pop(account, None)
-            self._disturbed.add(account)
-        return self._own_figures(account) or self.examine(account, self.book(account)), is_true
+            if not is_true:
+                self._forget_columns(name)
+            if is_true and fits and self._columnar(name) is market:
+                yield name, self._health_of(name, found_figures), True
+            else:
+                yield name, self._own_figures(name) or self.examine(name, self.book(name)), is_true
+
+    def holding_sums(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return the sums of lots and of costs per contract over everybody; from columns, where accounts have them."""
+        ledger = self._state.ledger
+        books = {name: book for name in ledger.holdings if (book := self._books.get(name)) is not None}
+        lots, costs = summed(tuple(books.values()), tuple(self._rows))
+        for name in ledger.holdings.keys() - books.keys():
+            for instrument_id, holding in ledger.holdings[name].items():
+                lots[instrument_id] = lots.get(instrument_id, 0) + holding.lots
+                costs[instrument_id] = costs.get(instrument_id, 0) + holding.cost
+        return lots, costs
+
+    def _forget_columns(self, account: str) -> None:
+        self._books.pop(account, None)
+        self._disturbed.add(account)
 
     def examine_by_definition(self, account: str, book: Book) -> Health:
         """Return where the account would stand with `book`, by the method's own function: slow, and what `examine` is."""
@@ -258,17 +294,32 @@ class Exposures:
             The account's open orders, and what might fill besides: instrument, signed contracts and price.
         """
         market = self._grid(account)
-        columns = None if market is None else self._book_in_columns(account, book, market)
-        if market is None or columns is None:
+        if market is None:
             return None
-        orders, sizes, prices = resting.columns(market.rows, self._shape, more)
+        own_order = more[0] if book is None and len(more) == 1 else None
+        if own_order is not None:
+            bound = self._headrooms.suffices(market, account, own_order, enough)
+            if bound is not None:
+                return bound
+        columns = self._book_in_columns(account, book, market)
+        if columns is None:
+            return None
+        orders, sizes, prices = resting.columns(market.rows, more)
         if self._trusted is None:
             self._trusted = np.array([self._view.index_quality(name) == GOOD for name in market.numbers])
+        reach = np.empty(len(market.numbers) + 2)
         floats, integers = market.grid
         rows, quantities, cash = columns
-        return float(
-            worst_deficit(floats, integers, rows, quantities, cash, self._trusted, orders, sizes, prices, enough)
+        deficit = float(
+            worst_deficit(floats, integers, rows, quantities, cash, self._trusted, orders, sizes, prices, enough, reach)
         )
+        if own_order is not None:
+            self._headrooms.computed(market, account, own_order, reach)
+        return deficit
+
+    def order_placed(self, account: str, order: tuple[str, float, float]) -> None:
+        """Note that an account has one more open order: instrument, signed contracts and price."""
+        self._headrooms.placed(account, order)
 
     def excess_for_new_risk(self, account: str, book: Book) -> float:
         """Return equity that may back new risk less initial margin, in USD, under the newest parameters.
@@ -386,18 +437,26 @@ class Exposures:
 
     def _own_figures(self, account: str) -> Health | None:
         market = self._columnar(account)
-        own = None if market is None else self._own_columns(account, market)
-        if market is None or own is None:
+        if market is None:
             return None
-        return self._figures(account, market, own.rows, own.quantities, own.cash)
+        if account not in self._books:
+            self._books[account] = book_columns(self._state.ledger, account, market)
+        book = self._books[account]
+        if book is None or not margin_columns(book, market, self._out):
+            return None
+        return self._health_of(account, self._out.tolist())
 
     def _figures(
         self, account: str, market: GridMarket, rows: IntArray, quantities: FloatArray, cash: FloatArray
     ) -> Health:
         figures(*market.grid, rows, quantities, cash, self._out)
-        found = self._out.tolist()
-        credit = float(self._state.accounts[account].credit_line)
-        return Health(found[EQUITY] + credit, found[INITIAL], found[MAINTENANCE], found[WORTH])
+        return self._health_of(account, self._out.tolist())
+
+    def _health_of(self, account: str, figures: list[float]) -> Health:
+        """Return what `margin_book` says of an account, with its credit line."""
+        line = self._state.accounts[account].credit_line
+        credit = float(line) if line else 0.0
+        return Health(figures[EQUITY] + credit, figures[INITIAL], figures[MAINTENANCE], figures[WORTH])
 
     def open_interest(self, instrument_id: str) -> int:
         """Return the lots that are long, over everybody, with what a trade under examination would add."""

@@ -7,7 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
-from crossmargin.engine.state import State
+from crossmargin.engine.state import Listing, State
 from crossmargin.errors import invariant
 from crossmargin.instruments.contracts import Asset, Contract, Instrument, Option
 from crossmargin.instruments.symbols import parse_contract
@@ -26,12 +26,17 @@ BOUND = "BOUND"
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """What a contract's price allows: whether it can be margined, and whether it may back new risk."""
+    """What a contract's price allows: whether it can be margined, and whether it may back new risk.
+
+    `lot` is its lot size as a fraction.
+    """
 
     is_priced: bool
     is_good: bool
     mark: Decimal | None
     is_option: bool
+    listing: Listing
+    lot: tuple[int, int]
 
 
 class MarketView:
@@ -122,7 +127,9 @@ class MarketView:
         if found is None:
             is_option = isinstance(self.contract(instrument_id), Option)
             is_priced = self.is_priced(instrument_id)
-            found = Quoted(is_priced, self.is_good(instrument_id), self.mark(instrument_id), is_option)
+            listing = self._state.listings[instrument_id]
+            lot = listing.lot_size.as_integer_ratio()
+            found = Quoted(is_priced, self.is_good(instrument_id), self.mark(instrument_id), is_option, listing, lot)
             self._quoted[instrument_id] = found
         return found
 

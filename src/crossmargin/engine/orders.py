@@ -6,14 +6,16 @@ simply that it stands in that check until it is cancelled or filled; a fill of a
 
 import functools
 import itertools
+from collections.abc import Iterable
 from decimal import Decimal
 
 from crossmargin.engine import events as happened
 from crossmargin.engine.book import Book
 from crossmargin.engine.commands import CancelAllOrders, CancelOrder, PlaceOrder, RecordTrade
 from crossmargin.engine.house import House, No
+from crossmargin.engine.market_view import Quoted
 from crossmargin.engine.refusals import Refusal
-from crossmargin.engine.state import BANKRUPT, LIQUIDATING, REDUCE_ONLY, OpenOrder
+from crossmargin.engine.state import BANKRUPT, CLOSED, HEALTHY, LIQUIDATING, REDUCE_ONLY, OpenOrder
 from crossmargin.errors import InputError, MarketDataError
 from crossmargin.instruments.contracts import Option, Payoff, Spot
 from crossmargin.ledger.ledger import payment
@@ -31,34 +33,42 @@ def place_order(house: House, command: PlaceOrder) -> No | None:
     lots = signed_lots(house, command.instrument, command.quantity, command.side)
     if isinstance(lots, No):
         return lots
-    if house.account(command.account) is None:
+    owner = house.state.accounts.get(command.account)
+    if owner is None or owner.state == CLOSED:
         return No(Refusal.UNKNOWN_ACCOUNT, command.account)
     if command.order in house.state.orders:
         return No(Refusal.ALREADY_EXISTS, command.order)
-    fill = (command.instrument, lots, command.price)
-    reducing = is_reducing(house, command.account, command.instrument, lots)
-    no = _allowed(house, command.account, fill, reducing=reducing, reduce_only=command.reduce_only)
+    account, instrument_id, price = command.account, command.instrument, command.price
+    fill = (instrument_id, lots, price)
+    reducing = is_reducing(house, account, instrument_id, lots)
+    no = _allowed(house, account, fill, reducing=reducing, reduce_only=command.reduce_only)
     if no is not None:
         return no
-    size = float(lots * house.state.listings[command.instrument].lot_size)
+    numerator, denominator = house.view.quoted(instrument_id).lot
+    terms = (instrument_id, lots * numerator / denominator, float(price))
     if not reducing:
-        house.exposures.expect_open_interest(command.instrument, abs(lots))
-        try:
-            no = can_carry(house, command.account, None, [fill], [(command.instrument, size, float(command.price))])
-        finally:
-            house.exposures.expect_open_interest(command.instrument, 0)
+        no = _can_place(house, account, fill, terms)
         if no is not None:
             return no
     order = OpenOrder(
-        account=command.account,
-        instrument=command.instrument,
-        lots=lots,
-        price=command.price,
-        reduce_only=command.reduce_only,
+        account=account, instrument=instrument_id, lots=lots, price=price, reduce_only=command.reduce_only
     )
-    house.resting.add(command.order, order, size)
-    house.emit(happened.OrderAccepted(order=command.order, initial=house.health(command.account).initial))
+    house.resting.add(command.order, order, terms)
+    house.exposures.order_placed(account, terms)
+    house.events.append(happened.OrderAccepted(order=command.order, initial=house.exposures.health(account).initial))
     return None
+
+
+def _can_place(house: House, account: str, fill: Fill, terms: tuple[str, float, float]) -> No | None:
+    """Refuse unless the account could carry one more order, `terms` in floats."""
+    instrument_id, lots, _ = fill
+    if not house.view.quoted(instrument_id).listing.open_interest_rate:
+        return can_carry(house, account, None, [fill], [terms])
+    house.exposures.expect_open_interest(instrument_id, abs(lots))
+    try:
+        return can_carry(house, account, None, [fill], [terms])
+    finally:
+        house.exposures.expect_open_interest(instrument_id, 0)
 
 
 def cancel_order(house: House, command: CancelOrder) -> No | None:
@@ -66,7 +76,7 @@ def cancel_order(house: House, command: CancelOrder) -> No | None:
     if command.order not in house.state.orders:
         return No(Refusal.UNKNOWN_ORDER, command.order)
     house.resting.remove(command.order)
-    house.emit(happened.OrderCancelled(order=command.order, reason="asked for"))
+    house.events.append(happened.OrderCancelled(order=command.order, reason="asked for"))
     return None
 
 
@@ -85,12 +95,14 @@ def record_trade(house: House, command: RecordTrade) -> No | None:
         return lots
     sides = ((command.buyer, lots, command.buy_order), (command.seller, -lots, command.sell_order))
     no = _two_owners(house, command.buyer, command.seller)
-    house.exposures.expect_open_interest(command.instrument, _open_interest_growth(house, command, lots))
-    try:
-        for account, change, order in sides:
-            no = no or _side_allowed(house, account, order, (command.instrument, change, command.price))
-    finally:
-        house.exposures.expect_open_interest(command.instrument, 0)
+    if not house.state.listings[command.instrument].open_interest_rate:
+        no = no or _sides_allowed(house, command, sides)
+    else:
+        house.exposures.expect_open_interest(command.instrument, _open_interest_growth(house, command, lots))
+        try:
+            no = no or _sides_allowed(house, command, sides)
+        finally:
+            house.exposures.expect_open_interest(command.instrument, 0)
     no = no or _open_interest_allowed(house, command, lots)
     if no is not None:
         return no
@@ -121,12 +133,15 @@ def whole_lots(house: House, instrument_id: str, quantity: Decimal) -> int:
     """Return a quantity of a listed contract in lots; `InputError` if it is not positive and whole."""
     if not quantity.is_finite() or quantity <= 0:
         raise InputError(f"a quantity must be positive, was {quantity} of {instrument_id}")
-    return to_quanta(quantity, house.state.listings[instrument_id].lot_size)
+    a, b = quantity.as_integer_ratio()
+    c, d = house.view.quoted(instrument_id).lot
+    lots, rest = divmod(a * d, b * c)
+    return to_quanta(quantity, house.state.listings[instrument_id].lot_size) if rest else lots
 
 
 def is_reducing(house: House, account: str, instrument_id: str, lots: int) -> bool:
     """Whether `lots`, with the account's other orders on that side, only bring its position nearer to zero."""
-    held = house.lots(account, instrument_id)
+    held = house.state.ledger.lots(account, instrument_id)
     if held * lots >= 0:
         return False
     return abs(lots + house.resting.of(account).same_side(instrument_id, lots)) <= abs(held)
@@ -143,7 +158,8 @@ def can_carry(
 
     `book` None is the account's own; `floats` is `more` in contracts, if that is known already.
     """
-    enough = float(house.state.accounts[account].credit_line)
+    credit = house.state.accounts[account].credit_line
+    enough = float(credit) if credit else 0.0
     if floats is None:
         sizes = house.state.listings
         floats = [(name, float(lots * sizes[name].lot_size), float(price)) for name, lots, price in more]
@@ -203,27 +219,31 @@ def apply_fill(house: House, book: Book, fill: Fill) -> None:
 def _allowed(house: House, account: str, fill: Fill, *, reducing: bool, reduce_only: bool) -> No | None:
     """Run the checks of one side of an order or trade that need no margin, in the order of `Refusal`."""
     instrument_id, lots, price = fill
-    state = house.state.accounts[account].state
-    if state in (LIQUIDATING, BANKRUPT):
-        return No(Refusal.ACCOUNT_STATE, state)
-    if state == REDUCE_ONLY and not reducing:
-        return No(Refusal.ACCOUNT_STATE, state)
-    if house.state.halt is not None and not reducing:
-        return No(Refusal.HALTED_RISK_REDUCTION_ONLY, house.state.halt.breaker)
-    no = _price_allowed(house, instrument_id, price, reducing=reducing)
+    standing = house.state.accounts[account].state
+    if standing != HEALTHY:
+        if standing in (LIQUIDATING, BANKRUPT):
+            return No(Refusal.ACCOUNT_STATE, standing)
+        if standing == REDUCE_ONLY and not reducing:
+            return No(Refusal.ACCOUNT_STATE, standing)
+    halt = house.state.halt
+    if halt is not None and not reducing:
+        return No(Refusal.HALTED_RISK_REDUCTION_ONLY, halt.breaker)
+    quoted = house.view.quoted(instrument_id)
+    no = _price_allowed(house, instrument_id, price, quoted, reducing=reducing)
     if no is not None:
         return no
     if reduce_only and not reducing:
         return No(Refusal.NOT_REDUCING, instrument_id)
-    return None if reducing else _within_position_limit(house, account, instrument_id, lots)
+    if reducing or quoted.listing.position_limit is None:
+        return None
+    return _within_position_limit(house, account, instrument_id, lots)
 
 
-def _price_allowed(house: House, instrument_id: str, price: Decimal, *, reducing: bool) -> No | None:
+def _price_allowed(house: House, instrument_id: str, price: Decimal, quoted: Quoted, *, reducing: bool) -> No | None:
     if not price.is_finite() or price <= 0:
         raise InputError(f"a price must be finite and positive, was {price} for {instrument_id}")
-    if house.state.listings[instrument_id].expired:
+    if quoted.listing.expired:
         return No(Refusal.INSTRUMENT_EXPIRED, instrument_id)
-    quoted = house.view.quoted(instrument_id)
     if not quoted.is_priced:
         return No(Refusal.NO_PRICE, instrument_id)
     if not reducing and not quoted.is_good:
@@ -231,7 +251,7 @@ def _price_allowed(house: House, instrument_id: str, price: Decimal, *, reducing
     if quoted.is_option:
         return None
     mark = house.mark(instrument_id)
-    if abs(price - mark) > _band(house.parameters.order_band) * mark:
+    if abs(price - mark) > _band(house.state.parameters.order_band) * mark:
         return No(Refusal.PRICE_OUTSIDE_BAND, f"{price} against a mark of {mark}")
     return None
 
@@ -255,11 +275,11 @@ def _within_position_limit(house: House, account: str, instrument_id: str, lots:
 
 
 def _open_interest_allowed(house: House, command: RecordTrade, lots: int) -> No | None:
-    limit, growth = (
-        house.state.listings[command.instrument].open_interest_limit,
-        _open_interest_growth(house, command, lots),
-    )
-    if limit is None or growth <= 0:
+    limit = house.state.listings[command.instrument].open_interest_limit
+    if limit is None:
+        return None
+    growth = _open_interest_growth(house, command, lots)
+    if growth <= 0:
         return None
     grown = house.exposures.open_interest(command.instrument) + growth
     return No(Refusal.OPEN_INTEREST_LIMIT, f"{grown} lots, limit {limit}") if grown > limit else None
@@ -280,6 +300,14 @@ def _two_owners(house: House, buyer: str, seller: str) -> No | None:
             return No(Refusal.UNKNOWN_ACCOUNT, name)
     if house.state.accounts[buyer].owner == house.state.accounts[seller].owner:
         return No(Refusal.SELF_TRADE, f"{buyer} and {seller}")
+    return None
+
+
+def _sides_allowed(house: House, command: RecordTrade, sides: Iterable[tuple[str, int, str | None]]) -> No | None:
+    for account, change, order in sides:
+        no = _side_allowed(house, account, order, (command.instrument, change, command.price))
+        if no is not None:
+            return no
     return None
 
 
@@ -312,8 +340,11 @@ def _fill_order(house: House, order_id: str, lots: int) -> None:
 
 def _keep_reducing_orders_true(house: House, account: str, instrument_id: str) -> None:
     """Cancel reduce-only orders that a changed position has left nothing to reduce."""
+    reducing = house.resting.of(account).reducing
+    if not reducing:
+        return
     held = house.lots(account, instrument_id)
-    for name in sorted(house.resting.of(account).reducing):
+    for name in sorted(reducing):
         order = house.state.orders[name]
         if order.instrument == instrument_id and (held * order.lots >= 0 or abs(order.lots) > abs(held)):
             house.resting.remove(name)

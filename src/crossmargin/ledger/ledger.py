@@ -80,7 +80,8 @@ class Ledger(msgspec.Struct):
 
     def lots(self, account: str, instrument_id: str) -> int:
         """Return the signed lots that `account` holds of a contract."""
-        found = self.holdings.get(account, {}).get(instrument_id)
+        held = self.holdings.get(account)
+        found = None if held is None else held.get(instrument_id)
         return 0 if found is None else found.lots
 
     def holders(self, instrument_id: str) -> list[str]:

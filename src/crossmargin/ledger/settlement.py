@@ -5,7 +5,7 @@ rounding. Profit is paid by the contract's clearing account: over all holders, c
 sum to zero at any time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from crossmargin.errors import InputError, InvariantError, invariant
@@ -22,22 +22,22 @@ class ContractTerms:
     contract: Contract
     lot_size: Decimal
     settle_quantum: Decimal
+    settle: str = field(init=False)
+    """The asset in which it settles."""
+    is_paid_up: bool = field(init=False)
+    """Whether it is paid for when bought (options) rather than marked to market."""
+    _ratio: tuple[int, int] = field(init=False, repr=False)
 
-    @property
-    def settle(self) -> str:
-        """The asset in which it settles."""
-        return str(self.contract.settle)
-
-    @property
-    def is_paid_up(self) -> bool:
-        """Whether it is paid for when bought (options) rather than marked to market."""
-        return isinstance(self.contract, Option)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settle", str(self.contract.settle))
+        object.__setattr__(self, "is_paid_up", isinstance(self.contract, Option))
+        size, a = (self.contract.contract_size * self.lot_size).as_integer_ratio()
+        quantum, b = self.settle_quantum.as_integer_ratio()
+        object.__setattr__(self, "_ratio", (size * b, a * quantum))
 
     def ratio(self) -> tuple[int, int]:
         """Return quanta of settlement asset per lot and unit of price, as a fraction."""
-        size, a = (self.contract.contract_size * self.lot_size).as_integer_ratio()
-        quantum, b = self.settle_quantum.as_integer_ratio()
-        return size * b, a * quantum
+        return self._ratio
 
     def value(self, lots: int, price: Decimal) -> int:
         """Return the quanta that `lots` are worth at `price`, rounded to the nearest and signed like the lots.

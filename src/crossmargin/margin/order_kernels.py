@@ -129,6 +129,27 @@ def deficit_bound(
     Coin by coin and scenario by scenario those fills happen that lose, and as much of each coin balance counts as hedge
     as loses most. Offsets are given up, coins are haircut in full, add-ons take the gross of what fills can reach.
     """
+    exposures = np.empty(grid.index_price.size + 2)
+    return deficit_and_exposures(grid, rows, quantities, cash, trusted, orders, sizes, prices, exposures)
+
+
+@literal_kernel
+def deficit_and_exposures(
+    grid: GridColumns,
+    rows: IntArray,
+    quantities: FloatArray,
+    cash: FloatArray,
+    trusted: BoolArray,
+    orders: IntArray,
+    sizes: FloatArray,
+    prices: FloatArray,
+    exposures: FloatArray,
+) -> float:
+    """Return the same, and write the gross delta per coin that fills can reach, in USD, to `exposures`.
+
+    After them stand the sum of all amounts in the bound, against which its rounding is to be judged, and the bound.
+    """
+    exposures[:] = 0.0
     coin, kind, settle, pnl, delta = grid.coin, grid.kind, grid.settle, grid.pnl, grid.delta
     contract_size, mark, unit_value, add_on = grid.contract_size, grid.mark, grid.unit_value, grid.add_on
     index_price, is_dollar, asset_row = grid.index_price, grid.is_dollar, grid.asset_row
@@ -185,6 +206,9 @@ def deficit_bound(
                 _add_both_losses(vector, at_once[o], sizes[o], row, coins[o], asset_row[settle[row]], pnl)
         total += max(max(-least(vector), 0.0), grid.rates[1] * index_price[c] * short + lost)
         total += _add_on_bound(grid.liquidity[c], grid.rates, exposure)
+        exposures[c] = exposure
+    exposures[index_price.size] = gross + total
+    exposures[index_price.size + 1] = total - value + _ROOM * (gross + total)
     return float(total - value + _ROOM * (gross + total))
 
 

@@ -128,7 +128,7 @@ class FileJournal:
             body = payload if isinstance(payload, bytes) else encode(payload)
             number += 1
             last = chained(last, number, body)
-            lines.append(last.encode() + b" " + body + b"\n")
+            lines.append(b"%b %b\n" % (last.encode(), body))
         self._write(self._writable(), b"".join(lines))
         self._number, self._hash = number, last
         self._in_segment += len(lines)

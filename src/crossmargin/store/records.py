@@ -69,7 +69,7 @@ def asked(command: bytes) -> bytes:
 
 def chained(previous: str, number: int, body: bytes) -> str:
     """Return the SHA-256, in hexadecimal, of a record after the one of hash `previous`."""
-    return hashlib.sha256(b"%s %d " % (previous.encode(), number) + body).hexdigest()
+    return hashlib.sha256(b"%b %d %b" % (previous.encode(), number, body)).hexdigest()
 
 
 def decode(number: int, previous: str, claimed: str, body: bytes) -> Payload:

@@ -1,26 +1,36 @@
-"""Requests that Schemathesis generates from the service's own description: whatever is asked, no answer is a 5xx.
+"""Requests that Schemathesis generates from the service's own description: no answer is a 5xx, and each is as described.
 
 In the suite a few for each route, on a soaking night `CROSSMARGIN_REQUESTS` in all (100,000 if not set).
 """
 
+import datetime as dt
 import os
 from collections import Counter
 
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from litestar.testing import TestClient
 from schemathesis import GenerationMode
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.service.access.guard import Access
 from crossmargin.service.access.keys import master_key
 from crossmargin.service.access.roles import Principal, Scope
 from crossmargin.service.application import application
+from crossmargin.service.description import ANSWERS
 from crossmargin.service.opening import opening_commands
 from crossmargin.service.writer import Writer
 
 FEW = 3
+CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
 EVERYBODY = Principal(owner="generated", via="key:0", scopes=frozenset(Scope), accounts=None)
 ACCOUNTS = ("hedger", "levered-long", "cash-only")
 PATHS = {"name": ACCOUNTS, "what": ("orders", "events", "liquidations", "draws")}
@@ -70,12 +80,20 @@ def ask(client, case, answers, failures):
     answers[answer.status_code] += 1
     if answer.status_code >= 500:
         failures.setdefault((case.method, case.path), f"{sent} answered {answer.status_code}: {answer.text}")
+        return
+    try:
+        case.validate_response(answer, checks=CHECKS)
+    except FailureGroup as group:
+        for failure in group.exceptions:
+            # one of a kind for each route and status is enough to mend it
+            kind = (case.method, case.path, str(answer.status_code), type(failure).__name__)
+            failures.setdefault(kind, f"{answer.status_code} is not as described: {failure}\n{answer.text[:500]}")
 
 
 def hammer(client, operations, wanted, record_property):
     """Ask every route in turn until enough was sent; one that has no parameters is soon exhausted."""
     answers: Counter[int | str] = Counter()
-    failures: dict[tuple[str, str], str] = {}
+    failures: dict[tuple[str, ...], str] = {}
     left = list(operations)
     while left and sum(answers.values()) < wanted:
         count = -(-(wanted - sum(answers.values())) // len(left))
@@ -93,9 +111,31 @@ def hammer(client, operations, wanted, record_property):
                 left.remove(operation)
     record_property("generated_requests", {str(code): number for code, number in answers.items()})
     print(dict(answers))
-    assert not failures, "\n".join(f"{method} {path}: {told}" for (method, path), told in failures.items())
+    assert not failures, "\n".join(f"{method} {path}: {told}" for (method, path, *_), told in failures.items())
     assert {200, 400, 404} <= set(answers), answers
     return sum(number for code, number in answers.items() if isinstance(code, int))
+
+
+def test_every_answer_that_is_described_is_of_a_route(client):
+    paths = client.get("/api/v1/schema/openapi.json").json()["paths"]
+    assert {(method, path) for method, path in ANSWERS if method not in paths.get(path, {})} == set()
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "finding"),
+    [
+        (200, {"equity": 1}, "violates schema"),
+        (400, {"detail": "no", "status_code": 400}, "violates schema"),
+        (418, {"error": {"rule": "r", "finding": "f"}}, "Undocumented status code"),
+    ],
+)
+def test_an_answer_that_is_not_as_described_is_found(operations, status, answer, finding):
+    (overview,) = (each for each in operations if (each.method, each.path) == ("get", "/api/v1/overview"))
+    given = httpx.Response(status, json=answer, request=httpx.Request("GET", "http://testserver/api/v1/overview"))
+    given.elapsed = dt.timedelta(0)
+    with pytest.raises(FailureGroup) as found:
+        overview.Case().validate_response(given, checks=CHECKS)
+    assert finding in str(found.value.exceptions)
 
 
 def test_a_few_of_every_route(client, operations, record_property):

@@ -141,7 +141,7 @@ class Surface(_Record, frozen=True, kw_only=True):
     vols: tuple[float, ...]
     pnl: tuple[tuple[float, ...], ...]
     excess: tuple[tuple[float, ...], ...]
-    boundary: tuple[tuple[float, float], ...]
+    boundary: tuple[tuple[float, ...], ...]
     price_now: float
 
 

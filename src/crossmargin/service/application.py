@@ -26,6 +26,7 @@ from crossmargin.service.command_routes import COMMAND_ROUTES
 from crossmargin.service.deribit.routes import deribit_routes
 from crossmargin.service.deribit.rpc import open_desk
 from crossmargin.service.deribit.socket import deribit_socket
+from crossmargin.service.description import describe_answers
 from crossmargin.service.error_answers import ERROR_ANSWERS
 from crossmargin.service.feeding import no_feeds
 from crossmargin.service.figures import Figures
@@ -86,6 +87,7 @@ def application(
         request_max_body_size=LARGEST_BODY,
         logging_config=None,  # it would send all logs past the handler that hides secrets
     )
+    describe_answers(built.openapi_schema)
     built.state.figures = CollectorRegistry()
     built.state.figures.register(Figures(writer, built.state.feeds, lambda: getattr(built.state, "hub", None)))
     registries = (writer.measures.registry, built.state.figures)

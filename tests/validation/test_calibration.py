@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run
 
+from crossmargin.errors import InputError
+from crossmargin.scenarios.grouped_t import TailFit
 from crossmargin.units import NANOSECONDS_PER_DAY, Currency
 from crossmargin.validation.calibration import calibrations
 from crossmargin.validation.collateral_calibration import dependence, pair_offsets
 from crossmargin.validation.daily_bars import DailyBars
+from crossmargin.validation.implied_calibration import implied_calibration
 
 
 def test_drawn_coins_are_found_again_and_a_young_one_is_left_out() -> None:
@@ -32,6 +36,9 @@ def test_drawn_coins_are_found_again_and_a_young_one_is_left_out() -> None:
         # 3 % a day is 0.03 sqrt(365) = 57 % a year; Student t with three degrees has tail index 1/3
         assert each.vol_forecast == pytest.approx(0.03 * np.sqrt(365.0), rel=0.15)
         assert each.tail_xi_losses == pytest.approx(1.0 / 3.0, abs=0.2)
+        # drawn with three degrees of freedom, leaning to no side
+        assert each.tail.degrees == pytest.approx(3.0, abs=0.4)
+        assert each.tail.skew == 0.0
         # volatility that stands still has thin tails: no burst to put a buffer against but the forecast's own noise
         assert each.buffer.own.interval[1] > 15.0
         # what stands still is best forecast by the longest memory, and worst by the shortest
@@ -57,8 +64,21 @@ def test_calibrate_as_typed(
         shares = [offset["share"] for offset in found["offsets"] if offset["pair"] == pair]
         # as it is, towards one, towards none, towards against one another
         assert shares[1] > shares[0] > shares[2] > shares[3] > 0.0
+        # tails of their own change what netting saves by little, the correlation being the same
+        assert shares[4] == pytest.approx(shares[0], abs=0.06)
     matrix, expected = (np.array(found["correlation"][name]) for name in ("matrix", "expected_next_day"))
     assert np.linalg.eigvalsh(matrix)[0] > 0.0
+    for name in ("eigenvalue_clipped", "exponentially_weighted"):
+        other = np.array(found["correlation"][name])
+        assert np.linalg.eigvalsh(other)[0] > 0.0
+        assert 0.0 < np.abs(matrix - other).max() < 0.6
+    assert 2.1 <= records["BTC"]["student_t"]["degrees"] < 6.0
+    implied = found["implied"]
+    # implied vol rises with falls, and says something of the next day that past ranges do not
+    assert implied["spot_vol"]["beta_down"] < 0.0 < implied["blend"]["weight"] <= 1.0
+    low, high = sorted((implied["vol_implied"], implied["vol_forecast"]))
+    assert 0.5 * low < implied["vol_blended"] < 1.5 * high
+    assert "Implied vol" in page.read_text(encoding="utf-8")
     assert np.linalg.eigvalsh(expected)[0] > 0.0
     assert 0.0 < np.abs(matrix - expected).max() < 0.6
     losses = {name: seen["qlike"] for name, seen in records["BTC"]["forecasts"].items()}
@@ -66,6 +86,47 @@ def test_calibrate_as_typed(
     assert records["BTC"]["forecast_chosen"] == min(losses, key=losses.get)
     record_property("outside_cases", len(records))
     assert run("calibrate", "--data", shared / "data", "--to", "yesterday")[0] == 2
+
+
+def test_a_vol_that_follows_the_price_is_found_to_and_one_that_knows_the_day_is_believed() -> None:
+    dice = np.random.default_rng(11)
+    vols = 0.03 * np.exp(0.5 * dice.standard_normal(901))
+    returns = vols[1:] * dice.standard_normal(900)
+    moves = np.where(returns < 0.0, -0.8, -0.2) * returns
+    closes = 100.0 * np.exp(np.concatenate([[0.0], np.cumsum(returns)]))[None]
+    bars = DailyBars(
+        days_ns=np.arange(1, 902) * NANOSECONDS_PER_DAY,
+        currencies=(Currency("BTC"),),
+        closes=closes,
+        variances=vols[None] ** 2,
+    )
+    followed = implied_calibration(bars, Currency("BTC"), 0.6 * np.exp(np.concatenate([[0.0], np.cumsum(moves)])))
+    law = followed.spot_vol
+    assert (law.beta_down, law.beta_up) == pytest.approx((-0.8, -0.2), abs=0.02)
+    # an index that tells each evening the vol of the next day, half as much again: all the weight, and the level back
+    told = implied_calibration(bars, Currency("BTC"), 1.5 * np.sqrt(365.0) * np.append(vols[1:], 0.02))
+    assert told.blend.weight == pytest.approx(1.0, abs=0.01)
+    assert told.vol_blended == pytest.approx(0.02 * np.sqrt(365.0), rel=0.01)
+    with pytest.raises(InputError, match="daily bars must hold ETH"):
+        implied_calibration(bars, Currency("ETH"), vols)
+
+
+def test_offsets_under_tails_of_their_own_are_those_of_one_t_where_the_tails_are_equal() -> None:
+    dice = np.random.default_rng(4)
+    closes = 100.0 * np.exp(np.cumsum(0.01 * dice.standard_normal((2, 1_000)), axis=1))
+    bars = DailyBars(
+        days_ns=np.arange(1, 1_001) * NANOSECONDS_PER_DAY,
+        currencies=(Currency("BTC"), Currency("ETH")),
+        closes=closes,
+        variances=np.full(closes.shape, 1e-4),
+    )
+    law = TailFit(degrees=4.0, skew=0.0, fitted_skew=0.0, likelihood_ratio=0.0, p_value=1.0)
+    laws = pair_offsets(bars, dependence(bars), dict.fromkeys(bars.currencies, law))[0].laws
+    assert [each.law for each in laws][::4] == ["as it is", "own tails"]
+    assert laws[4].share == pytest.approx(laws[0].share, abs=0.02)
+    # one that is far wilder than the other changes it
+    wild = pair_offsets(bars, dependence(bars), {Currency("BTC"): law, Currency("ETH"): replace(law, degrees=2.2)})
+    assert wild[0].laws[4].share != pytest.approx(laws[4].share, abs=0.005)
 
 
 def test_an_offset_of_normal_moves_has_the_closed_form() -> None:
@@ -81,6 +142,6 @@ def test_an_offset_of_normal_moves_has_the_closed_form() -> None:
     )
     found = dependence(bars)
     assert found.correlation[0, 1] == pytest.approx(0.8, abs=0.08)
-    pair = pair_offsets(bars, found)[0]
+    pair = pair_offsets(bars, found, {})[0]
     # a t copula of four degrees is a little tighter in its tail than the normal law: 1 - sqrt(0.4) / 2 = 68 %
     assert pair.laws[0].share == pytest.approx(1.0 - np.sqrt(2.0 - 2.0 * found.correlation[0, 1]) / 2.0, abs=0.05)

@@ -7,6 +7,7 @@ from crossmargin.cli.app import app, console, write_json
 from crossmargin.cli.backtest import chosen_days
 from crossmargin.errors import InputError
 from crossmargin.files.daily_bars import read_daily_bars
+from crossmargin.files.option_days import read_implied_vols
 from crossmargin.files.parameters import read_parameters
 from crossmargin.margin.tail_risk import METHOD
 from crossmargin.report.calibration import (
@@ -16,20 +17,27 @@ from crossmargin.report.calibration import (
     calibration_table,
     choice_table,
     haircut_table,
+    implied_table,
     offset_table,
+    tail_table,
 )
 from crossmargin.report.sections import sections_page
+from crossmargin.units import Currency
 from crossmargin.validation.calibration import calibrations
 from crossmargin.validation.collateral_calibration import coin_haircuts, dependence, pair_offsets
+from crossmargin.validation.implied_calibration import implied_calibration
 
+BTC = Currency("BTC")
 NOTES = (
     "Volatility: forecast of the next day from daily ranges of all coins, and an exponentially weighted one, both a year's.",
     "Tails: shape of a Pareto fit to a tenth of standardised moves; 0 is thin, a third is Student's t with three degrees.",
+    "Student's t: degrees of freedom by maximum likelihood, skewed where a likelihood ratio rejects no skew at 5 %.",
     "Buffers: what volatility goes beyond its average by on one day in twenty, by the tail index of a GARCH drawn towards "
     "those of the other coins; where the index is not sure, not less than the five-day rise so far.",
     "Haircuts: expected shortfall 99 % while the amount is sold, wrong-way risk and cost of selling; volumes and spreads "
     "are those of tail_risk.",
-    "Offsets: expected shortfall 97.5 % of a pair in perpetuals under a t copula, against the sum of its legs.",
+    "Offsets: expected shortfall 97.5 % of a pair in perpetuals under a t copula, against the sum of its legs; own "
+    "tails: each coin with its own degrees of freedom and skew (grouped t).",
 )
 
 
@@ -40,7 +48,7 @@ def calibrate(*, data: Path, to: str | None = None, report: Path | None = None, 
     Parameters
     ----------
     data
-        Folder with perp_1d.parquet, and perp_1h.parquet for better variances.
+        Folder with perp_1d.parquet, perp_1h.parquet for better variances, and dvol_btc_daily.parquet for implied vol.
     to
         Last day to look at (ISO).
     report
@@ -54,19 +62,24 @@ def calibrate(*, data: Path, to: str | None = None, report: Path | None = None, 
     dates = [dt.datetime.fromtimestamp(int(at - 1) // 10**9, tz=dt.UTC).date() for at in bars.days_ns]
     past = bars.until(chosen_days(dates, None, to).stop)
     found, moved = calibrations(past), dependence(past)
-    haircuts, offsets = coin_haircuts(past, read_parameters(METHOD).liquidity), pair_offsets(past, moved)
+    tails = {each.currency: each.tail for each in found}
+    haircuts, offsets = coin_haircuts(past, read_parameters(METHOD).liquidity), pair_offsets(past, moved, tails)
+    vols = read_implied_vols(data, past)
+    implied = None if vols is None or BTC not in past.currencies else implied_calibration(past, BTC, vols)
     if report is not None:
         day = dates[past.days_ns.size - 1]
-        sections = calibration_sections(found, haircuts, offsets, moved)
+        sections = calibration_sections(found, haircuts, offsets, moved, implied)
         page = sections_page("What the history says", f"{len(found)} coins on {day}", sections, NOTES)
         report.write_text(page, encoding="utf-8")
     if json:
-        write_json(calibration_record(found, haircuts, offsets, moved))
+        write_json(calibration_record(found, haircuts, offsets, moved, implied))
         return
     for each in (
         calibration_table(found, console.width),
+        *([tail_table(found, console.width)] if found else []),
         *([choice_table(found, console.width)] if found else []),
         *([buffer_table(found, console.width)] if found else []),
+        *([] if implied is None else [implied_table(implied, console.width)]),
         haircut_table(haircuts, console.width),
         offset_table(offsets, console.width),
     ):

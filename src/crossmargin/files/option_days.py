@@ -12,6 +12,8 @@ from crossmargin.validation.daily_bars import DailyBars
 from crossmargin.validation.option_books import ChainDay
 from crossmargin.validation.option_walk import DailyMoves
 
+IMPLIED_VOLS = "dvol_btc_daily.parquet"
+
 
 def read_chain_days(folder: str | Path, currency: Currency) -> Iterator[ChainDay]:
     """Yield the chains of `currency` in ``option_chains_daily.parquet``, oldest first; options without a mark are left out.
@@ -53,19 +55,27 @@ def read_daily_moves(folder: str | Path, bars: DailyBars, currency: Currency) ->
     InputError
         If the vols are missing or bars know no such coin.
     """
-    source = Path(folder) / "dvol_btc_daily.parquet"
-    if not source.is_file():
-        raise InputError(f"moves of implied vol must be in dvol_btc_daily.parquet, found none at {source}")
+    vols = read_implied_vols(folder, bars)
+    if vols is None:
+        raise InputError(f"moves of implied vol must be in {IMPLIED_VOLS}, found none in {folder}")
     if currency not in bars.currencies:
         raise InputError(f"daily bars must hold {currency}, hold {', '.join(bars.currencies)}")
-    index = pl.read_parquet(source)
-    vols = _by_day(index["date"].dt.epoch("ns").to_list(), index["dvol_btc_close"].to_list(), bars)
     return DailyMoves(
         times_ns=bars.days_ns,
         returns=bars.returns[bars.currencies.index(currency)],
         vols=_changes(np.log(vols)),
         funding=_changes(_funding(Path(folder) / "funding.parquet", currency, bars)),
     )
+
+
+def read_implied_vols(folder: str | Path, bars: DailyBars) -> FloatArray | None:
+    """Return BTC's 30-day implied vol at the end of each day of `bars`, annual, NaN where unknown; None without a file."""
+    source = Path(folder) / IMPLIED_VOLS
+    if not source.is_file():
+        return None
+    index = pl.read_parquet(source)
+    percents = _by_day(index["date"].dt.epoch("ns").to_list(), index["dvol_btc_close"].to_list(), bars)
+    return np.asarray(percents / 100.0)
 
 
 def _funding(source: Path, currency: Currency, bars: DailyBars) -> FloatArray:

@@ -20,6 +20,7 @@ from crossmargin.risk.measures import expected_shortfall
 from crossmargin.risk.risk_array import RiskArray, risk_array
 from crossmargin.scenarios.correlation import stressed
 from crossmargin.scenarios.monte_carlo import shock_scenarios, t_copula_shocks
+from crossmargin.scenarios.scenario_set import ScenarioSet
 from crossmargin.units import Currency, FloatArray
 
 TOWARDS = ((1.0, "all together"), (0.0, "independent"), (-1.0, "against one another"))
@@ -126,6 +127,13 @@ def stressed_offsets(
     for name, matrix in laws:
         # a repaired matrix may be singular: a trace of independence gives it a root
         shocks = t_copula_shocks(0.999999 * matrix + 1e-6 * np.eye(len(currencies)), degrees, count, seed)
-        risk = risk_array(held_instruments([portfolio]), market, shock_scenarios(tuple(currencies), vols, shocks, name))
-        found.append(book_offset(portfolio, market, risk, confidence))
+        scenarios = shock_scenarios(tuple(currencies), vols, shocks, name)
+        found.append(offset_on(portfolio, market, scenarios, confidence))
     return tuple(found)
+
+
+def offset_on(
+    portfolio: Portfolio, market: MarketSnapshot, scenarios: ScenarioSet, confidence: float = 0.975
+) -> Offset:
+    """Return the offset between the underlyings of `portfolio`, revalued in full on `scenarios`."""
+    return book_offset(portfolio, market, risk_array(held_instruments([portfolio]), market, scenarios), confidence)

@@ -8,11 +8,13 @@ from rich.table import Table
 
 from crossmargin.report.columns import Column, table
 from crossmargin.report.sections import DataTable, Section
+from crossmargin.scenarios.grouped_t import TailFit
 from crossmargin.scenarios.tail_index import TailIndex
 from crossmargin.units import FloatArray
 from crossmargin.validation.buffers import AssetBuffer
 from crossmargin.validation.calibration import Calibration
 from crossmargin.validation.collateral_calibration import CoinHaircuts, Dependence, PairOffsets
+from crossmargin.validation.implied_calibration import ImpliedCalibration
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -41,6 +43,52 @@ def choice_table(found: Sequence[Calibration], width: int) -> Table:
         ),
     )
     return table(columns, width, title="volatility forecasts, judged day by day on what came; the last three of ranges")
+
+
+def tail_table(found: Sequence[Calibration], width: int) -> Table:
+    """Return one row per coin: the Student's t of its standardised moves."""
+    columns = (
+        Column(heading="coin", cells=[each.currency for each in found], words=True),
+        *(
+            Column(heading=head, cells=[_tail_cells(each.tail)[place] for each in found])
+            for place, head in enumerate(_TAIL_HEADS)
+        ),
+    )
+    return table(columns, width, title="Student's t of standardised moves, skewed where the data ask")
+
+
+_TAIL_HEADS = ("degrees of freedom", "skew", "p of no skew")
+
+
+def _tail_cells(found: TailFit) -> tuple[str, ...]:
+    return f"{found.degrees:.1f}", f"{found.skew:.2f}" if found.skew else "none", f"{found.p_value:.2f}"
+
+
+def implied_table(found: ImpliedCalibration, width: int) -> Table:
+    """Return one row: how the coin's implied vol moves with its price, and its weight in the forecast."""
+    cells = dict(zip(_IMPLIED_HEADS, _implied_cells(found), strict=True))
+    columns = (
+        Column(heading="coin", cells=[found.currency], words=True),
+        *(Column(heading=head, cells=[cell]) for head, cell in cells.items()),
+    )
+    return table(columns, width, title="implied vol: log move per log return, and its share in the forecast of a day")
+
+
+_IMPLIED_HEADS = ("beta", "on falls", "on rises", "explained", "implied", "forecast", "weight", "blended")
+
+
+def _implied_cells(found: ImpliedCalibration) -> tuple[str, ...]:
+    law = found.spot_vol
+    return (
+        f"{law.beta:.2f} ± {law.standard_error:.2f}",
+        f"{law.beta_down:.2f}",
+        f"{law.beta_up:.2f}",
+        f"{law.explained:.0%}",
+        f"{found.vol_implied:.0%}",
+        f"{found.vol_forecast:.0%}",
+        f"{found.blend.weight:.2f}",
+        f"{found.vol_blended:.0%}",
+    )
 
 
 _CHOICE_HEADS = ("best", "QLIKE above it, ranges", "variance ratio", "clustering left, p", "excess kurtosis")
@@ -111,11 +159,19 @@ def offset_table(found: Sequence[PairOffsets], width: int) -> Table:
             for place, law in enumerate(laws)
         ),
     )
-    return table(columns, width, title="share of the two legs that netting saves; correlations half way to the named")
+    return table(
+        columns,
+        width,
+        title="share of the two legs that netting saves; correlations half way to the named; own tails: a grouped t",
+    )
 
 
 def calibration_record(
-    coins: Sequence[Calibration], haircuts: Sequence[CoinHaircuts], offsets: Sequence[PairOffsets], found: Dependence
+    coins: Sequence[Calibration],
+    haircuts: Sequence[CoinHaircuts],
+    offsets: Sequence[PairOffsets],
+    found: Dependence,
+    implied: ImpliedCalibration | None = None,
 ) -> dict[str, Any]:
     """Return plain values of all."""
     return {
@@ -129,6 +185,7 @@ def calibration_record(
                 "forecasts": {name: dataclasses.asdict(seen) for name, seen in each.choice.diagnostics.items()},
                 "tail_xi_losses": each.tail_xi_losses,
                 "tail_xi_gains": each.tail_xi_gains,
+                "student_t": dataclasses.asdict(each.tail),
                 "garch_tail_index": _index_record(each.buffer.own),
                 "garch_tail_index_shrunk": _index_record(each.buffer.drawn),
                 "five_day_rise": each.buffer.rise,
@@ -158,9 +215,12 @@ def calibration_record(
         "correlation": {
             "currencies": list(found.currencies),
             "matrix": found.correlation.tolist(),
+            "eigenvalue_clipped": found.clipped.tolist(),
+            "exponentially_weighted": found.weighted.tolist(),
             "expected_next_day": found.dynamic.tolist(),
             "dcc": {"a": found.dcc.a, "b": found.dcc.b},
         },
+        "implied": None if implied is None else dataclasses.asdict(implied),
     }
 
 
@@ -169,13 +229,17 @@ def _index_record(found: TailIndex) -> dict[str, Any]:
 
 
 def calibration_sections(
-    coins: Sequence[Calibration], haircuts: Sequence[CoinHaircuts], offsets: Sequence[PairOffsets], found: Dependence
+    coins: Sequence[Calibration],
+    haircuts: Sequence[CoinHaircuts],
+    offsets: Sequence[PairOffsets],
+    found: Dependence,
+    implied: ImpliedCalibration | None = None,
 ) -> list[Section]:
     """Return the page's sections: coins, correlations, haircuts, offsets."""
-    heads = ("coin", "days", "vol forecast", "EWMA vol", "tail index, losses", "tail index, gains")
+    heads = ("coin", "days", "vol forecast", "EWMA vol", "tail index, losses", "tail index, gains", *_TAIL_HEADS)
     rows = tuple(
         (each.currency, str(each.days), f"{each.vol_forecast:.0%}", f"{each.vol_ewma:.0%}",
-         f"{each.tail_xi_losses:.2f}", f"{each.tail_xi_gains:.2f}")
+         f"{each.tail_xi_losses:.2f}", f"{each.tail_xi_gains:.2f}", *_tail_cells(each.tail))
         for each in coins
     )  # fmt: skip
     cuts = tuple((each.currency, *(f"{cut.total:.1%}" for cut in each.by_size)) for each in haircuts)
@@ -214,13 +278,18 @@ def calibration_sections(
             heading="Correlation",
             words=(
                 "Of standardised daily moves, the last 250 days, shrunk (Ledoit & Wolf).",
+                "Then with the eigenvalues that noise alone may have made one (Laloux et al. 1999), and with each day "
+                "weighing 3 % more than the one before it.",
                 f"Beside it what a DCC expects of the next day (Engle 2002): a = {found.dcc.a:.3f}, b = {found.dcc.b:.3f}.",
             ),
             figures=(
                 _heatmap(found.currencies, found.correlation, "correlation, 250 days"),
+                _heatmap(found.currencies, found.clipped, "correlation, 250 days, noise eigenvalues made one"),
+                _heatmap(found.currencies, found.weighted, "correlation, exponentially weighted"),
                 _heatmap(found.currencies, found.dynamic, "correlation expected of the next day"),
             ),
         ),
+        *([] if implied is None else [_implied_section(implied)]),
         Section(
             heading="Haircuts",
             words=("By amount of collateral, securing a book that is long BTC.",),
@@ -232,6 +301,17 @@ def calibration_sections(
             tables=(DataTable(heads=net_heads, rows=nets),),
         ),
     ]
+
+
+def _implied_section(found: ImpliedCalibration) -> Section:
+    return Section(
+        heading="Implied vol",
+        words=(
+            "Log moves of the 30-day implied vol on log returns of the coin, over all days and apart for falls and rises; "
+            "and the blend of the forecast from returns with the implied vol that would have served best.",
+        ),
+        tables=(DataTable(heads=("coin", *_IMPLIED_HEADS), rows=((found.currency, *_implied_cells(found)),)),),
+    )
 
 
 def _heatmap(currencies: Sequence[str], correlation: FloatArray, title: str) -> "go.Figure":

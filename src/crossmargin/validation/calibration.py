@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crossmargin.scenarios.grouped_t import TailFit, fit_tail
 from crossmargin.scenarios.range_forecast import range_variance_paths
 from crossmargin.scenarios.tails import fit_pareto_tail
 from crossmargin.scenarios.volatility import ewma_variance_path
@@ -35,6 +36,8 @@ class Calibration:
     vol_ewma: float
     tail_xi_losses: float
     tail_xi_gains: float
+    tail: TailFit
+    """Student's t, skewed where the data ask, of the standardised moves."""
     buffer: AssetBuffer
     choice: Choice
     """Which of the usual forecasts would have served this coin best, and what each leaves in its returns."""
@@ -58,6 +61,7 @@ def calibrations(bars: DailyBars) -> tuple[Calibration, ...]:
                     vol_ewma=_annual(ewma_variance_path(row, 0.94)[-1]),
                     tail_xi_losses=_xi(-shapes),
                     tail_xi_gains=_xi(shapes),
+                    tail=fit_tail(shapes),
                     buffer=buffers[place],
                     choice=_choice(row, path, bars.variances[place]),
                 )

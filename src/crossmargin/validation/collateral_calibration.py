@@ -1,5 +1,6 @@
 """Haircuts and offsets that the history asks for, as they stand at the end of a record."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,11 +10,19 @@ from crossmargin.errors import InputError
 from crossmargin.instruments.symbols import parse_contract
 from crossmargin.margin.add_ons import Liquidity
 from crossmargin.margin.haircuts import Haircut, HaircutRules, haircut
-from crossmargin.margin.offsets import Offset, stressed_offsets
+from crossmargin.margin.offsets import Offset, offset_on, stressed_offsets
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.portfolio import Portfolio, Position
-from crossmargin.scenarios.correlation import Dcc, correlation_of, fit_dcc, ledoit_wolf
+from crossmargin.scenarios.correlation import (
+    Dcc,
+    correlation_of,
+    eigenvalue_clipped,
+    ewma_correlation,
+    fit_dcc,
+    ledoit_wolf,
+)
 from crossmargin.scenarios.filtered import filtered_scenarios
+from crossmargin.scenarios.grouped_t import GroupedT, TailFit, grouped_t_scenarios
 from crossmargin.scenarios.range_forecast import range_variance_paths
 from crossmargin.units import AccountId, Currency, FloatArray
 from crossmargin.validation.books import PAIRS
@@ -22,6 +31,8 @@ from crossmargin.validation.daily_bars import DailyBars
 SIZES = (1e6, 1e7, 1e8)
 """USD of collateral to state haircuts for."""
 CORRELATION_DAYS = 250
+CORRELATION_DECAY = 0.97
+"""Of RiskMetrics for correlations of a month (Zangari 1996, technical document, 5.3): half a weight is 23 days old."""
 _BTC, _USDT = Currency("BTC"), Currency("USDT")
 
 
@@ -73,12 +84,15 @@ def coin_haircuts(
 class Dependence:
     """How coins that trade at the end move together: correlations of shape (n_coins, n_coins), and daily vols.
 
-    `correlation` is that of the last months, shrunk; `dynamic` what a DCC expects of the next day, which follows the
-    last weeks; `dcc` its fit.
+    `correlation` is that of the last months, shrunk; `clipped` the same with its noise eigenvalues made one, and
+    `weighted` with newer days weighing more; `dynamic` what a DCC expects of the next day, which follows the last weeks;
+    `dcc` its fit.
     """
 
     currencies: tuple[Currency, ...]
     correlation: FloatArray
+    clipped: FloatArray
+    weighted: FloatArray
     dynamic: FloatArray
     dcc: Dcc
     vols: FloatArray
@@ -99,11 +113,14 @@ def dependence(bars: DailyBars) -> Dependence:
     if rows.size < 2 or shapes.shape[1] < CORRELATION_DAYS:
         raise InputError(f"a correlation needs two coins with {CORRELATION_DAYS} days of moves, found {rows.size}")
     dcc = fit_dcc(shapes[rows])
+    plain = correlation_of(np.cov(shapes[rows], bias=True))
     return Dependence(
         currencies=tuple(bars.currencies[row] for row in rows),
         dynamic=dcc.correlation_path(shapes[rows])[-1],
         dcc=dcc,
         correlation=correlation_of(ledoit_wolf(shapes[rows]).covariance),
+        clipped=eigenvalue_clipped(plain, CORRELATION_DAYS),
+        weighted=ewma_correlation(shapes[rows], CORRELATION_DECAY),
         vols=np.sqrt(paths[rows, -1]),
     )
 
@@ -116,10 +133,13 @@ class PairOffsets:
     laws: tuple[Offset, ...]
 
 
-def pair_offsets(bars: DailyBars, found: Dependence, weight: float = 0.5) -> tuple[PairOffsets, ...]:
+def pair_offsets(
+    bars: DailyBars, found: Dependence, tails: Mapping[Currency, TailFit], weight: float = 0.5
+) -> tuple[PairOffsets, ...]:
     """Return the offsets of the pairs of the backtest's books, in perpetuals revalued in full over a day.
 
-    Correlations move by `weight` towards one, zero and minus one.
+    Correlations move by `weight` towards one, zero and minus one. Where `tails` know both coins, the last law is today's
+    correlation with the tail, and the skew, that each coin has of its own: a grouped t copula.
     """
     places = {coin: place for place, coin in enumerate(found.currencies)}
     closes = {coin: float(bars.closes[bars.currencies.index(coin), -1]) for coin in found.currencies}
@@ -138,8 +158,24 @@ def pair_offsets(bars: DailyBars, found: Dependence, weight: float = 0.5) -> tup
         laws = stressed_offsets(
             portfolio, market, (long, short), found.vols[at], found.correlation[np.ix_(at, at)], weight=weight
         )
+        own = [tails[coin] for coin in (long, short) if coin in tails]
+        if len(own) == 2:
+            law = _own_tails(own, found.correlation[np.ix_(at, at)])
+            scenarios = grouped_t_scenarios((long, short), found.vols[at], law, count=8_192)
+            laws += (dataclasses.replace(offset_on(portfolio, market, scenarios), law="own tails"),)
         answers.append(PairOffsets(pair=f"{long}-{short}", laws=laws))
     return tuple(answers)
+
+
+def _own_tails(tails: Sequence[TailFit], correlation: FloatArray) -> GroupedT:
+    """Return the law of coins with these tails; without skew where no correlation of normals would reach theirs."""
+    degrees = np.array([each.degrees for each in tails])
+    law = GroupedT(correlation=correlation, degrees=degrees, skew=np.array([each.skew for each in tails]))
+    try:
+        law.normal_correlation()
+    except InputError:
+        return dataclasses.replace(law, skew=np.zeros(degrees.size))
+    return law
 
 
 def _position(coin: Currency, coins: float) -> Position:

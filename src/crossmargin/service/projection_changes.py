@@ -8,7 +8,7 @@ import msgspec
 
 from crossmargin.engine.commands import Command, SetMarginParameters, SetParameters
 from crossmargin.engine.engine import Engine
-from crossmargin.engine.events import Event, MarginUpdated, Refused, Repeated
+from crossmargin.engine.events import Event, MarginUpdated, OrderAccepted, OrderCancelled, Refused, Repeated
 from crossmargin.errors import MarketDataError
 from crossmargin.service.projection_tables import HAPPENED
 
@@ -17,6 +17,8 @@ PLACES_A_RECORD = 1 << 16
 MINUTE_NS = 60 * 10**9
 _NAMED = ("account", "buyer", "seller", "debit", "credit", "counterparty", "taker", "bidder", "payer", "winner")
 """Fields of commands and events that may hold an account's name."""
+_LEAVING_BOOKS = (OrderAccepted, OrderCancelled, MarginUpdated)
+"""Events after which every balance and position is what it was."""
 
 Row = dict[str, Any]
 
@@ -52,14 +54,15 @@ def change(engine: Engine, record: int, command: Command, events: tuple[Event, .
     figures = {name: _figures(engine, name) for name in touched}
     known = {**priced, **{name: found for name, found in figures.items() if found is not None}}
     named = dict.fromkeys((*priced, *touched))
+    moved = () if all(isinstance(event, _LEAVING_BOOKS) for event in told) else touched
     return Change(
         record=record,
         history=state.history,
         happened=tuple(_happened(record, command, told, state.time_ns)),
         accounts=tuple(_account(engine, name, known.get(name)) for name in named),
         requirements=tuple(_requirement(name, state.time_ns, known[name]) for name in named if name in known),
-        balances={name: _balances(engine, name) for name in touched},
-        positions={name: _positions(engine, name) for name in touched},
+        balances={name: _balances(engine, name) for name in moved},
+        positions={name: _positions(engine, name) for name in moved},
     )
 
 

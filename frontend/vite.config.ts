@@ -15,5 +15,6 @@ export default defineConfig({
       },
     },
   },
+  worker: { format: "es", rolldownOptions: { output: { entryFileNames: "assets/[name].js" } } },
   server: { proxy: { "/api": { target: "http://127.0.0.1:8765", ws: true }, "/health": "http://127.0.0.1:8765" } },
 });

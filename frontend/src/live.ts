@@ -1,6 +1,7 @@
 /** What is known now: filled by one WebSocket, by plain requests where there is none. */
 import { signal } from "@preact/signals";
 import * as api from "./api";
+import type { Message, Told } from "./socket.worker";
 import type { AccountRow, Health, Item, Overview, Session } from "./wire";
 
 export type Link = "connecting" | "live" | "polling" | "offline";
@@ -50,7 +51,6 @@ function takeOverview(data: Overview): void {
   overviewAt.value = Date.now();
 }
 
-interface Message { channel: string; sequence: number; data: unknown }
 const sequences = new Map<string, number>();
 
 /** A list as it comes: bare, or under its name. */
@@ -73,20 +73,23 @@ function receive(message: Message): void {
 let wait = SHORTEST_WAIT_MS;
 
 function connect(): void {
-  const socket = new WebSocket(new URL("api/v1/stream", location.href.replace(/^http/, "ws")));
-  socket.onopen = () => {
+  const socket = new Worker(new URL("./socket.worker.ts", import.meta.url), { type: "module" });
+  const opened = (): void => {
     wait = SHORTEST_WAIT_MS;
     // The oldest of the last sequences seen: to see a message twice is harmless, to miss one is not.
     const from = sequences.size ? Math.min(...sequences.values()) : undefined;
-    socket.send(JSON.stringify({ subscribe: ["accounts", "overview", "events"], ...(from === undefined ? {} : { from }) }));
+    socket.postMessage(JSON.stringify({ subscribe: ["accounts", "overview", "events"], ...(from === undefined ? {} : { from }) }));
     link.value = "live";
   };
-  socket.onmessage = (event) => receive(JSON.parse(event.data as string) as Message);
-  socket.onclose = () => {
+  const closed = (): void => {
+    socket.terminate();
     if (link.value !== "offline") link.value = "polling";
     setTimeout(() => void begin(), wait);
     wait = Math.min(wait * 2, LONGEST_WAIT_MS);
   };
+  socket.onmessage = ({ data }: MessageEvent<Told>) => (data.told === "message" ? receive(data.message) : data.told === "open" ? opened() : closed());
+  socket.onerror = closed;
+  socket.postMessage(new URL("api/v1/stream", location.href.replace(/^http/, "ws")).href);
 }
 
 async function poll(): Promise<void> {

@@ -76,8 +76,8 @@ def book(number: int) -> Parabola:
 class House:
     """The accounts, and a market that wanders in a closed curve."""
 
-    def __init__(self, accounts: int, *, still: bool = False) -> None:
-        self.still = still
+    def __init__(self, accounts: int, *, still: bool = False, touched: int = 400) -> None:
+        self.still, self.touched = still, touched
         self.books = {b.name: b for b in map(book, range(1, accounts + 1))}
         self.sequence = 0
         self.started = time.time()
@@ -327,7 +327,7 @@ async def stream(house: House, receive, send) -> None:
     while True:
         await asyncio.sleep(0.5)
         house.sequence += 1
-        touched = [names[(house.sequence * 131 + i) % len(names)] for i in range(min(400, len(names)))]
+        touched = [names[(house.sequence * 131 + i) % len(names)] for i in range(min(house.touched, len(names)))]
         await tell("accounts", [house.books[n].row(house.move()) for n in touched])
         if house.sequence % 4 == 0:
             await tell("overview", house.overview())
@@ -355,6 +355,7 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=8765)
     parser.add_argument("--accounts", type=int, default=40)
     parser.add_argument("--still", action="store_true", help="let no market move")
+    parser.add_argument("--touched", type=int, default=400, help="accounts that change at a time, twice a second")
     chosen = parser.parse_args()
-    answering = application(House(chosen.accounts, still=chosen.still))
+    answering = application(House(chosen.accounts, still=chosen.still, touched=chosen.touched))
     uvicorn.run(answering, host="127.0.0.1", port=chosen.port, log_level="warning", lifespan="off")

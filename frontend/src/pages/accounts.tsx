@@ -8,6 +8,7 @@ import { State, UsageBar } from "../usage";
 import { Age } from "../why";
 import type { AccountRow } from "../wire";
 import { save } from "../save";
+import { each, inSlices, sort as sortInSlices } from "../slices";
 
 const ROW = 32;
 const MARGIN_ROWS = 8;
@@ -42,22 +43,33 @@ const TEXTS = new Set<Key>(["account", "state", "worst_scenario"]);
 /** An account without positive equity stands above every usage. */
 const number = (row: AccountRow, key: Key): number => (key === "margin_usage" ? (row.margin_usage ?? Infinity) : float(row[key] as string));
 
-function sorted(list: AccountRow[], key: Key, falling: boolean): AccountRow[] {
-  const sign = falling ? -1 : 1;
-  if (TEXTS.has(key)) return list.sort((a, b) => sign * String(a[key]).localeCompare(String(b[key])));
-  const keyed = list.map((row) => [number(row, key), row] as const);
-  keyed.sort((a, b) => (a[0] === b[0] ? (a[1].account < b[1].account ? -1 : 1) : sign * (a[0] - b[0])));
-  return keyed.map(([, row]) => row);
-}
+/** What the table shows of all rows: their order, what stands under it, and what its filter offers. */
+interface Arranged { order: string[]; equity: number; initial: number; states: string[] }
 
-function chosen(query: URLSearchParams): AccountRow[] {
+const NOTHING: Arranged = { order: [], equity: 0, initial: 0, states: [] };
+
+function* arranged(query: URLSearchParams, key: Key, falling: boolean): Generator<void, Arranged> {
   const from = query.has("from") ? Number(query.get("from")) : -Infinity;
   const below = query.has("below") ? Number(query.get("below")) : Infinity;
   const [state, name] = [query.get("state"), query.get("name")?.toLowerCase()];
-  return [...rows.values()].filter((row) => {
+  const sign = falling ? -1 : 1;
+  const states = new Set<string>();
+  const chosen: { row: AccountRow; by: number }[] = [];
+  const found = { equity: 0, initial: 0 };
+  yield* each([...rows.values()], (row) => {
+    states.add(row.state);
     const usage = row.margin_usage ?? Infinity;
-    return usage >= from && (usage < below || below === Infinity) && (!state || row.state === state) && (!name || row.account.toLowerCase().includes(name));
+    if (usage < from || (usage >= below && below !== Infinity) || (state && row.state !== state) || (name && !row.account.toLowerCase().includes(name))) return;
+    chosen.push({ row, by: TEXTS.has(key) ? 0 : sign * number(row, key) });
+    found.equity += float(row.equity);
+    found.initial += float(row.initial);
   });
+  const text = (row: AccountRow): string => String(row[key]);
+  const ordered = yield* sortInSlices(chosen, TEXTS.has(key) ? (a, b) => sign * (text(a.row) < text(b.row) ? -1 : 1)
+    : (a, b) => (a.by === b.by ? (a.row.account < b.row.account ? -1 : 1) : a.by - b.by));
+  const order: string[] = [];
+  yield* each(ordered, ({ row }) => void order.push(row.account));
+  return { order, ...found, states: [...states].sort() };
 }
 
 function Cell({ row, column, before }: { row: AccountRow; column: (typeof COLUMNS)[number]; before?: AccountRow }) {
@@ -86,12 +98,6 @@ function Line({ row, columns, index, selected, select }: LineOf) {
   </div>, [row, columns, index, selected]);
 }
 
-/** What stands under the table and in its filter: over all rows, so no more often than the order. */
-function summed(names: string[]): { equity: number; initial: number; states: string[] } {
-  const sum = (key: "equity" | "initial"): number => names.reduce((total, name) => total + float(rows.get(name)![key]), 0);
-  return { equity: sum("equity"), initial: sum("initial"), states: [...new Set([...rows.values()].map((row) => row.state))].sort() };
-}
-
 export function AccountsPage() {
   const { query } = route.value;
   const sort = query.get("sort") ?? "-margin_usage";
@@ -104,8 +110,17 @@ export function AccountsPage() {
   const viewport = useRef<HTMLDivElement>(null);
   const tick = Math.floor(rowsAt.value / RESORT_MS);
   void rowsVersion.value;
-  const order = useMemo(() => sorted(chosen(query), key, falling).map((row) => row.account), [query, tick, rows.size, sort]);
-  const { equity, initial, states } = useMemo(() => summed(order), [order]);
+  const [all, setAll] = useState<Arranged | null>(null);
+  const { order, equity, initial, states } = all ?? NOTHING;
+  const asked = `${sort}?${query}`;
+  const latest = useRef(asked);
+  latest.current = asked;
+  useEffect(() => {
+    const wanted = (): boolean => latest.current === asked; // a tick does not end what an earlier one began
+    void inSlices(arranged(query, key, falling), wanted).then((found) => found && wanted() && setAll(found));
+    return undefined;
+  }, [asked, tick, rows.size]);
+  useEffect(() => () => void (latest.current = ""), []);
   const first = Math.max(0, Math.floor(top / ROW) - MARGIN_ROWS);
   const shown = order.slice(first, Math.ceil((top + height) / ROW) + MARGIN_ROWS).map((name) => rows.get(name)!);
 
@@ -128,7 +143,7 @@ export function AccountsPage() {
   }, [order, at]);
 
   const change = (changes: Record<string, string>): void => remember({ ...Object.fromEntries(query), ...changes });
-  const filtered = order.length !== rows.size;
+  const filtered = query.has("from") || query.has("below") || query.has("name") || query.has("state");
   return <>
     <h1>Accounts</h1>
     <p class="row">
@@ -138,7 +153,7 @@ export function AccountsPage() {
       <span class="num" role="status">{filtered ? `${usd(order.length)} of ` : ""}{usd(rows.size)} accounts{query.has("from") && `, usage from ${Math.round(Number(query.get("from")) * 100)} %`}{query.has("below") && ` to ${Math.round(Number(query.get("below")) * 100)} %`}</span>
       <Age at={rowsAt.value} />
       {filtered && <button type="button" onClick={() => remember({ sort })}>Show all</button>}
-      <button type="button" onClick={() => save("accounts", sorted(chosen(query), key, falling) as never)}>CSV</button>
+      <button type="button" onClick={() => save("accounts", order.map((name) => rows.get(name)!) as never)}>CSV</button>
     </p>
     <div class="grid" role="grid" aria-label="Accounts" aria-rowcount={order.length + 1} style={{ "--columns": columns.map(({ width }) => width).join(" "), "--least": phone ? "0" : LEAST_WIDTH }}>
       <div class="viewport" ref={viewport} tabIndex={0} role="rowgroup" aria-label="Rows; j and k step, Enter opens"
@@ -152,7 +167,7 @@ export function AccountsPage() {
         </div>
       </div>
     </div>
-    {order.length === 0 && <p class="dim">{rows.size === 0 ? "No accounts have arrived yet." : "No account fits the filter."}</p>}
+    {order.length === 0 && (all || rows.size === 0) && <p class="dim">{rows.size === 0 ? "No accounts have arrived yet." : "No account fits the filter."}</p>}
     <p class="dim">Equity {usd(equity)}, initial {usd(initial)} USD over the accounts shown. Each account's page says why.</p>
   </>;
 }

@@ -36,6 +36,8 @@ def test_a_flag_goes_before_the_environment_and_that_before_the_file(file):
         ("[service]\nwithdrawal_limits = ['USDC']\n", "ASSET=AMOUNT"),
         ("[service]\nwithdrawal_limits = ['USDC=-1']\n", "ASSET=AMOUNT"),
         ("[service]\ntick_s = 40\n", "shorter than the longest jump"),
+        ("[service]\nworkers = -1\n", "workers must be 0 to 64, were -1"),
+        ("[service]\nworkers = 2\ncertificate = 'a.pem'\nprivate_key = 'b.pem'\n", "TLS must end in a proxy"),
         ("[service\n", "must be TOML"),
         ("[servise]\n", "one table"),
     ],

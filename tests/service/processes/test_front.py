@@ -12,6 +12,11 @@ from pathlib import Path
 import pytest
 from several import LONGEST_WAIT_S, book_of
 
+from crossmargin.cli.serve import _server as served_by
+from crossmargin.service.application import application
+from crossmargin.service.configuration import settings
+from crossmargin.service.processes.front import Front
+
 MARGIN = "/api/v1/margin"
 HEAD = "Host: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
 
@@ -176,6 +181,13 @@ def test_a_worker_that_is_killed_takes_nobody_elses_requests_with_it(service):
     # round robin: half of the connections were its own
     assert failures == ["a connection broke"] * len(failures)
     assert len(failures) <= 3
+
+
+def test_the_command_serves_from_several_processes_where_workers_are_asked_for(writer):
+    app = application(writer)
+    assert isinstance(served_by(app, settings({"workers": 1, "open": True}, {}), writer), Front)
+    assert isinstance(served_by(app, settings({}, {"CROSSMARGIN_WORKERS": "1"}), writer), Front)
+    assert not isinstance(served_by(app, settings({"open": True}, {}), writer), Front)
 
 
 PARENT = """

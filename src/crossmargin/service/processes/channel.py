@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -188,12 +188,3 @@ def taken_over(way: socket.socket) -> Handed | None:
     with os.fdopen(descriptors[1], "rb") as kept:
         kept.seek(0)
         return Handed(connection, kept.read())
-
-
-def event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
-    """Return what makes event loops here: uvloop's, where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop

@@ -10,9 +10,7 @@ import gc
 import hashlib
 import itertools
 import logging
-import signal
 import socket
-import sys
 from collections import deque
 from collections.abc import Iterable
 from time import monotonic
@@ -35,11 +33,11 @@ from crossmargin.service.processes.channel import (
     Ruled,
     Said,
     Told,
-    event_loop,
     hand_over,
     taken_over,
 )
 from crossmargin.service.processes.plain_requests import NotPlain, PlainRequest, plain_upgrade
+from crossmargin.service.processes.programs import run_program
 from crossmargin.service.processes.responses import response
 
 LONGEST_WAIT = 256
@@ -332,15 +330,5 @@ async def work(settings: Settings) -> None:
         each.end(GOING_AWAY, "the service ends")
 
 
-def main() -> None:
-    """Run the fan-out with the settings that the first argument holds."""
-    # the engine's process says when to end, by ending; a signal to all of them is for it alone
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
-    settings = msgspec.json.decode(sys.argv[1], type=Settings)
-    with asyncio.Runner(loop_factory=event_loop()) as runner:
-        runner.run(work(settings))
-
-
 if __name__ == "__main__":
-    main()
+    run_program(Settings, work)

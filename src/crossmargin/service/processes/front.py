@@ -41,6 +41,8 @@ OF_FAN_OUT = (b"GET /api/v1/stream ", b"GET /api/v1/stream?")
 _ENOUGH = max(map(len, OF_WORKERS + OF_FAN_OUT))
 SILENT_SECONDS = 60.0
 """A connection on which nothing comes this long is closed."""
+FULL_SECONDS = 0.5
+"""Before connections are accepted again after one could not be."""
 AT_ONCE = 64
 """Connections that are accepted before others get their turn."""
 
@@ -102,7 +104,7 @@ class Front(uvicorn.Server):
         self._listener = self.config.bind_socket()
         self._listener.listen(self.config.backlog)
         self._listener.setblocking(False)
-        loop.add_reader(self._listener, self._accept)
+        self._listen()
         self._stack.enter_context(self.publisher)
         opened = asyncio.Event()
 
@@ -147,6 +149,10 @@ class Front(uvicorn.Server):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _listen(self) -> None:
+        if self._listener is not None and self._listener.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(self._listener, self._accept)
+
     def _accept(self) -> None:
         if self._listener is None:
             return
@@ -155,8 +161,11 @@ class Front(uvicorn.Server):
                 connection, _ = self._listener.accept()
             except (BlockingIOError, ConnectionError):
                 return
-            except OSError as error:
-                _LOG.error("a connection could not be accepted: %s", error)  # out of descriptors
+            except OSError as error:  # out of descriptors: others have to end before the next can begin
+                _LOG.error("a connection could not be accepted: %s", error)
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(self._listener)
+                loop.call_later(FULL_SECONDS, self._listen)
                 return
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -8,9 +8,7 @@ import asyncio
 import gc
 import itertools
 import logging
-import signal
 import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -29,12 +27,12 @@ from crossmargin.service.processes.channel import (
     Counted,
     Ready,
     Ruled,
-    event_loop,
     hand_over,
     taken_over,
 )
 from crossmargin.service.processes.market_pages import told
 from crossmargin.service.processes.plain_requests import NotPlain, PlainRequest, plain_request
+from crossmargin.service.processes.programs import run_program
 from crossmargin.service.processes.responses import response
 from crossmargin.service.stateless import CompareQuestion, MarginQuestion, RiskArrays, compare_answer, margin_answer
 
@@ -329,15 +327,5 @@ async def work(settings: Settings) -> None:
     telling.cancel()
 
 
-def main() -> None:
-    """Run a worker with the settings that the first argument holds."""
-    # the engine's process says when to end, by ending; a signal to all of them is for it alone
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
-    settings = msgspec.json.decode(sys.argv[1], type=Settings)
-    with asyncio.Runner(loop_factory=event_loop()) as runner:
-        runner.run(work(settings))
-
-
 if __name__ == "__main__":
-    main()
+    run_program(Settings, work)

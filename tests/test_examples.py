@@ -85,3 +85,11 @@ def test_a_change_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(cm.InputError, match=message):
         cm.what_if(book, market, "straddle-seller", **change)  # type: ignore[arg-type]
+
+
+def test_every_public_name_is_there_when_it_is_asked_for() -> None:
+    assert {name for names in cm._MODULES.values() for name in names} == {*cm.__all__} <= {*dir(cm)}
+    for name in cm.__all__:
+        assert getattr(cm, name).__module__.startswith("crossmargin.")
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = cm.nothing

@@ -1,11 +1,19 @@
-"""crossmargin: value a book of crypto derivatives, shock it, state its margin, act on it."""
+"""crossmargin: value a book of crypto derivatives, shock it, state its margin, act on it.
 
-from crossmargin.errors import CrossMarginError, InputError, InvariantError, MarketDataError
-from crossmargin.files.book import read_book
-from crossmargin.files.history import read_history
-from crossmargin.files.market import read_market
-from crossmargin.files.sample import sample_book, sample_market
-from crossmargin.notebook import Changed, Explained, Requirements, explain, requirements, what_if
+Names are read from their modules when they are first asked for: a process of the service that needs no tables and no
+kernels loads none.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crossmargin.errors import CrossMarginError, InputError, InvariantError, MarketDataError
+    from crossmargin.files.book import read_book
+    from crossmargin.files.history import read_history
+    from crossmargin.files.market import read_market
+    from crossmargin.files.sample import sample_book, sample_market
+    from crossmargin.notebook import Changed, Explained, Requirements, explain, requirements, what_if
 
 __version__ = "0.1.0"
 
@@ -26,3 +34,24 @@ __all__ = [
     "sample_market",
     "what_if",
 ]
+
+_MODULES = {
+    "crossmargin.errors": ("CrossMarginError", "InputError", "InvariantError", "MarketDataError"),
+    "crossmargin.files.book": ("read_book",),
+    "crossmargin.files.history": ("read_history",),
+    "crossmargin.files.market": ("read_market",),
+    "crossmargin.files.sample": ("sample_book", "sample_market"),
+    "crossmargin.notebook": ("Changed", "Explained", "Requirements", "explain", "requirements", "what_if"),
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    for module, names in _MODULES.items():
+        if name in names:
+            found = globals()[name] = getattr(importlib.import_module(module), name)
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

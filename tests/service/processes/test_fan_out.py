@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 from several import book_of
@@ -154,6 +156,15 @@ def test_a_fan_out_that_is_killed_is_started_again_and_a_reader_goes_on_where_it
     first, told = asyncio.run(run())
     assert_chained([first, *told])
     assert event_numbers(told) == list(range(first["sequence"] + 1, writer.sequence + 1))
+
+
+def test_the_fan_out_loads_neither_tables_nor_kernels():
+    """It starts in a moment, and takes little memory, only for as long as nobody imports them on its way."""
+    seen = (
+        "import sys, crossmargin.service.processes.fan_out; print({'numba', 'polars', 'sqlalchemy'} & {*sys.modules})"
+    )
+    ran = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True, timeout=300)
+    assert ran.stdout == "set()\n"
 
 
 class Ears:

@@ -9,8 +9,6 @@ import { State, UsageBar } from "./usage";
 import type { Account, WhatIf, WhatIfAnswer } from "./wire";
 
 const NOTHING: WhatIf = { trades: [], price_moves: {}, vol_moves: {}, collateral: [] };
-/** Typing and sliding settle this long before the question is sent. */
-const SETTLE_MS = 40;
 const FIGURES = ["equity", "initial", "maintenance", "excess"] as const;
 
 /** The question as the server wants it: rows that are not filled in yet and moves of nothing are left out. */
@@ -18,7 +16,7 @@ function complete(asked: WhatIf): WhatIf {
   const moved = (moves: Record<string, number>) => Object.fromEntries(Object.entries(moves).filter(([, value]) => value !== 0));
   const number = (text: string): boolean => text.trim() !== "" && Number.isFinite(Number(text)) && Number(text) !== 0;
   return {
-    trades: asked.trades.filter((trade) => trade.instrument && number(trade.quantity)).map(({ price, ...trade }) => (price && number(price) ? { ...trade, price } : trade)),
+    trades: asked.trades.filter((trade) => trade.instrument && number(trade.quantity)),
     price_moves: moved(asked.price_moves),
     vol_moves: moved(asked.vol_moves),
     collateral: asked.collateral.filter((row) => row.currency && number(row.amount)),
@@ -57,22 +55,38 @@ function Answer({ answer, ms }: { answer: WhatIfAnswer; ms: number }) {
   </Scroll>;
 }
 
-/** Ask when the question has settled; an older question is given up, so that answers never come in the wrong order. */
-function useWhatIf(name: string, asked: WhatIf): { answer: WhatIfAnswer | null; error: Error | null; ms: number } {
-  const [state, setState] = useState<{ answer: WhatIfAnswer | null; error: Error | null; ms: number }>({ answer: null, error: null, ms: 0 });
+interface Answered { answer: WhatIfAnswer | null; error: Error | null; ms: number }
+const UNASKED: Answered = { answer: null, error: null, ms: 0 };
+
+/** Ask at once, and one question at a time: of those that come while one is answered only the last is asked. */
+function useWhatIf(name: string, asked: WhatIf): Answered {
+  const [state, setState] = useState(UNASKED);
   const question = JSON.stringify(complete(asked));
+  const line = useRef<{ stop: AbortController | null; next: (() => void) | null }>({ stop: null, next: null });
   useEffect(() => {
-    if (empty(JSON.parse(question) as WhatIf)) return setState({ answer: null, error: null, ms: 0 });
-    const stop = new AbortController();
-    const timer = setTimeout(() => {
+    const { current } = line;
+    if (empty(JSON.parse(question) as WhatIf)) {
+      current.stop?.abort();
+      Object.assign(current, { stop: null, next: null });
+      return setState(UNASKED);
+    }
+    const ask = (): void => {
+      const stop = (current.stop = new AbortController());
       const begun = performance.now();
       api.whatIf(name, JSON.parse(question) as WhatIf, stop.signal).then(
-        (answer) => setState({ answer, error: null, ms: performance.now() - begun }),
+        (answer) => stop.signal.aborted || setState({ answer, error: null, ms: performance.now() - begun }),
         (error: Error) => stop.signal.aborted || setState((last) => ({ ...last, error })),
-      );
-    }, SETTLE_MS);
-    return () => { clearTimeout(timer); stop.abort(); };
+      ).finally(() => {
+        if (current.stop !== stop) return;
+        const { next } = current;
+        Object.assign(current, { stop: null, next: null });
+        next?.();
+      });
+    };
+    if (current.stop) current.next = ask;
+    else ask();
   }, [name, question]);
+  useEffect(() => () => line.current.stop?.abort(), []);
   return state;
 }
 
@@ -103,7 +117,7 @@ export function WhatIfBuilder({ account, coins }: { account: Account; coins: str
         {asked.trades.map((trade, i) => <p class="leg" role="group" aria-label={`Trade ${i + 1}`}>
           <input list="instruments" aria-label="Instrument" placeholder="instrument" value={trade.instrument} onInput={(event) => edit("trades", i, { instrument: event.currentTarget.value })} />
           <input inputMode="decimal" size={8} aria-label="Contracts, negative to sell" placeholder="± contracts" value={trade.quantity} onInput={(event) => edit("trades", i, { quantity: event.currentTarget.value })} />
-          <input inputMode="decimal" size={8} aria-label="Price, empty for the mark" placeholder="at mark" value={trade.price ?? ""} onInput={(event) => edit("trades", i, { price: event.currentTarget.value })} />
+          <span class="dim">at the mark</span>
           <button type="button" aria-label={`Drop trade ${i + 1}`} onClick={() => drop("trades", i)}>×</button></p>)}
         {asked.collateral.map((row, i) => <p class="leg" role="group" aria-label={`Collateral ${i + 1}`}>
           <input size={6} aria-label="Currency" placeholder="currency" value={row.currency} onInput={(event) => edit("collateral", i, { currency: event.currentTarget.value.toUpperCase() })} />

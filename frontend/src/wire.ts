@@ -59,7 +59,7 @@ export interface Surface {
 export interface HistoryPoint { time: Time; equity: Money; initial: Money; maintenance: Money }
 
 export interface WhatIf {
-  trades: { instrument: string; quantity: string; price?: string }[];
+  trades: { instrument: string; quantity: string }[];
   price_moves: Record<string, number>;
   vol_moves: Record<string, number>;
   collateral: { currency: string; amount: string }[];

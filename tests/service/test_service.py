@@ -113,6 +113,20 @@ def test_what_if_changes_nothing_and_deposits_count(client):
     assert client.get("/api/v1/accounts/cash-only").json()["equity"] == answer["before"]["equity"]
 
 
+def test_what_if_tells_the_state_that_the_figures_would_bring(client):
+    states = set()
+    for percent in range(-20, 5, 2):
+        body = {"price_moves": {"ETH": percent / 100}}
+        answer = client.post("/api/v1/accounts/levered-long-eth/what-if", json=body).json()
+        assert answer["before"]["state"] == "HEALTHY"
+        after = answer["after"]
+        equity, initial, maintenance = (float(after[name]) for name in ("equity", "initial", "maintenance"))
+        expected = "LIQUIDATING" if equity < maintenance else "MARGIN_CALL" if equity < initial else "HEALTHY"
+        assert after["state"] == expected
+        states.add(expected)
+    assert states == {"HEALTHY", "MARGIN_CALL", "LIQUIDATING"}
+
+
 def test_surface_is_flat_for_cash_and_crosses_for_leverage(client):
     flat = client.get("/api/v1/accounts/cash-only/surface").json()
     assert all(cell == 0 for row in flat["pnl"] for cell in row)

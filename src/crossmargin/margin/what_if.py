@@ -19,7 +19,7 @@ from crossmargin.margin.ring_fence import account_requirement
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.market.vol_surface import Smile, SviSmile, VolSurface
 from crossmargin.portfolio import Balance, Order, Portfolio, Side
-from crossmargin.pricing.valuation import entered, model_price
+from crossmargin.pricing.valuation import entered, model_prices
 from crossmargin.risk.netting import netting_sets
 from crossmargin.risk.risk_array import RiskArray
 from crossmargin.units import Currency, InstrumentId
@@ -227,11 +227,15 @@ def _moved_marks(
 ) -> dict[InstrumentId, Price]:
     """Marks of futures move in proportion; an option's moves by what its model value moves."""
     marks = {}
+    contracts = {name: parse_instrument_name(name) for name in market.marks}
+    options = {name: contract for name, contract in contracts.items() if isinstance(contract, Option)}
+    chosen = tuple(options.values())
+    moves = zip(options, model_prices(chosen, market), model_prices(chosen, later), strict=True)
+    shifts = {name: then - now for name, now, then in moves}
     for name, price in market.marks.items():
-        contract = parse_instrument_name(name)
+        contract = contracts[name]
         if isinstance(contract, Option):
-            shift = model_price(contract, later) - model_price(contract, market)
-            value = max(price.value + shift, 0.0)
+            value = max(price.value + shifts[name], 0.0)
         else:
             value = price.value * (1.0 + prices.get(contract.base, 0.0)) / (1.0 + prices.get(contract.quote, 0.0))
         marks[name] = Price(value, price.quality, price.time_ns)

@@ -5,7 +5,7 @@ worth nothing. An option or a coin is an asset and is worth its price.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -43,14 +43,31 @@ def model_price(option: Option, market: MarketSnapshot) -> float:
 
     In the last half hour, of the option on the delivery price that is being averaged: see `pricing.settlement`.
     """
-    forward = market.forward(option.underlying, option.expiry_ns)
-    years = years_between(market.time_ns, option.expiry_ns)
-    average = market.delivery_average(option.underlying)
-    vol, strike = market.vol(option), option.strike_float
-    dollars = float(averaged_black76(forward, strike, years, vol, option.is_call, average, vol_of_average=True))
-    if option.payoff is Payoff.INVERSE:
-        return dollars / delivery(years, average).expected(forward)
-    return dollars / market.index_price(option.quote)
+    return model_prices((option,), market)[0]
+
+
+def model_prices(options: Sequence[Option], market: MarketSnapshot) -> list[float]:
+    """Return the `model_price` of each option: of many at a time it costs little more than of one."""
+    if not options:
+        return []
+    forwards = [market.forward(each.underlying, each.expiry_ns) for each in options]
+    years = [years_between(market.time_ns, each.expiry_ns) for each in options]
+    averages = [market.delivery_average(each.underlying) for each in options]
+    dollars = averaged_black76(
+        forwards,
+        [each.strike_float for each in options],
+        years,
+        [market.vol(each) for each in options],
+        [each.is_call for each in options],
+        averages,
+        vol_of_average=True,
+    ).tolist()
+    return [
+        value / delivery(left, average).expected(forward)
+        if option.payoff is Payoff.INVERSE
+        else value / market.index_price(option.quote)
+        for option, value, left, average, forward in zip(options, dollars, years, averages, forwards, strict=True)
+    ]
 
 
 def unrealised_profit(position: Position, market: MarketSnapshot) -> float:

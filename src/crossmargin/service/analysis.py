@@ -6,11 +6,12 @@ from dataclasses import replace
 import msgspec
 
 from crossmargin.engine.engine import Engine
+from crossmargin.engine.state import HEALTHY, LIQUIDATING, MARGIN_CALL
 from crossmargin.errors import InputError
 from crossmargin.files.parameters import read_parameters
 from crossmargin.instruments.native_names import parse_instrument_name
 from crossmargin.margin.comparison import Refusal, answers
-from crossmargin.margin.method import Parameters
+from crossmargin.margin.method import Parameters, Requirement
 from crossmargin.margin.methods import METHODS, method_named
 from crossmargin.margin.requirements import requirements
 from crossmargin.margin.what_if import Change, moved, what_if
@@ -90,7 +91,7 @@ def what_if_answer(
     after = {part.name: part.amount for part in result.after.initial_components}
     return {
         "before": requirement_row(result.before, state),
-        "after": requirement_row(result.after, state),
+        "after": requirement_row(result.after, _state_then(result.after, state)),
         "components": [
             {
                 "label": label,
@@ -100,6 +101,15 @@ def what_if_answer(
             for label in dict.fromkeys([*before, *after])
         ],
     }
+
+
+def _state_then(after: Requirement, state: str) -> str:
+    """Return the state that the figures would bring; one that only time or an operator ends stays."""
+    if state not in (HEALTHY, MARGIN_CALL):
+        return state
+    if after.equity < after.maintenance:
+        return LIQUIDATING
+    return MARGIN_CALL if after.equity < after.initial else HEALTHY
 
 
 def surface_answer(

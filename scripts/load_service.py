@@ -1,7 +1,9 @@
 """Load on a running service: ``python scripts/load_service.py margin|orders|stream --port 8000``.
 
 ``margin`` posts a 20-position book and ``orders`` orders as fast as it goes, or at a rate; ``stream`` holds subscribers and
-proves by sequence that none of them lost a message. The server's CPU time is stated apart from this process's own.
+proves by sequence that none of them lost a message. The server's CPU time is stated apart from this process's own. Where
+the service asks for keys, ``--keys FILE`` names one on each line, its id and its secret: orders are signed with them in
+turn, and each key is one caller with limits of its own.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from pathlib import Path
 import msgspec
 from websockets.asyncio.client import connect
 
+from crossmargin.client.signing import Key
 from crossmargin.files.book import book_tables
 from crossmargin.files.sample import sample_book
 
@@ -29,6 +32,7 @@ TICKS = 100
 SETTLING_SECONDS = 15
 LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 ORDERED, ORDER_PRICE = "deribit:BTC/USD:BTC", "1000"
+ORDERS = "/api/v1/orders"
 ORDERERS = ("opening", "market-maker")
 """Accounts whose money lasts for hundreds of thousands of orders."""
 
@@ -114,7 +118,7 @@ def order_body(account: str, number: int) -> bytes:
 
 
 async def place(
-    connection: Connection, run: int, numbers: Iterator[int], until: float, pace: float | None
+    connection: Connection, run: int, numbers: Iterator[int], until: float, pace: float | None, keys: list[Key]
 ) -> list[float]:
     """Place orders on one connection until it is time; `pace` orders a second on the clock, waits counted from it."""
     waits: list[float] = []
@@ -124,22 +128,23 @@ async def place(
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
         began = due if pace is not None else time.perf_counter()
         number = next(numbers)
-        account = ORDERERS[number % len(ORDERERS)]
-        await connection.ask(
-            "/api/v1/orders", order_body(account, run + number), f"Idempotency-Key: {run}-{number}\r\n"
-        )
+        body, named = order_body(ORDERERS[number % len(ORDERERS)], run + number), f"{run}-{number}"
+        headers = {"Idempotency-Key": named}
+        if keys:
+            headers |= keys[number % len(keys)].headers("POST", ORDERS, "", body, named)
+        await connection.ask(ORDERS, body, "".join(f"{name}: {value}\r\n" for name, value in headers.items()))
         waits.append(time.perf_counter() - began)
         due = due + 1.0 / pace if pace is not None else time.perf_counter()
     return waits
 
 
-async def orders(port: int, seconds: float, per_second: float | None) -> dict:
+async def orders(port: int, seconds: float, per_second: float | None, keys: list[Key]) -> dict:
     """Orders far from the market, so that each is checked, journaled, acknowledged, and rests."""
     run, numbers = time.time_ns() // 1_000_000, itertools.count()
     connections = [await Connection.open(port) for _ in range(CONNECTIONS)]
     pace = None if per_second is None else per_second / CONNECTIONS
     until = time.perf_counter() + seconds
-    found = await asyncio.gather(*(place(each, run, numbers, until, pace) for each in connections))
+    found = await asyncio.gather(*(place(each, run, numbers, until, pace, keys) for each in connections))
     return figures([wait for waits in found for wait in waits], seconds)
 
 
@@ -199,10 +204,13 @@ def main() -> None:
     parser.add_argument("--per-second", type=float, help="orders at this rate, not as fast as it goes")
     parser.add_argument("--subscribers", type=int, default=1000)
     parser.add_argument("--channels", nargs="+", default=["accounts"])
+    parser.add_argument("--keys", type=Path, help="orders signed with these, an id and a secret on each line")
     asked = parser.parse_args()
+    lines = [] if asked.keys is None else asked.keys.read_text().split("\n")
+    keys = [Key(id=name, secret=secret) for name, secret in map(str.split, filter(None, lines))]
     work = {
         "margin": lambda: margin(asked.port, asked.seconds),
-        "orders": lambda: orders(asked.port, asked.seconds, asked.per_second),
+        "orders": lambda: orders(asked.port, asked.seconds, asked.per_second, keys),
         "stream": lambda: stream(asked.port, asked.subscribers, asked.channels),
     }[asked.what]()
     server, own, began = sum(map(cpu_seconds, asked.pid)), own_seconds(), time.perf_counter()

@@ -158,6 +158,22 @@ def test_a_fan_out_that_is_killed_is_started_again_and_a_reader_goes_on_where_it
     assert event_numbers(told) == list(range(first["sequence"] + 1, writer.sequence + 1))
 
 
+def test_connections_for_which_there_is_no_room_yet_wait_and_none_is_served_elsewhere(service):
+    """A fan-out that stands still, on a way that holds a few: the rest wait in the engine's process, in their order."""
+    before, child, clients = service.metric(HANDED), service.front.fan_out, []
+    os.kill(child.process.pid, signal.SIGSTOP)
+    try:
+        child.way.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        for _ in range(40):
+            clients.append(service.client())
+            clients[-1].send(upgrade(service, ASKS + KEY))
+        service.until(lambda: service.metric(HANDED) == before + 40)
+        assert len(child._waiting) > 0
+    finally:
+        os.kill(child.process.pid, signal.SIGCONT)
+    assert [each.answer()[0] for each in clients] == [101] * 40
+
+
 def test_the_fan_out_loads_neither_tables_nor_kernels():
     """It starts in a moment, and takes little memory, only for as long as nobody imports them on its way."""
     seen = (

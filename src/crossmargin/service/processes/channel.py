@@ -16,7 +16,6 @@ from typing import Self
 import msgspec
 
 _LENGTH = struct.Struct("!I")
-LARGEST_MESSAGE = 1 << 28
 _MOST_DESCRIPTORS = 2
 
 
@@ -156,7 +155,7 @@ class Handed:
 
 
 def hand_over(way: socket.socket, connection: socket.socket, begun: bytes = b"") -> None:
-    """Send a connection the `way` of a datagram pair; the caller closes its own descriptor of it.
+    """Send a connection the `way` of a pair of sockets that keeps messages whole; the caller closes its own descriptor of it.
 
     Raises
     ------
@@ -166,7 +165,7 @@ def hand_over(way: socket.socket, connection: socket.socket, begun: bytes = b"")
     if not begun:
         socket.send_fds(way, [b"."], [connection.fileno()])
         return
-    # a request may be larger than a datagram, a file never is
+    # a request may be larger than a message, a file never is
     with tempfile.TemporaryFile() as kept:
         kept.write(begun)
         kept.flush()

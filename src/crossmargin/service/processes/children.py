@@ -2,26 +2,34 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from crossmargin.service.processes.channel import Channel, Handed, Message, Ready, taken_over
+from crossmargin.service.processes.channel import Channel, Handed, Message, Ready, hand_over, taken_over
 
 _LOG = logging.getLogger(__name__)
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 10.0
 """Before a child that died is started again; twice as long each time it dies before it was ready."""
 ENDING_SECONDS = 5.0
+MOST_WAITING = 4_096
+"""Connections that may wait to be handed over."""
 ONE_THREAD = dict.fromkeys(
     ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1"
 )
 """Several processes share the cores; threads of each would only fight over them."""
+
+
+_NO_ROOM = {errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM}
+"""The system keeps no more connections on their way for now."""
 
 
 class Child:
@@ -54,14 +62,46 @@ class Child:
         self.process: subprocess.Popen[bytes] | None = None
         self.channel: Channel | None = None
         self.way: socket.socket | None = None
+        self._waiting: deque[socket.socket] = deque()
+        """Connections for which its way had no room yet."""
         self.is_ready = False
+
+    def hand(self, connection: socket.socket) -> bool:
+        """Hand a connection over, at once or as soon as there is room; return False if it stays the caller's."""
+        if not self.is_ready or self.way is None or len(self._waiting) >= MOST_WAITING:
+            return False
+        self._waiting.append(connection)
+        if len(self._waiting) == 1:
+            self._pass_on()
+        return True
+
+    def _pass_on(self) -> None:
+        if self.way is None:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                hand_over(self.way, self._waiting[0])
+                self._waiting.popleft().close()
+        except BlockingIOError:
+            loop.add_writer(self.way, self._pass_on)
+            return
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                loop.call_later(FIRST_WAIT_SECONDS, self._pass_on)
+            # else it has just died, which its channel tells
+        loop.remove_writer(self.way)
 
     async def run(self) -> None:
         """Keep a child running until this is cancelled; it is then told to end, and waited for."""
         wait = FIRST_WAIT_SECONDS
         while True:
+            was_ready = False
             try:
                 was_ready = await self._live()
+            except Exception:
+                # whatever it was, the place must be filled again
+                _LOG.exception("the %s's process could not be started or heard", self.kind)
             finally:
                 await self._end()
             wait = FIRST_WAIT_SECONDS if was_ready else min(2 * wait, LONGEST_WAIT_SECONDS)
@@ -71,7 +111,8 @@ class Child:
     async def _live(self) -> bool:
         """Start a child and listen to it until it ends; return whether it was ever ready."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        way, their_way = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        # whole messages, as many as its buffer holds: of datagrams only ten may wait on many systems
+        way, their_way = socket.socketpair(socket.AF_UNIX, getattr(socket, "SOCK_SEQPACKET", socket.SOCK_DGRAM))
         with theirs, their_way:
             descriptors = (self._board, theirs.fileno(), their_way.fileno())
             settings = msgspec.json.encode(self._settings(*descriptors)).decode()
@@ -102,9 +143,13 @@ class Child:
             self.channel.close()
         if self.way is not None:
             self._take()
-            asyncio.get_running_loop().remove_reader(self.way)
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self.way)
+            loop.remove_writer(self.way)
             self.way.close()
         self.channel = self.way = None
+        while self._waiting:
+            self._given_back(Handed(self._waiting.popleft()))
         process, self.process = self.process, None
         if process is None:
             return

@@ -27,7 +27,6 @@ from crossmargin.service.processes.channel import (
     Message,
     Opened,
     Said,
-    hand_over,
 )
 from crossmargin.service.processes.children import Child, running
 from crossmargin.service.processes.outlet import Outlet
@@ -191,7 +190,7 @@ class Front(uvicorn.Server):
         whose = None
         if begun.startswith(OF_WORKERS):
             whose = self._free_worker()
-        elif begun.startswith(OF_FAN_OUT) and self.fan_out.is_ready:
+        elif begun.startswith(OF_FAN_OUT):
             whose = self.fan_out
         if not self._pass_on(connection, whose):
             self.adopt(Handed(connection))
@@ -205,13 +204,8 @@ class Front(uvicorn.Server):
 
     def _pass_on(self, connection: socket.socket, child: Child | None) -> bool:
         """Hand a connection over; return whether that could be done."""
-        if child is None or child.way is None:
+        if child is None or not child.hand(connection):
             return False
-        try:
-            hand_over(child.way, connection)
-        except OSError:  # its queue is full, or it has just died
-            return False
-        connection.close()
         self._measures.handed.labels(child.kind).inc()
         return True
 

@@ -1,6 +1,6 @@
 /** Calls to the public API, and nothing else: the dashboard shows, it never computes a margin. */
 import { signal } from "@preact/signals";
-import type { Account, AccountRow, Compared, Health, HistoryPoint, Insurance, Item, Moment, Node, Overview, Queues, Session, Stress, Surface, WhatIf, WhatIfAnswer } from "./wire";
+import type { Account, Approval, AccountRow, Compared, Health, HistoryPoint, Insurance, Item, Moment, Node, Overview, Queues, Session, Stress, Surface, WhatIf, WhatIfAnswer } from "./wire";
 
 const ROOT = "api/v1";
 
@@ -49,6 +49,8 @@ function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> 
 
 export const session = (): Promise<Session> => call("session");
 export const logIn = (user: string, password: string): Promise<Session> => post("session", { user, password });
+export const approvals = async (): Promise<Approval[]> => (await call<{ items: Approval[] }>("approvals")).items;
+export const decide = (id: string, decision: "approve" | "reject"): Promise<unknown> => post(`approvals/${encodeURIComponent(id)}`, { decision });
 export async function logOut(): Promise<void> {
   await call("session", { method: "DELETE", headers: token() });
 }

@@ -11,7 +11,7 @@ export const rowKeys = signal<{ step: (by: number) => void; open: () => void } |
 const typing = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName));
 
-export function listenToKeys(pages: string[]): void {
+export function listenToKeys(pages: () => string[]): void {
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (typing(event.target)) {
@@ -19,7 +19,7 @@ export function listenToKeys(pages: string[]): void {
       return;
     }
     const onControl = event.target instanceof HTMLElement && /^(A|BUTTON|SUMMARY)$/.test(event.target.tagName);
-    const page = pages[Number(event.key) - 1];
+    const page = pages()[Number(event.key) - 1];
     if (event.key === "?") help.value = true;
     else if (event.key === "/") document.getElementById("search")?.focus();
     else if (event.key === "j" || event.key === "k") rowKeys.value?.step(event.key === "j" ? 1 : -1);

@@ -1,5 +1,5 @@
 /** What is known now: filled by one WebSocket, by plain requests where there is none. */
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import * as api from "./api";
 import type { Message, Told } from "./socket.worker";
 import type { AccountRow, Health, Item, Overview, Session } from "./wire";
@@ -20,6 +20,9 @@ export const rowsAt = signal(0);
 export const events = signal<Item[]>([]);
 /** The browser's clock, once a second, for ages. */
 export const now = signal(Date.now());
+
+/** Whoever is bound to some accounts is told of those, by asking: the stream and the sums tell of all. */
+export const bound = computed(() => (session.value?.accounts ?? null) !== null);
 
 const EVENTS_KEPT = 200;
 /** Changes are gathered this long before they are drawn, so that figures move at a pace that can be read. */
@@ -94,7 +97,8 @@ function connect(): void {
 
 async function poll(): Promise<void> {
   try {
-    takeOverview(await api.overview());
+    if (bound.value) await api.accounts(take);
+    else takeOverview(await api.overview());
     if (link.value === "offline") link.value = "polling";
   } catch {
     if (link.value !== "live") link.value = "offline";
@@ -127,6 +131,11 @@ async function begin(): Promise<void> {
   if (service.value?.open === false) await identify();
   if (api.unknown.value) return;
   void poll();
+  if (bound.value) {
+    link.value = "polling";
+    if (!location.hash) location.replace("#/accounts");
+    return;
+  }
   // the stream's snapshot brings them too; the header says where we stand
   if (rows.size === 0) api.accounts(take).catch(() => undefined);
   connect();
@@ -136,8 +145,8 @@ export function start(): void {
   setInterval(() => (now.value = Date.now()), 1_000);
   void begin();
   setInterval(() => {
-    if (link.value !== "polling" || api.unknown.value) return;
+    if (!(link.value === "polling" || (bound.value && link.value === "offline")) || api.unknown.value) return;
     void poll();
-    api.accounts(take).catch(() => undefined);
+    if (!bound.value) api.accounts(take).catch(() => undefined);
   }, POLL_MS);
 }

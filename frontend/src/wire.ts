@@ -84,8 +84,11 @@ export interface Stress {
   shortfall: Money | number;
 }
 
-/** Who is logged in; an open service knows nobody and lets everybody. */
-export interface Session { user: string | null; open?: boolean; role?: string; scopes?: string[] }
+/** Who is logged in, what he may do, and on whose accounts (null: all); an open service knows nobody and lets everybody. */
+export interface Session { user: string | null; open?: boolean; scopes?: string[]; accounts?: string[] | null }
+
+/** A command that waits for a second owner, or what became of it. */
+export interface Approval { id: string; asked_by: string; asked: Time; command: Item; state: "pending" | "approved" | "rejected"; decided_by: string | null; decided?: Time }
 
 export interface Insurance { time: Time; asset: string; fund: Money; cap_per_market: Money | null; drawn_by_market: Record<string, Money>; draws: Item[] }
 

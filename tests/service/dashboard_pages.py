@@ -25,6 +25,7 @@ SIGNS = {
     "insurance": ("#/insurance", ".figure b"),
     "replay": ("#/replay", ".replay"),
     "parameters": ("#/parameters?all=1", "main table tbody tr"),
+    "approvals": ("#/approvals", "main h1"),
     "audit": ("#/audit", "h1"),
 }
 

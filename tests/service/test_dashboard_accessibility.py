@@ -49,6 +49,36 @@ def visit(browser, console, still_site):
         context.close()
 
 
+TIME = {"iso": "2026-01-15T09:21:30.000Z", "epoch_ms": 1768468890000}
+CHANGE = {
+    "asked_by": "bob",
+    "asked": TIME,
+    "command": {"type": "SetParameters", "id": "c", "parameters": {"order_band": 0.5}},
+}
+DECIDED = {**CHANGE, "id": "a", "state": "approved", "decided_by": "ann", "decided": TIME}
+APPROVALS = {"items": [{**CHANGE, "id": "b", "state": "pending", "decided_by": None}, DECIDED]}
+
+
+def known(page, site):
+    """Let the stand-in know who is there: an owner who may decide."""
+    ann = {"user": "ann", "scopes": ["admin", "read", "risk"], "accounts": None, "open": False}
+    page.context.add_cookies([{"name": "csrftoken", "value": "t", "url": site}])
+    page.route("**/health", lambda route: route.fulfill(json={"status": "ok", "open": False}))
+    page.route("**/api/v1/session", lambda route: route.fulfill(json=ann))
+    page.route("**/api/v1/approvals", lambda route: route.fulfill(json=APPROVALS))
+
+
+def test_the_page_of_approvals_can_be_read_named_and_walked_by_anybody(visit, console, still_site):
+    page = visit(*PAGES["overview"])
+    known(page, still_site)
+    page.goto(f"{still_site}#/approvals")
+    page.reload()
+    page.wait_for_selector("td:text('approved')")
+    assert page.get_by_role("button", name="Approve").count() == 1
+    assert amiss(page) == {}
+    assert console == []
+
+
 def drawn(page):
     """Yield every size and scheme, with the page drawn so."""
     for (size, (across, down)), scheme in itertools.product(SIZES.items(), SCHEMES):
@@ -136,8 +166,9 @@ def test_a_page_can_be_read_named_and_walked_by_anybody(visit, console, still_si
 
 def test_the_rail_leads_to_every_page_of_the_router_and_each_has_its_title(visit):
     page = visit(*PAGES["overview"])
+    # approvals are of a service that knows who is there, an account is reached from accounts
     links = page.locator(".rail a").evaluate_all("links => links.map(each => each.getAttribute('href'))")
-    assert [f"#/{name}" for name in ROUTED if name != "account"] == links
+    assert [f"#/{name}" for name in ROUTED if name not in {"account", "approvals"}] == links
     titles = set()
     for link in links:
         page.click(f".rail a[href='{link}']")

@@ -1,0 +1,50 @@
+/** What waits for a second owner: four eyes see a change of parameters, or a large withdrawal, before it is done. */
+import { useEffect, useState } from "preact/hooks";
+import * as api from "../api";
+import { clock } from "../format";
+import { ItemText, text } from "../items";
+import { session } from "../live";
+import { Problem } from "../load";
+import { Age } from "../why";
+import type { Approval } from "../wire";
+
+const POLL_MS = 5_000;
+
+function Waiting({ item, decided }: { item: Approval; decided: (error: Error | null) => void }) {
+  const [asking, setAsking] = useState(false);
+  const own = session.value?.user === item.asked_by;
+  const decide = (decision: "approve" | "reject"): void => {
+    setAsking(true);
+    api.decide(item.id, decision).then(() => decided(null), (error: Error) => decided(error)).finally(() => setAsking(false));
+  };
+  return <article class="card">
+    <h2>{String(item.command.type)} <span class="dim">asked by {item.asked_by}, <span class="num">{clock(item.asked.iso)} UTC</span></span></h2>
+    <p><ItemText of={{ ...item.command, type: null, id: null }} /></p>
+    {own ? <p class="dim">You asked for this: another owner has to decide.</p> : <p class="row">
+      <button type="button" disabled={asking} onClick={() => decide("approve")}>Approve</button>
+      <button type="button" disabled={asking} onClick={() => decide("reject")}>Reject</button></p>}
+  </article>;
+}
+
+export function ApprovalsPage() {
+  const [held, setHeld] = useState<{ items: Approval[]; at: number } | null>(null);
+  const [error, setError] = useState<Error | null>(null);
+  const ask = (): void => void api.approvals().then((items) => setHeld({ items, at: Date.now() }), (problem: Error) => setError(problem));
+  useEffect(() => {
+    ask();
+    const timer = setInterval(ask, POLL_MS);
+    return () => clearInterval(timer);
+  }, []);
+  const waiting = held?.items.filter(({ state }) => state === "pending") ?? [];
+  const done = held?.items.filter(({ state }) => state !== "pending") ?? [];
+  return <>
+    <h1>Approvals</h1>
+    <p class="dim">Changes of parameters and withdrawals above their limit are done once a second owner has approved them. {held && <Age at={held.at} />}</p>
+    {error && <Problem error={error} what="decision" />}
+    {held && waiting.length === 0 && <p>Nothing waits.</p>}
+    {waiting.map((item) => <Waiting key={item.id} item={item} decided={(problem) => { setError(problem); ask(); }} />)}
+    {done.length > 0 && <><h2>Decided</h2><table><caption>The newest first; times UTC</caption>
+      <thead><tr><th scope="col">what</th><th scope="col">asked by</th><th scope="col">decided</th><th scope="col">by</th><th scope="col" class="optional">when</th></tr></thead>
+      <tbody>{done.map((item) => <tr><th scope="row">{String(item.command.type)}</th><td>{item.asked_by}</td><td>{item.state}</td><td>{text(item.decided_by)}</td><td class="optional num">{text(item.decided)}</td></tr>)}</tbody></table></>}
+  </>;
+}

@@ -19,11 +19,17 @@ from crossmargin.units import Currency, FloatArray
 from crossmargin.validation.anchored import SHARES, anchored, anchored_as_chosen, candidates, chosen_candidates
 from crossmargin.validation.books import LinearBooks, named_books, standard_books
 from crossmargin.validation.buffers import book_buffers
-from crossmargin.validation.disclosure import crisis_windows
+from crossmargin.validation.disclosure import crisis_windows, z3_test
 from crossmargin.validation.judgement import compared, judged, largest_rise, scaled_to_coverage
 from crossmargin.validation.stressed import stressed_margins
 from crossmargin.validation.study import filtered_anchored, filtered_braked, historical_floored
-from crossmargin.validation.walk_forward import TailSettings, filtered_forecasts, filtered_margins, historical_margins
+from crossmargin.validation.walk_forward import (
+    TailSettings,
+    filtered_forecasts,
+    filtered_margins,
+    historical_margins,
+    tail_means,
+)
 
 COINS = tuple(Currency(name) for name in ("BTC", "ETH", "SOL", "NEW"))
 SMALL = TailSettings(count=120, least=60)
@@ -51,7 +57,14 @@ def seen(returns: FloatArray, day: int, horizon: int) -> tuple[float, float]:
     return float(np.nanmin(over)), float(np.nanmax(over))
 
 
-def naive(held: LinearBooks, returns: FloatArray, paths: FloatArray, settings: TailSettings) -> FloatArray:
+def naive(
+    held: LinearBooks,
+    returns: FloatArray,
+    paths: FloatArray,
+    settings: TailSettings,
+    measure: Callable[[int, FloatArray], float] | None = None,
+) -> FloatArray:
+    """Walk book by book and day by day; `measure` is asked of a book's number and profits, the shortfall without it."""
     out = np.full((len(held.names), returns.shape[1] + 1), np.nan)
     for b, weights in enumerate(held.weights):
         coins = np.flatnonzero(weights)
@@ -66,7 +79,8 @@ def naive(held: LinearBooks, returns: FloatArray, paths: FloatArray, settings: T
                     scaled = shape * np.sqrt(settings.horizon * paths[coins, day])
                     pnl.append(float(weights[coins] @ np.expm1(np.clip(scaled, *limits))))
             if len(pnl) >= settings.least:
-                out[b, day] = expected_shortfall(np.array(pnl), settings.confidence)
+                told = np.array(pnl)
+                out[b, day] = expected_shortfall(told, settings.confidence) if measure is None else measure(b, told)
     return out
 
 
@@ -97,6 +111,41 @@ def test_quantile_and_rank_are_those_of_the_scenarios_behind_the_margin(horizon:
         pnl = np.expm1(np.clip(scaled, *seen(returns, day, horizon)))
         assert found.quantile[0, day] == pytest.approx(float(value_at_risk(pnl, settings.confidence)), rel=1e-9)
         assert found.rank[0, day] == pytest.approx((np.sum(pnl <= np.expm1(moved[day])) + 0.5) / 121.0)
+
+
+@pytest.mark.parametrize("horizon", [1, 2])
+def test_means_of_tail_quantiles_are_those_of_the_scenarios(horizon: int) -> None:
+    returns, variances = market()
+    paths = range_variance_paths(returns, variances, RangeForecastSettings(first_fit=90))
+    settings = TailSettings(count=120, least=60, horizon=horizon)
+    levels = np.array([[[0.01, 0.02, 0.4], [0.5, np.nan, np.nan]], [[0.001, 0.999, np.nan], [0.1, 0.2, 0.3]],
+                       [[0.05, np.nan, np.nan], [0.25, 0.75, np.nan]]])  # fmt: skip
+    found = tail_means(books(), returns, paths, levels, settings)
+    for kind in (0, 1):
+
+        def mean(book: int, pnl: FloatArray, kind: int = kind) -> float:
+            asked = levels[book, kind]
+            return float(np.quantile(pnl, asked[np.isfinite(asked)]).mean())
+
+        np.testing.assert_allclose(found[kind], naive(books(), returns, paths, settings, mean), rtol=1e-9, atol=1e-15)
+
+
+def test_ranks_of_a_law_that_is_too_thin_are_found_and_of_the_right_one_are_not() -> None:
+    """The days are drawn from each book's own forecast, as it is and half as wide."""
+    rng = np.random.default_rng(17)
+    days, count = 3_000, 1_000
+    law = np.sort(rng.standard_t(5, (days, count)), axis=1)
+    made = np.stack([rng.choice(day, 2, replace=True) for day in law], axis=1) * np.array([[1.0], [2.0]])
+    ranks = (np.sum(law[None] <= made[..., None], axis=2) + 0.5) / (count + 1.0)
+
+    def means_at(levels: FloatArray) -> FloatArray:
+        return np.array([[[np.quantile(day, own[kind]).mean() for day in law] for own in levels] for kind in (0, 1)])
+
+    right, thin = z3_test(ranks, means_at, 0.025)
+    assert abs(right) < 0.1
+    assert thin < -0.3
+    ranks[1] = np.nan
+    assert np.isnan(z3_test(ranks, lambda levels: means_at(np.nan_to_num(levels, nan=0.5)), 0.025)[1])
 
 
 def test_a_past_jump_is_not_compounded_beyond_what_any_coin_has_done() -> None:

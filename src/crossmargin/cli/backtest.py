@@ -1,7 +1,7 @@
 """Test margin against what happened."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +24,7 @@ from crossmargin.validation.account_books import linear_account_books
 from crossmargin.validation.books import KINDS, LinearBooks, joined, standard_books
 from crossmargin.validation.correct_model import correct_model_rates
 from crossmargin.validation.daily_bars import DailyBars
-from crossmargin.validation.disclosure import crisis_windows, disclosures, limit_cost, shortfall_test
+from crossmargin.validation.disclosure import crisis_windows, disclosures, limit_cost, shortfall_test, z3_test
 from crossmargin.validation.judgement import FEWEST_PERIODS, compared, judged
 from crossmargin.validation.netting import pair_savings
 from crossmargin.validation.study import MEASURES, WalkedMargins, measures
@@ -273,7 +273,10 @@ def _tested(margin: WalkedMargins, other: WalkedMargins, record: _Record) -> Bac
         ranks=ranks,
         shortfall=None
         if quantiles is None
-        else shortfall_test(margins[:, apart], quantiles[:, apart], made[:, apart], tail),
+        else replace(
+            shortfall_test(margins[:, apart], quantiles[:, apart], made[:, apart], tail),
+            z3=_z3(margin, record, tail),
+        ),
         tool_costs=margin.tool_costs,
         limit=None if margin.tool_costs is None else limit_cost(margins, uncovered, made),
         savings=()
@@ -281,3 +284,17 @@ def _tested(margin: WalkedMargins, other: WalkedMargins, record: _Record) -> Bac
         else pair_savings(record.held, margin.margins[:, record.chosen], record.profits),
         correct=None if ranks is None else correct_model_rates(ranks[:, apart], 1.0 - level),
     )
+
+
+def _z3(margin: WalkedMargins, record: _Record, tail: float) -> FloatArray | None:
+    """Return Z3 of every book that is judged, on periods that do not overlap; None without forecasts."""
+    if margin.ranks is None or margin.tail_means is None:
+        return None
+    asked, apart = margin.tail_means, slice(None, None, record.horizon)
+
+    def means_at(levels: FloatArray) -> FloatArray:
+        everybody = np.full((record.kept.size, *levels.shape[1:]), np.nan)
+        everybody[record.kept] = levels
+        return np.stack([record.of(each)[:, apart] for each in asked(everybody)])
+
+    return z3_test(record.of(margin.ranks)[:, apart], means_at, tail)

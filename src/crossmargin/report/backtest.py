@@ -230,6 +230,8 @@ def _model(test: Backtest) -> Section:
         if np.isfinite(found.z1).any():
             rows.append(("Z1, mean of books", f"{np.nanmean(found.z1):.2f}", "0"))
         rows.append(("Z2, mean of books", f"{found.z2.mean():.2f}", "0"))
+        if found.z3 is not None:
+            rows.append(("Z3, mean of books", f"{np.nanmean(found.z3):.2f}", "0"))
         rows.append((f"books whose Z2 is above its critical value ({critical})", _percent(found.share_above), "95%"))
     heads = ("", test.judgement.margin, "a correct model on the same books")
     return Section(heading=f"Tests of {test.judgement.margin}", tables=(DataTable(heads=heads, rows=tuple(rows)),))

@@ -118,6 +118,7 @@ def shortfall_record(test: ShortfallTest) -> dict[str, Any]:
         "mean_z1": float(np.nanmean(test.z1)) if np.isfinite(test.z1).any() else None,
         "mean_joint_score": float(test.score.mean()),
         "mean_z2": float(test.z2.mean()),
+        "mean_z3": None if test.z3 is None else float(np.nanmean(test.z3)),
         "lowest_z2": float(test.z2.min()),
         "critical": [float(test.critical.min()), float(test.critical.max())],
         "not_rejected": test.share_above,

@@ -135,29 +135,35 @@ def acerbi_szekely_z2(pnl: FloatArray, var: FloatArray, es: FloatArray, p: float
     return float(np.sum(pnl[hit] / es[hit]) / (pnl.size * p) + 1.0)
 
 
-def acerbi_szekely_z3(pnl: FloatArray, simulated: FloatArray, p: float) -> float:
-    """Return Z3, which ranks realised profits within the forecast distributions.
+def z3_levels(ranks: FloatArray, p: float) -> FloatArray:
+    """Return the two sets of levels at which Z3 asks each day's forecast, shape (2, n_tail).
+
+    First the lowest share `p` of the realised ranks, which lie inside (0, 1); then where uniform ones are expected, the
+    k-th of n at ``k / (n + 1)``.
+    """
+    n = ranks.size
+    tail = max(int(n * p), 1)
+    return np.stack([np.sort(ranks)[:tail], np.arange(1, tail + 1) / (n + 1.0)])
+
+
+def acerbi_szekely_z3(realised: FloatArray, expected: FloatArray) -> float:
+    """Return Z3, which ranks realised profits within the forecast distributions; 0 on average under a correct model.
+
+    Ranks of the realised profits are mapped back through each day's forecast, and their tail mean is compared with the
+    one expected of uniform ranks: the third test of Acerbi & Szekely (2014), with quantiles at the expected ranks for the
+    expectation of the estimator.
 
     Parameters
     ----------
-    pnl : array of shape (n_periods,)
-    simulated : array of shape (n_periods, n_scenarios)
-        Profit of the book in each scenario of the day's forecast.
+    realised, expected : arrays of shape (n_periods,)
+        Mean of each day's forecast quantiles of profit at the two rows of `z3_levels`.
 
-    Notes
-    -----
-    Probability ranks of the realised profits are mapped back through each day's forecast and their tail mean compared
-    with its expectation under uniform ranks, as in the paper's third test.
+    Examples
+    --------
+    >>> acerbi_szekely_z3(np.array([-2.2, -1.1]), np.array([-2.0, -1.0]))
+    -0.10000000000000009
     """
-    n = pnl.size
-    ranks = np.sort((np.sum(simulated <= pnl[:, None], axis=1) + 0.5) / (simulated.shape[1] + 1.0))
-    tail = max(int(n * p), 1)
-    levels = np.arange(1, tail + 1)
-    ordered = np.sort(simulated, axis=1)
-    realised = np.array([-np.quantile(day, ranks[:tail]).mean() for day in ordered])
-    # E of the k-th of n uniform ranks is k / (n + 1); quantiles there approximate the expectation of the estimator
-    expected = np.array([-np.quantile(day, levels / (n + 1.0)).mean() for day in ordered])
-    return float(-np.mean(realised / expected) + 1.0)
+    return float(1.0 - np.mean(realised / expected))
 
 
 def z2_critical_value(

@@ -7,7 +7,7 @@ for initial margin of any day.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,10 @@ from crossmargin.units import NANOSECONDS_PER_DAY, FloatArray, IntArray
 from crossmargin.validation.coverage import (
     acerbi_szekely_z1,
     acerbi_szekely_z2,
+    acerbi_szekely_z3,
     joint_score,
     z2_critical_value,
+    z3_levels,
 )
 from crossmargin.validation.judgement import largest_rise
 
@@ -219,12 +221,15 @@ class ShortfallTest:
         Number and sizes of breaches, and what a correct model's falls below in one simulation out of twenty.
     score
         Mean of Fissler & Ziegel's joint score; lower is better, and only differences on the same days mean something.
+    z3
+        Ranks of all profits within their forecasts; None without forecasts.
     """
 
     z1: FloatArray
     z2: FloatArray
     critical: FloatArray
     score: FloatArray
+    z3: FloatArray | None = None
 
     @property
     def share_above(self) -> float:
@@ -252,6 +257,33 @@ def shortfall_test(
         periods.append(made.size)
     return ShortfallTest(
         z1=np.array(z1), z2=np.array(z2), critical=_critical(periods, p, draws), score=np.array(scores)
+    )
+
+
+def z3_test(ranks: FloatArray, means_at: Callable[[FloatArray], FloatArray], p: float) -> FloatArray:
+    """Return Acerbi & Szekely's Z3 of every book, NaN without a rank.
+
+    Parameters
+    ----------
+    ranks : array of shape (n_books, n_periods)
+        Where each profit lay within its forecast; NaN where unknown.
+    means_at
+        Gives the mean of each period's forecast quantiles, shape (2, n_books, n_periods), at levels of shape (n_books, 2,
+        n_levels), NaN beyond a book's last.
+    """
+    known = np.isfinite(ranks)
+    asked = [
+        z3_levels(row[each], p) if each.any() else np.empty((2, 0)) for row, each in zip(ranks, known, strict=True)
+    ]
+    levels = np.full((len(asked), 2, max(each.shape[1] for each in asked)), np.nan)
+    for row, each in zip(levels, asked, strict=True):
+        row[:, : each.shape[1]] = each
+    realised, expected = means_at(levels)
+    return np.array(
+        [
+            acerbi_szekely_z3(made[each], due[each]) if each.any() else math.nan
+            for made, due, each in zip(realised, expected, known, strict=True)
+        ]
     )
 
 

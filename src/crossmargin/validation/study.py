@@ -20,6 +20,7 @@ from crossmargin.validation.walk_forward import (
     filtered_margins,
     historical_margins,
     summed_returns,
+    tail_means,
 )
 
 ALL_HISTORY = 100_000
@@ -38,6 +39,9 @@ class WalkedMargins:
         Where each day's profit lay among the scenarios behind the margin, same shape; None where there are none.
     quantiles
         Value at risk at the confidence of the margin's expected shortfall, same shape; None for other margins.
+    tail_means
+        Mean of each day's forecast quantiles of profit at levels of shape (n_books, n_sets, n_levels), of shape (n_sets,
+        n_books, n_days); None where there are no forecasts.
     tool_costs
         What each tool adds to the mean of the core, all books and days together; None without tools.
     """
@@ -47,6 +51,7 @@ class WalkedMargins:
     uncovered: FloatArray
     ranks: FloatArray | None = None
     quantiles: FloatArray | None = None
+    tail_means: Callable[[FloatArray], FloatArray] | None = None
     tool_costs: Mapping[str, float] | None = None
 
 
@@ -54,13 +59,15 @@ def filtered(books: LinearBooks, bars: DailyBars, horizon: int = 1) -> WalkedMar
     """Filtered historical ES 97.5 % on 1,000 whole dates, scaled to the range forecast: the core measure."""
     returns = bars.returns
     paths = range_variance_paths(returns, bars.variances)
-    found = filtered_forecasts(books, returns, paths, TailSettings(horizon=horizon))
+    settings = TailSettings(horizon=horizon)
+    found = filtered_forecasts(books, returns, paths, settings)
     margins = found.shortfall[:, :-1]
     return WalkedMargins(
         name="filtered",
         margins=margins,
         uncovered=np.zeros(margins.shape),
         ranks=found.rank[:, :-1],
+        tail_means=lambda levels: tail_means(books, returns, paths, levels, settings)[:, :, :-1],
         quantiles=found.quantile[:, :-1],
     )
 

@@ -17,6 +17,9 @@ from crossmargin.scenarios.filtered import largest_moves
 from crossmargin.units import BoolArray, FloatArray, IntArray
 from crossmargin.validation.books import LinearBooks
 
+_NONE = -1.0
+"""In the place of a level that is none: the compiler may assume that no NaN is about."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TailSettings:
@@ -98,6 +101,30 @@ def filtered_forecasts(
     return _rescaled(books, returns, variance_paths, settings or TailSettings(), with_ranks=True)
 
 
+def tail_means(
+    books: LinearBooks,
+    returns: FloatArray,
+    variance_paths: FloatArray,
+    levels: FloatArray,
+    settings: TailSettings | None = None,
+) -> FloatArray:
+    """Return the mean of each day's quantiles of profit at `levels`, under the forecasts of `filtered_forecasts`.
+
+    Parameters
+    ----------
+    levels : array of shape (n_books, n_sets, n_levels)
+        Inside (0, 1); NaN fills up a set that has fewer.
+
+    Returns
+    -------
+    array of shape (n_sets, n_books, n_days + 1)
+    """
+    chosen = settings or TailSettings()
+    deviations = np.sqrt(variance_paths * chosen.horizon)
+    moved = summed_returns(returns, chosen.horizon)
+    return _walked(books, moved, deviations, chosen, np.empty((0, 0)), np.nan_to_num(levels, nan=_NONE))
+
+
 def _rescaled(
     books: LinearBooks, returns: FloatArray, variance_paths: FloatArray, settings: TailSettings, *, with_ranks: bool
 ) -> Forecasts:
@@ -129,10 +156,23 @@ def summed_returns(returns: FloatArray, horizon: int) -> FloatArray:
 def _forecasts(
     books: LinearBooks, moved: FloatArray, deviations: FloatArray, settings: TailSettings, profits: FloatArray
 ) -> Forecasts:
+    out = _walked(books, moved, deviations, settings, profits, np.empty((0, 0, 0)))
+    return Forecasts(shortfall=out[0], quantile=out[1], rank=out[2])
+
+
+def _walked(
+    books: LinearBooks,
+    moved: FloatArray,
+    deviations: FloatArray,
+    settings: TailSettings,
+    profits: FloatArray,
+    levels: FloatArray,
+) -> FloatArray:
+    """Return shortfall, quantile and rank of every book and day, or its means at `levels` where there are some."""
     shapes = moved / deviations[:, :-1]
     n_days = shapes.shape[1]
     ends = np.pad(profits, ((0, 0), (0, 1)), constant_values=np.nan) if profits.size else profits
-    out = np.full((3, len(books.names), n_days + 1), np.nan)
+    out = np.full((levels.shape[1] if levels.size else 3, len(books.names), n_days + 1), np.nan)
     known = np.isfinite(shapes)
     held = books.held
     # dates on which every coin of a book has a shape
@@ -146,9 +186,9 @@ def _forecasts(
     tails = np.array([whole.get(n, (1.0, 0, 0.0)) for n in range(count + 1)])
     _walk(
         starts, coins, weights, filled, np.ascontiguousarray(deviations), largest_moves(moved, settings.horizon),
-        complete, settings.least, count, settings.horizon, tails, ends, out,
+        complete, settings.least, count, settings.horizon, tails, ends, levels, out,
     )  # fmt: skip
-    return Forecasts(shortfall=out[0], quantile=out[1], rank=out[2])
+    return out
 
 
 @kernel
@@ -165,6 +205,7 @@ def _walk(
     horizon: int,
     tails: FloatArray,
     ends: FloatArray,
+    levels: FloatArray,
     out: FloatArray,
 ) -> None:
     n_coins, n_days = shapes.shape
@@ -195,7 +236,9 @@ def _walk(
                 last,
                 values,
             )
-            if n >= least:
+            if n >= least and levels.size:
+                _write_means(np.sort(values[:n]), levels[b], out[:, b, day])
+            elif n >= least:
                 tail, whole, normal = tails[n, 0], int(tails[n, 1]), tails[n, 2]
                 out[0, b, day] = tail_and_worst(values[:n], tail, whole, normal, scratch)[0]
                 if ends.size:
@@ -224,6 +267,27 @@ def _scenarios(
             n += 1
         k -= 1
     return n
+
+
+@kernel
+def _write_means(ordered: FloatArray, levels: FloatArray, out: FloatArray) -> None:
+    for kind in range(levels.shape[0]):
+        if levels[kind, 0] > _NONE:
+            out[kind] = _mean_quantile(ordered, levels[kind])
+
+
+@kernel
+def _mean_quantile(ordered: FloatArray, levels: FloatArray) -> float:
+    """Mean of the quantiles at `levels` up to the first that is none, each between the two nearest of `ordered`."""
+    total, count = 0.0, 0
+    for level in levels:
+        if level == _NONE:
+            break
+        at = level * (ordered.size - 1)
+        k = min(int(at), ordered.size - 2)
+        total += ordered[k] + (at - k) * (ordered[k + 1] - ordered[k])
+        count += 1
+    return total / count
 
 
 @kernel

@@ -16,15 +16,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import uvicorn
 from litestar import Litestar
 from playwright.sync_api import Browser, sync_playwright
 
 from crossmargin.engine.commands import AdvanceTime
-from crossmargin.files.sample import sample_book, sample_market
+from crossmargin.files.sample import sample_market, solvent_sample_book
 from crossmargin.margin.what_if import Change, moved
 from crossmargin.service.access.guard import Access
 from crossmargin.service.access.keys import master_key
+from crossmargin.service.access.users import UserStore
 from crossmargin.service.application import application
 from crossmargin.service.opening import market_update, opening_commands
 from crossmargin.service.projector import Projector
@@ -43,6 +45,10 @@ PAGES = {
     "parameters": ("#/parameters?all=1", "main table tbody tr"),
     "audit": ("#/audit", "tbody tr"),
 }
+KNOWN = ("login", "approvals")
+"""Those of a service that asks who is there."""
+OWNERS = ("ann", "bob")
+PASSWORD = "for the pictures only"
 WHOLE = ("overview", "account", "liquidations", "insurance")
 SIZES = {"desktop": (1280, 800, "light"), "phone": (390, 844, "dark")}
 FALL = (-0.02, -0.05, -0.03)
@@ -57,7 +63,10 @@ def story(writer: Writer) -> None:
         time_ns = market.time_ns + (number + 1) * STEP_S * 10**9
         change = Change(prices=dict.fromkeys(coins, fall), vols=dict.fromkeys(coins, -fall))
         there = dataclasses.replace(moved(market, change), time_ns=time_ns)
-        asked = [AdvanceTime(id=f"t{number}", time_ns=time_ns), market_update(there, sample_book(), f"m{number}")]
+        asked = [
+            AdvanceTime(id=f"t{number}", time_ns=time_ns),
+            market_update(there, solvent_sample_book(), f"m{number}"),
+        ]
         for command in asked:
             writer.submit(command).result()
 
@@ -77,13 +86,34 @@ def served(app: Litestar) -> Iterator[str]:
     thread.join()
 
 
-def take(browser: Browser, site: str, name: str, address: str, sign: str, folder: Path) -> None:
+def ask_for_a_change(site: str, users: UserStore) -> None:
+    """Let one of two owners ask for other parameters, which the other has to approve."""
+    for name in OWNERS:
+        users.set(name, password=PASSWORD, role="admin", accounts=None)
+    with httpx.Client(base_url=f"{site}api/v1/") as asks:
+        asks.post("session", json={"user": OWNERS[0], "password": PASSWORD}).raise_for_status()
+        held = {each.name: str(each.value) for each in asks.cookies.jar}
+        cookie = "; ".join(f"{name}={value}" for name, value in held.items())
+        headers = {"x-csrftoken": held["csrftoken"], "idempotency-key": "band", "cookie": cookie}
+        found = asks.get("parameters", headers=headers).json()["items"]
+        values = next(each["values"] for each in found if each["name"] == "engine")
+        asked = asks.post("parameters", json={"parameters": {**values, "order_band": 0.5}}, headers=headers)
+        asked.raise_for_status()
+
+
+def take(
+    browser: Browser, site: str, name: str, address: str, sign: str, folder: Path, user: str | None = None
+) -> None:
     for size, (across, down, scheme) in SIZES.items():
         context = browser.new_context(
             viewport={"width": across, "height": down}, color_scheme=scheme, reduced_motion="reduce"
         )
         page = context.new_page()
         page.goto(site + address)
+        if user is not None:
+            page.get_by_label("User").fill(user)
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Log in").click()
         page.wait_for_selector(sign, timeout=120_000)
         page.wait_for_load_state("networkidle", timeout=120_000)
         page.wait_for_timeout(500)
@@ -94,10 +124,10 @@ def take(browser: Browser, site: str, name: str, address: str, sign: str, folder
 
 def main() -> None:
     images = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
-    wanted = sys.argv[2:] or [*PAGES]
+    wanted = sys.argv[2:] or [*PAGES, *KNOWN]
     images.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
-        commands = tuple(opening_commands(sample_book(), sample_market()))
+        commands = tuple(opening_commands(solvent_sample_book(), sample_market()))
         writer = Writer(
             Path(folder), opening=lambda: commands, projector=Projector(f"sqlite:///{folder}/p.sqlite", Path(folder))
         )
@@ -109,8 +139,14 @@ def main() -> None:
                 if name in wanted:
                     take(browser, site, name, address, sign, images)
         master_key(Path(folder), create=True)
-        with served(application(writer, access=Access(Path(folder)))) as site:
-            take(browser, site, "login", "", ".login", images)
+        access = Access(Path(folder))
+        with served(application(writer, access=access)) as site:
+            if "login" in wanted:
+                take(browser, site, "login", "", ".login", images)
+            if "approvals" in wanted:
+                ask_for_a_change(site, access.users)
+                take(browser, site, "approvals", "#/approvals", ".card h2", images, OWNERS[1])
+        access.close()
         browser.close()
         writer.close()
 

@@ -62,7 +62,7 @@ function draw(canvas: HTMLCanvasElement, s: Surface, z: number[][]): void {
   pen.fillStyle = ink("dim");
   pen.textAlign = "center";
   const every = Math.ceil(columns / Math.max(2, Math.floor((width - 60) / 72)));
-  s.prices.forEach((price, i) => { if (i % every === 0) pen.fillText(priceText(s, price), Math.min(Math.max(x(i + 0.5), PAD.left + 16), width - 22), HEIGHT - 18); });
+  s.prices.forEach((price, i) => { if (i % every === 0) pen.fillText(priceText(s, price), Math.min(Math.max(x(i + 0.5), PAD.left + 16), width - pen.measureText(priceText(s, price)).width / 2 - 2), HEIGHT - 18); });
   pen.fillText(`${s.underlying} price`, PAD.left + (width - PAD.left) / 2, HEIGHT - 3);
   pen.textAlign = "right";
   s.vols.forEach((vol, j) => { if (j % 2 === 0) pen.fillText(percent(vol), PAD.left - 5, y(j + 0.5) + 4); });

@@ -16,6 +16,8 @@ export function text(value: unknown): string {
   if (typeof value === "object") return Object.entries(value).map(([name, inner]) => `${words(name)} ${text(inner)}`).join(", ");
   if (/^-?\d+(\.\d+)?E-?\d+$/i.test(String(value))) return digits(String(Number(value)));
   if (typeof value === "number") return Number.isInteger(value) ? String(value).replace("-", "−") : digits(value.toFixed(8));
+  // what a binary fraction could not hold is no digit of a price
+  if (/^-?\d+\.\d{9,}$/.test(String(value)) && Math.abs(Number(value)) >= 1) return digits(Number(value).toFixed(6));
   if (/^-?\d+\.\d+$/.test(String(value))) return digits(String(value));
   return String(value).replace(/^-(?=[\d.])/, "−");
 }
@@ -34,7 +36,7 @@ const HIDDEN = new Set(["sequence", "time", "at", "time_ns"]);
 export function ItemText({ of }: { of: Item }) {
   const head = HEADLINE.find((name) => typeof of[name] === "string");
   const rest = Object.entries(of).filter(([name, value]) => name !== head && !HIDDEN.has(name) && value !== null && value !== "");
-  return <>{head && <b>{String(of[head])}</b>} {rest.map(([name, value]) => <span class="field"><span class="dim">{words(name)}</span> {named(name, value)}</span>)}</>;
+  return <>{head && <b>{String(of[head])}</b>} {rest.map(([name, value]) => <span class="field"><span class="dim">{words(name)}</span>{"\u00a0"}{named(name, value)}</span>)}</>;
 }
 
 /** Fields of many items in the order first met. */

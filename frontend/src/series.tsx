@@ -13,11 +13,13 @@ const LINES = [
 ] as const;
 const HEIGHT = 260;
 
-/** Hours within two days, days beyond. */
+/** Seconds within a quarter of an hour, hours within two days, days beyond. */
 function times(marks: number[]): string[] {
-  const long = marks.length > 1 && marks[marks.length - 1]! - marks[0]! > 172_800;
+  const span = marks.length > 1 ? marks[marks.length - 1]! - marks[0]! : 0;
+  const [long, short] = [span > 172_800, span > 0 && span < 900];
   return marks.map((mark) => {
     const iso = new Date(mark * 1_000).toISOString();
+    if (short) return iso.slice(11, 19);
     return long || iso.slice(11, 16) === "00:00" ? iso.slice(5, 10) : iso.slice(11, 16);
   });
 }

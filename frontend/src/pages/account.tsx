@@ -69,15 +69,15 @@ function SurfaceTable({ surface: s }: { surface: Surface }) {
 function Compare({ name, own, stamp }: { name: string; own: string; stamp: number }) {
   const answer = useAnswer(() => api.compare(name), [name, stamp]);
   return <section><h2>The same account under other methods</h2>
-    <Await answer={answer} what="comparison">{(compared, at) => <Scroll name="Methods side by side"><table>
+    <Await answer={answer} what="comparison">{(compared, at) => { const told = compared.some((row) => row.largest_difference !== null); return <Scroll name="Methods side by side"><table>
       <caption>USD, least initial requirement first; <Age at={at} stale={60_000} /></caption>
-      <thead><tr><th scope="col">method</th><th scope="col" class="n">initial</th><th scope="col" class="n">maintenance</th><th scope="col" class="n">excess</th><th scope="col">largest difference</th></tr></thead>
+      <thead><tr><th scope="col">method</th><th scope="col" class="n">initial</th><th scope="col" class="n">maintenance</th><th scope="col" class="n">excess</th>{told && <th scope="col">largest difference</th>}</tr></thead>
       <tbody>{compared.filter((row) => row.refused === null).sort((a, b) => float(a.initial) - float(b.initial)).map((row) => <tr class={row.method === own ? "own" : ""}>
         <th scope="row">{row.method}{row.method === own && " (in force)"}</th>
-        <td class="n">{usd(row.initial)}</td><td class="n">{usd(row.maintenance)}</td><td class={float(row.excess) < 0 ? "n bad" : "n"}>{usd(row.excess)}</td><td class="dim">{row.largest_difference ?? "–"}</td>
+        <td class="n">{usd(row.initial)}</td><td class="n">{usd(row.maintenance)}</td><td class={float(row.excess) < 0 ? "n bad" : "n"}>{usd(row.excess)}</td>{told && <td class="dim">{row.largest_difference ?? "–"}</td>}
       </tr>)}</tbody></table>
       {compared.some((row) => row.refused !== null) && <details><summary>{`${compared.filter((row) => row.refused !== null).length} more cannot margin this account, and say why`}</summary>
-        <ul class="plain">{compared.filter((row) => row.refused !== null).map((row) => <li><b>{row.method}</b> <span class="dim">{row.refused}</span></li>)}</ul></details>}</Scroll>}</Await>
+        <ul class="plain">{compared.filter((row) => row.refused !== null).map((row) => <li><b>{row.method}</b> <span class="dim">{row.refused}</span></li>)}</ul></details>}</Scroll>; }}</Await>
   </section>;
 }
 

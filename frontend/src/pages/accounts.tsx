@@ -17,31 +17,37 @@ const RESORT_MS = 1_000;
 
 type Key = "account" | "state" | "equity" | "initial" | "maintenance" | "excess" | "margin_usage" | "worst_scenario";
 const COLUMNS: { key: Key; label: string; width: string; right?: boolean }[] = [
-  { key: "account", label: "account", width: "minmax(8rem, 1.4fr)" },
+  { key: "account", label: "account", width: "minmax(12rem, 2fr)" },
   { key: "state", label: "state", width: "8.6rem" },
   { key: "equity", label: "equity, USD", width: "7.6rem", right: true },
   { key: "initial", label: "initial, USD", width: "7.6rem", right: true },
   { key: "maintenance", label: "maintenance, USD", width: "8.8rem", right: true },
   { key: "excess", label: "excess, USD", width: "7.6rem", right: true },
   { key: "margin_usage", label: "usage · mark = liquidation", width: "13rem", right: true },
-  { key: "worst_scenario", label: "worst scenario", width: "minmax(10rem, 2fr)" },
+  { key: "worst_scenario", label: "worst scenario", width: "minmax(8rem, 1.6fr)" },
 ];
 /** What fits a phone: who, how close, how much is left; the account's page has the rest. */
 const NARROW = [["account", "minmax(6.5rem, 1fr)"], ["margin_usage", "5.2rem"], ["excess", "7rem"]] as const;
 const narrow = matchMedia("(max-width: 46rem)");
 
-function columnsFor(phone: boolean): typeof COLUMNS {
-  if (!phone) return COLUMNS;
+function columnsFor(phone: boolean, worst: boolean): typeof COLUMNS {
+  if (!phone) return worst ? COLUMNS : COLUMNS.filter(({ key }) => key !== "worst_scenario");
   return NARROW.map(([key, width]) => ({ ...COLUMNS.find((column) => column.key === key)!, width, ...(key === "margin_usage" ? { label: "usage" } : {}) }));
 }
 
 /** The least widths of all columns together: head and rows share it, so that their columns stand under each other. */
-const LEAST_WIDTH = "71.2rem";
+const LEAST_WIDTH = { worst: "73.2rem", without: "65.2rem" };
 
 const TEXTS = new Set<Key>(["account", "state", "worst_scenario"]);
 
 /** An account without positive equity stands above every usage. */
 const number = (row: AccountRow, key: Key): number => (key === "margin_usage" ? (row.margin_usage ?? Infinity) : float(row[key] as string));
+
+/** Whether any row names its worst scenario: a column of dashes tells nothing. */
+function anyWorst(): boolean {
+  for (const row of rows.values()) if (row.worst_scenario !== null) return true;
+  return false;
+}
 
 /** What the table shows of all rows: their order, what stands under it, and what its filter offers. */
 interface Arranged { order: string[]; equity: number; initial: number; states: string[] }
@@ -80,7 +86,7 @@ function Cell({ row, column, before }: { row: AccountRow; column: (typeof COLUMN
   const tone = `${column.right ? "n" : ""}${changed ? " changed" : ""}`;
   if (key === "account") return <span role="rowheader" key={mark}><a tabIndex={-1} href={to("account", row.account)}>{row.account}</a></span>;
   if (key === "state") return <span role="gridcell" key={mark} class={tone}><State of={row.state} /></span>;
-  if (key === "margin_usage") return <span role="gridcell" key={mark} class={tone}>{!narrow.matches && <UsageBar row={row} />} {percent(row.margin_usage)}</span>;
+  if (key === "margin_usage") return <span role="gridcell" key={mark} class={tone}>{!narrow.matches && <UsageBar row={row} />} <span class="share-of">{percent(row.margin_usage)}</span></span>;
   if (key === "worst_scenario") return <span role="gridcell" key={mark} class="dim" title={row.worst_scenario ?? ""}>{row.worst_scenario ?? "–"}</span>;
   return <span role="gridcell" key={mark} class={key === "excess" && float(row.excess) < 0 ? `${tone} bad` : tone}>{usd(row[key])}</span>;
 }
@@ -106,10 +112,11 @@ export function AccountsPage() {
   const [height, setHeight] = useState(600);
   const [at, setAt] = useState(0);
   const [phone, setPhone] = useState(narrow.matches);
-  const columns = useMemo(() => columnsFor(phone), [phone]);
   const viewport = useRef<HTMLDivElement>(null);
   const tick = Math.floor(rowsAt.value / RESORT_MS);
   void rowsVersion.value;
+  const worst = useMemo(() => anyWorst(), [tick, rows.size]);
+  const columns = useMemo(() => columnsFor(phone, worst), [phone, worst]);
   const [all, setAll] = useState<Arranged | null>(null);
   const { order, equity, initial, states } = all ?? NOTHING;
   const asked = `${sort}?${query}`;
@@ -155,7 +162,7 @@ export function AccountsPage() {
       {filtered && <button type="button" onClick={() => remember({ sort })}>Show all</button>}
       <button type="button" onClick={() => save("accounts", order.map((name) => rows.get(name)!) as never)}>CSV</button>
     </p>
-    <div class="grid" role="grid" aria-label="Accounts" aria-rowcount={order.length + 1} style={{ "--columns": columns.map(({ width }) => width).join(" "), "--least": phone ? "0" : LEAST_WIDTH }}>
+    <div class="grid" role="grid" aria-label="Accounts" aria-rowcount={order.length + 1} style={{ "--columns": columns.map(({ width }) => width).join(" "), "--least": phone ? "0" : LEAST_WIDTH[worst ? "worst" : "without"] }}>
       <div class="viewport" ref={viewport} tabIndex={0} role="rowgroup" aria-label="Rows; j and k step, Enter opens"
         onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
         <div class="cells head" role="row" aria-rowindex={1}>{columns.map((column) => <span role="columnheader" class={column.right ? "n" : ""}

@@ -1,6 +1,7 @@
 /** A list whose fields the server decides: found, paged, taken along. */
 import { useEffect, useState } from "preact/hooks";
 import * as api from "../api";
+import { usdCents } from "../format";
 import { fields, named, words } from "../items";
 import { Problem } from "../load";
 import { remember, route } from "../route";
@@ -29,16 +30,19 @@ export function useList(name: api.List, stamp: number): Listed {
 
 const isNumber = (value: unknown): boolean => typeof value === "number" || (typeof value === "string" && /^-?\d+(\.\d+)?$/.test(value));
 
+/** Figures in USD, which are written to the cent, so that they stand under each other. */
+const MONEY = new Set(["deficit", "equity", "initial", "maintenance"]);
 /** What a phone has no room for. */
 const SPARED = new Set(["sequence", "command"]);
 const classes = (...names: (string | false)[]): string => names.filter(Boolean).join(" ");
 
 export function ItemTable({ items, caption }: { items: Item[]; caption: string }) {
-  const names = fields(items);
+  // a column that says the same of all, and in the caption already, is spared
+  const names = fields(items).filter((name) => name !== "type" || items.some((item) => item.type !== items[0]!.type));
   const right = new Set(names.filter((name) => items.every((item) => item[name] === null || item[name] === undefined || isNumber(item[name])) && !name.endsWith("_ns")));
   return <Scroll name={caption}><table><caption>{caption}</caption>
     <thead><tr>{names.map((name) => <th scope="col" class={classes(right.has(name) && "n", SPARED.has(name) && "optional")}>{words(name)}</th>)}</tr></thead>
-    <tbody>{items.map((item) => <tr>{names.map((name) => <td class={classes(right.has(name) ? "n" : isTime(item[name]) && "nowrap", SPARED.has(name) && "optional")}>{named(name, item[name])}</td>)}</tr>)}</tbody>
+    <tbody>{items.map((item) => <tr>{names.map((name) => <td class={classes(right.has(name) ? "n" : (isTime(item[name]) || name.endsWith("_ns") || name === "account") && "nowrap", SPARED.has(name) && "optional")}>{MONEY.has(name) ? usdCents(item[name] as string) : named(name, item[name])}</td>)}</tr>)}</tbody>
   </table></Scroll>;
 }
 

@@ -17,7 +17,7 @@ function Rows({ rows }: { rows: AccountRow[] }) {
     <caption>Accounts, USD; those nearest to liquidation first</caption>
     <thead><tr><th scope="col">account</th><th scope="col">state</th><th scope="col" class="n">usage</th><th scope="col" class="n">equity</th><th scope="col" class="n optional">initial</th><th scope="col" class="n optional">maintenance</th></tr></thead>
     <tbody>{rows.map((row) => <tr key={row.account}><th scope="row"><a href={to("account", row.account)}>{row.account}</a></th><td><State of={row.state} /></td>
-      <td class="n"><span class="optional"><UsageBar row={row} /></span> {percent(row.margin_usage)}</td><td class="n">{usd(row.equity)}</td><td class="n optional">{usd(row.initial)}</td><td class="n optional">{usd(row.maintenance)}</td></tr>)}</tbody></table></Scroll>;
+      <td class="n"><span class="optional"><UsageBar row={row} /></span> <span class="share-of">{percent(row.margin_usage)}</span></td><td class="n">{usd(row.equity)}</td><td class="n optional">{usd(row.initial)}</td><td class="n optional">{usd(row.maintenance)}</td></tr>)}</tbody></table></Scroll>;
 }
 
 function Figures({ moment, at }: { moment: Moment; at: number }) {

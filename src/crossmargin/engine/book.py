@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass, field
 
+import msgspec
+
 from crossmargin.engine.market_view import MarketView
 from crossmargin.ledger.ledger import Ledger
 from crossmargin.ledger.settlement import unrealised
@@ -35,8 +37,7 @@ class Book:
             self.positions[instrument_id] = left
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(msgspec.Struct, frozen=True, gc=False):
     """Where an account stands, in USD.
 
     `equity`, `initial` and `maintenance` are margin figures (collateral after haircut, credit line included); `worth`

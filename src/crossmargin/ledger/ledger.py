@@ -5,7 +5,6 @@ accounts, so the lots of a contract always sum to zero too.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -14,8 +13,7 @@ from crossmargin.ledger.account import ROUNDING
 from crossmargin.ledger.rounding import Rounding
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(msgspec.Struct, frozen=True, gc=False):
     """A change of one balance, in quanta; negative is a debit."""
 
     account: str
@@ -23,8 +21,7 @@ class Posting:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """Postings that belong together, why, and how their fractions were rounded; zero in sum per asset."""
 
     reason: str

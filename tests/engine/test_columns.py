@@ -77,8 +77,8 @@ def test_the_index_of_open_orders_follows_the_state() -> None:
     for name in ACCOUNTS:
         assert kept.of(name).names == rebuilt.of(name).names
         for one, other in zip(
-            kept.of(name).columns(market.rows, []),
-            rebuilt.of(name).columns(market.rows, []),
+            kept.of(name).columns(market.rows, market, []),
+            rebuilt.of(name).columns(market.rows, market, []),
             strict=True,
         ):
             assert one.tolist() == other.tolist()

@@ -304,7 +304,7 @@ class Exposures:
         columns = self._book_in_columns(account, book, market)
         if columns is None:
             return None
-        orders, sizes, prices = resting.columns(market.rows, more)
+        orders, sizes, prices = resting.columns(market.rows, self._shape, more)
         if self._trusted is None:
             self._trusted = np.array([self._view.index_quality(name) == GOOD for name in market.numbers])
         reach = np.empty(len(market.numbers) + 2)

@@ -1,5 +1,7 @@
 """Open orders by account, derived from the state: names in alphabetical order, and columns for the pre-trade check."""
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,44 +14,49 @@ class AccountOrders:
     """One account's open orders; columns stand in the order of names, so that sums come out the same after a restart."""
 
     def __init__(self) -> None:
-        self._open: dict[str, tuple[str, float, float]] = {}
-        """Instrument, signed contracts and limit of every order."""
+        self.names: list[str] = []
         self.reducing: set[str] = set()
         """Those that may only reduce a position."""
+        self._instruments: list[str] = []
         self._sides: dict[str, list[int]] = {}
-
-    @property
-    def names(self) -> list[str]:
-        """The orders in alphabetical order."""
-        return sorted(self._open)
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self._open)
+        # arrays of the standard library take an insertion in a tenth of the time of a compiled call
+        self._rows, self._sizes, self._prices = array("q"), array("d"), array("d")
+        self._numbers: dict[str, int] = {}
+        self._shape: object = None
+        """What `_numbers`, the rows of instruments, were taken from."""
 
     def add(self, name: str, order: OpenOrder, terms: tuple[str, float, float]) -> None:
         """Take on an order: `terms` is what its columns say of it."""
-        self._open[name] = terms
+        instrument_id, size, price = terms
+        place = bisect_left(self.names, name)
+        row = self._numbers.get(instrument_id)
+        if row is None:
+            row, self._shape = 0, None
+        self.names.insert(place, name)
+        self._instruments.insert(place, instrument_id)
+        self._rows.insert(place, row)
+        self._sizes.insert(place, size)
+        self._prices.insert(place, price)
         if order.reduce_only:
             self.reducing.add(name)
-        sides = self._sides.get(order.instrument)
+        sides = self._sides.get(instrument_id)
         if sides is None:
-            sides = self._sides[order.instrument] = [0, 0]
+            sides = self._sides[instrument_id] = [0, 0]
         sides[order.lots > 0] += order.lots
 
     def remove(self, name: str, order: OpenOrder) -> None:
         """Forget an order."""
-        del self._open[name]
+        place = bisect_left(self.names, name)
+        del self.names[place], self._instruments[place]
+        del self._rows[place], self._sizes[place], self._prices[place]
         if order.reduce_only:
             self.reducing.discard(name)
         self._sides[order.instrument][order.lots > 0] -= order.lots
 
     def resize(self, name: str, order: OpenOrder, change: int, size: float) -> None:
         """Note that an order's lots changed by `change` to `size` signed contracts."""
-        instrument_id, _, price = self._open[name]
-        self._open[name] = instrument_id, size, price
-        self._sides[instrument_id][order.lots > 0] += change
+        self._sizes[bisect_left(self.names, name)] = size
+        self._sides[order.instrument][order.lots > 0] += change
 
     def same_side(self, instrument_id: str, lots: int) -> int:
         """Return the lots of a contract in orders on the side of `lots`."""
@@ -57,12 +64,22 @@ class AccountOrders:
         return 0 if sides is None else sides[lots > 0]
 
     def columns(
-        self, rows: dict[str, int], more: list[tuple[str, float, float]]
+        self, rows: dict[str, int], shape: object, more: list[tuple[str, float, float]]
     ) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Return rows, signed contracts and limits, `more` at the end."""
-        terms = [*(self._open[name] for name in sorted(self._open)), *more]
-        instruments, sizes, prices = zip(*terms, strict=True) if terms else ((), (), ())
-        return np.array([rows[name] for name in instruments], dtype=np.int64), np.array(sizes), np.array(prices)
+        """Return rows, signed contracts and limits, `more` at the end.
+
+        `shape` is the same object as long as `rows` are the same.
+        """
+        if self._shape is not shape:
+            self._rows = array("q", [rows[name] for name in self._instruments])
+            self._shape, self._numbers = shape, rows
+        count = len(self.names)
+        numbers = np.empty(count + len(more), dtype=np.int64)
+        sizes, prices = np.empty(numbers.size), np.empty(numbers.size)
+        numbers[:count], sizes[:count], prices[:count] = self._rows, self._sizes, self._prices
+        for place, (name, size, price) in enumerate(more, start=count):
+            numbers[place], sizes[place], prices[place] = rows[name], size, price
+        return numbers, sizes, prices
 
 
 class Resting:
@@ -106,10 +123,10 @@ class Resting:
     def violations(self, account: str) -> Iterator[str]:
         """Yield where the index of an account contradicts the state."""
         names, orders = self.of(account).names, self._state.orders
-        total = sum(each.count for each in self._accounts.values())
+        total = sum(len(each.names) for each in self._accounts.values())
         if total != len(orders):
             yield f"the index has {total} open orders, the state {len(orders)}"
-        elif all(name in orders and orders[name].account == account for name in names):
+        elif all(name in orders and orders[name].account == account for name in names) and names == sorted(set(names)):
             return  # with as many in all, none is missing here unless another account has one too many
         true = sorted(name for name, order in orders.items() if order.account == account)
         if true != names:

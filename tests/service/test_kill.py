@@ -51,7 +51,7 @@ engine = Engine()
 held = ("cash-only", "inverse-long-own-coin")
 book, market = [each for each in sample.sample_book() if each.account in held], sample.sample_market()
 # threads that read tables do not live on in a fork
-sample.sample_book, sample.sample_market = lambda: book, lambda: market
+sample.solvent_sample_book, sample.sample_market = lambda: book, lambda: market
 for command in opening_commands(book, market):
     engine.apply(command)
 for name in engine.state.accounts:

@@ -162,6 +162,8 @@ def test_four_eyes_decide_on_parameters_in_the_page(visit, site):
     for page in (ann, bob):
         page.click(".rail a[href='#/approvals']")
         page.wait_for_selector("h2:text('SetParameters')")
+    bob.wait_for_selector("tr.own")  # what would change, beside what is in force, and nothing else
+    assert bob.locator("main tbody tr").all_inner_texts() == ["order band\t1\t0.5\t≠ changed"]
     assert ann.get_by_role("button", name="Approve").count() == 0
     assert "another owner has to decide" in ann.locator("main").inner_text()
     assert post(ann, f"approvals/{waiting['id']}", {"decision": "approve"})[0] == 403

@@ -6,11 +6,21 @@ import { ItemText, text } from "../items";
 import { session } from "../live";
 import { Problem } from "../load";
 import { Age } from "../why";
-import type { Approval } from "../wire";
+import type { Approval, Item } from "../wire";
+import { useList } from "./items";
+import { Diff, flat, valuesOf } from "./parameters";
 
 const POLL_MS = 5_000;
 
-function Waiting({ item, decided }: { item: Approval; decided: (error: Error | null) => void }) {
+/** What a change of parameters asks for, beside what is in force; null where the command is of another kind. */
+function changeOf({ command }: Approval, force: Item[]): { before: Map<string, string>; after: Map<string, string> } | null {
+  if (!/^Set(Margin)?Parameters$/.test(String(command.type))) return null;
+  const own = force.filter((each) => (command.type === "SetParameters" ? each.name === "engine" : each.method === command.method));
+  return { before: valuesOf(own[own.length - 1]), after: flat(command.parameters) };
+}
+
+function Waiting({ item, force, decided }: { item: Approval; force: Item[]; decided: (error: Error | null) => void }) {
+  const change = changeOf(item, force);
   const [asking, setAsking] = useState(false);
   const own = session.value?.user === item.asked_by;
   const decide = (decision: "approve" | "reject"): void => {
@@ -19,7 +29,7 @@ function Waiting({ item, decided }: { item: Approval; decided: (error: Error | n
   };
   return <article class="card">
     <h2>{String(item.command.type)} <span class="dim">asked by {item.asked_by}, <span class="num">{clock(item.asked.iso)} UTC</span></span></h2>
-    <p><ItemText of={{ ...item.command, type: null, id: null }} /></p>
+    {change ? <Diff {...change} all={false} /> : <p><ItemText of={{ ...item.command, type: null, id: null }} /></p>}
     {own ? <p class="dim">You asked for this: another owner has to decide.</p> : <p class="row">
       <button type="button" disabled={asking} onClick={() => decide("approve")}>Approve</button>
       <button type="button" disabled={asking} onClick={() => decide("reject")}>Reject</button></p>}
@@ -29,6 +39,7 @@ function Waiting({ item, decided }: { item: Approval; decided: (error: Error | n
 export function ApprovalsPage() {
   const [held, setHeld] = useState<{ items: Approval[]; at: number } | null>(null);
   const [error, setError] = useState<Error | null>(null);
+  const inForce = useList("parameters", held?.items.filter(({ state }) => state !== "pending").length ?? 0);
   const ask = (): void => void api.approvals().then((items) => setHeld({ items, at: Date.now() }), (problem: Error) => setError(problem));
   useEffect(() => {
     ask();
@@ -42,7 +53,7 @@ export function ApprovalsPage() {
     <p class="dim">Changes of parameters and withdrawals above their limit are done once a second owner has approved them. {held && <Age at={held.at} />}</p>
     {error && <Problem error={error} what="decision" />}
     {held && waiting.length === 0 && <p>Nothing waits.</p>}
-    {waiting.map((item) => <Waiting key={item.id} item={item} decided={(problem) => { setError(problem); ask(); }} />)}
+    {waiting.map((item) => <Waiting key={item.id} item={item} force={inForce.items} decided={(problem) => { setError(problem); ask(); }} />)}
     {done.length > 0 && <><h2>Decided</h2><table><caption>The newest first; times UTC</caption>
       <thead><tr><th scope="col">what</th><th scope="col">asked by</th><th scope="col">decided</th><th scope="col">by</th><th scope="col" class="optional">when</th></tr></thead>
       <tbody>{done.map((item) => <tr><th scope="row">{String(item.command.type)}</th><td>{item.asked_by}</td><td>{item.state}</td><td>{text(item.decided_by)}</td><td class="optional num">{text(item.decided)}</td></tr>)}</tbody></table></>}

@@ -1,4 +1,5 @@
 /** Parameters by the day they take force, and what differs between two of them. */
+import { digits } from "../format";
 import { events } from "../live";
 import { text, words } from "../items";
 import { Problem } from "../load";
@@ -10,7 +11,8 @@ import { Age } from "../why";
 import { useList } from "./items";
 
 /** Every value under its path, so that nested tables compare one by one. */
-function flat(value: unknown, path = ""): Map<string, string> {
+export function flat(value: unknown, path = ""): Map<string, string> {
+  if (path.endsWith("_ns") && typeof value === "number") return new Map([[path, `${digits(value / 1e9)} s`]]);
   if (value === null || typeof value !== "object" || isTime(value)) return new Map([[path, text(value)]]);
   return new Map(Object.entries(value).flatMap(([name, inner]) => [...flat(inner, path ? `${path}.${name}` : name)]));
 }
@@ -18,14 +20,14 @@ function flat(value: unknown, path = ""): Map<string, string> {
 const NOT_VALUES = new Set(["version", "effective", "by", "who", "time", "sequence", "name", "method", "sources", "source"]);
 
 /** The values of a version: under `values`, or all that is not said about the version itself. */
-function valuesOf(item: Item | undefined): Map<string, string> {
+export function valuesOf(item: Item | undefined): Map<string, string> {
   if (!item) return new Map();
   return flat(item.values ?? item.parameters ?? Object.fromEntries(Object.entries(item).filter(([name]) => !NOT_VALUES.has(name))));
 }
 
 const title = (item: Item): string => ["method", "name", "version", "effective"].map((name) => item[name]).filter((value) => value !== undefined && value !== null).map(text).join(" · ") || "parameters";
 
-function Diff({ before, after, all }: { before: Map<string, string>; after: Map<string, string>; all: boolean }) {
+export function Diff({ before, after, all }: { before: Map<string, string>; after: Map<string, string>; all: boolean }) {
   const names = [...new Set([...before.keys(), ...after.keys()])].sort();
   const shown = names.filter((name) => all || before.get(name) !== after.get(name));
   if (shown.length === 0) return <p class="dim">The two are alike in all {names.length} values.</p>;

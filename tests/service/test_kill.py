@@ -40,22 +40,17 @@ from pathlib import Path
 import uvicorn.loops.uvloop
 import uvicorn.protocols.http.httptools_impl
 from crossmargin.cli.serve import serve
-from crossmargin.engine.engine import Engine
 from crossmargin.files import sample
-from crossmargin.service import application, following, listening, projector
-from crossmargin.service.opening import opening_commands
+from crossmargin.service import application, following, listening, projector, rehearsal
 folder, port = Path(sys.argv[1]), int(sys.argv[2])
 # imports and kernels take seconds, a kill must not: each life of the service is a fork of this process, and so is the
 # process that follows its journal
-engine = Engine()
+rehearsal.rehearse()
+rehearsal.rehearse = lambda: []
 held = ("cash-only", "inverse-long-own-coin")
 book, market = [each for each in sample.sample_book() if each.account in held], sample.sample_market()
 # threads that read tables do not live on in a fork
 sample.solvent_sample_book, sample.sample_market = lambda: book, lambda: market
-for command in opening_commands(book, market):
-    engine.apply(command)
-for name in engine.state.accounts:
-    engine.health(name)
 
 
 class Forked:
@@ -142,7 +137,9 @@ def up(port):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         try:
             connection.request("GET", "/health")
-            if msgspec.json.decode(connection.getresponse().read())["status"] == "ok":
+            status = msgspec.json.decode(connection.getresponse().read())["status"]
+            assert status != "failed"
+            if status == "ok":
                 return
         except (OSError, http.client.HTTPException):
             pass

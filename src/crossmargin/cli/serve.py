@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
     from prometheus_client import CollectorRegistry
 
+    from crossmargin.engine.commands import Command
     from crossmargin.engine.engine import Engine
     from crossmargin.service.alert_rules import AlertRules
     from crossmargin.service.configuration import Settings
@@ -208,13 +209,18 @@ def _writer(chosen: "Settings") -> "Writer":
     from crossmargin.files.sample import sample_market, solvent_sample_book
     from crossmargin.service.opening import opening_commands
     from crossmargin.service.projector import Projector
+    from crossmargin.service.rehearsal import rehearse
     from crossmargin.service.writer import Writer
+
+    def opening() -> tuple["Command", ...]:
+        rehearse()
+        return tuple(opening_commands(solvent_sample_book(), sample_market()))
 
     folder = Path(chosen.folder)
     folder.mkdir(parents=True, exist_ok=True)
     return Writer(
         folder,
-        opening=lambda: tuple(opening_commands(solvent_sample_book(), sample_market())),
+        opening=opening,
         background=True,
         projector=Projector(chosen.database_url, folder, apart=True),
     )

@@ -96,6 +96,19 @@ def test_margins_equal_a_naive_walk(horizon: int) -> None:
     np.testing.assert_allclose(plain, naive(books(), returns, np.full(paths.shape, 1.0 / horizon), settings), rtol=1e-9)
 
 
+def test_a_day_without_a_forecast_or_a_profit_has_no_margin_or_rank() -> None:
+    returns, variances = market()
+    paths = range_variance_paths(returns, variances, RangeForecastSettings(first_fit=90))
+    paths[2, 200] = returns[2, 200] = np.nan
+    found = filtered_forecasts(books(), returns, paths, SMALL)
+    holds_it = books().weights[:, 2] != 0.0
+    assert holds_it.tolist() == [False, False, True]
+    for each in (found.shortfall, found.quantile, found.rank):
+        assert np.isnan(each[:, 200]).tolist() == holds_it.tolist()
+    assert np.isnan(found.rank[:, -1]).all()  # of tomorrow nobody knows the profit
+    np.testing.assert_allclose(found.shortfall, naive(books(), returns, paths, SMALL), rtol=1e-9)
+
+
 @pytest.mark.parametrize("horizon", [1, 2])
 def test_quantile_and_rank_are_those_of_the_scenarios_behind_the_margin(horizon: int) -> None:
     returns, variances = market()

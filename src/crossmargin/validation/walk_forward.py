@@ -19,6 +19,8 @@ from crossmargin.validation.books import LinearBooks
 
 _NONE = -1.0
 """In the place of a level that is none: the compiler may assume that no NaN is about."""
+_UNKNOWN = 0.0
+"""In the place of a coin's deviation on a day without a forecast, for the same reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,9 +187,11 @@ def _walked(
     whole = {n: tail_shape(n, settings.confidence) for n in range(settings.least, count + 1)}
     tails = np.array([whole.get(n, (1.0, 0, 0.0)) for n in range(count + 1)])
     _walk(
-        starts, coins, weights, filled, np.ascontiguousarray(deviations), largest_moves(moved, settings.horizon),
-        complete, settings.least, count, settings.horizon, tails, ends, levels, out,
+        starts, coins, weights, filled, np.nan_to_num(deviations, nan=_UNKNOWN), largest_moves(moved, settings.horizon),
+        complete, settings.least, count, settings.horizon, tails, np.nan_to_num(ends), levels, out,
     )  # fmt: skip
+    if profits.size:
+        out[2][np.isnan(ends)] = np.nan
     return out
 
 
@@ -217,14 +221,14 @@ def _walk(
         begin = max(last + 1 - count - count // 2, 0)
         for i in range(n_coins):
             vol = deviations[i, day]
-            if vol == vol and last >= begin:
+            if vol > _UNKNOWN and last >= begin:
                 part, row = shapes[i, begin : last + 1], moves[i, begin : last + 1]
                 for k in range(part.size):
                     row[k] = exponential(min(max(part[k] * vol, largest[0, day]), largest[1, day])) - 1.0
         for b in range(starts.size - 1):
             known = True
             for j in range(starts[b], starts[b + 1]):
-                known = known and deviations[coins[j], day] == deviations[coins[j], day]
+                known = known and deviations[coins[j], day] > _UNKNOWN
             if not known:
                 continue
             n = _scenarios(
@@ -292,7 +296,5 @@ def _mean_quantile(ordered: FloatArray, levels: FloatArray) -> float:
 
 @kernel
 def _rank(values: FloatArray, end: float) -> float:
-    """Share of `values` at or below `end`, inside (0, 1); NaN for an end that is not known."""
-    if end != end:
-        return end
+    """Share of `values` at or below `end`, inside (0, 1)."""
     return (np.sum(values <= end) + 0.5) / (values.size + 1.0)

@@ -114,6 +114,7 @@ def test_snapshots_are_written_while_the_database_never_answers(tmp_path, monkey
     writer = Writer(folder, opening=opening, projector=Projector(url, folder))
     monkeypatch.setattr(writer, "_save_snapshot", lambda: None)
     told(writer, story())
+    # the last records too: it hears of them though the database has said nothing since
     until(lambda: newest_snapshot_record(folder / "snapshots") > writer.record - 10)
     until(lambda: writer.projector.failure is not None)
     writer.close()

@@ -44,7 +44,7 @@ class Projector:
         self.process: subprocess.Popen[bytes] | None = None
         """Of the follower, where it has one of its own."""
         self._url, self._folder, self._apart = url, folder, apart
-        self._durable = self._written = self._awaited = 0
+        self._durable = self._said = self._written = self._awaited = 0
         self._is_asked = self._is_hurried = self._is_lost = False
         self._stopping = False
         self._link: Link | None = None
@@ -92,7 +92,7 @@ class Projector:
         if self._link is None or (self._written >= self._durable and not self._stopping):
             return
         if not self._is_asked or (self._awaited and not self._is_hurried) or self._stopping:
-            self._is_asked, self._is_hurried = True, self._awaited > 0
+            self._is_asked, self._is_hurried, self._said = True, self._awaited > 0, self._durable
             with contextlib.suppress(OSError):  # it has died, and its thread is about to hear of it
                 message = Stand(self._durable, is_awaited=self._is_hurried, is_last=self._stopping)
                 self._link.send_bytes(msgspec.msgpack.encode(message))
@@ -123,7 +123,8 @@ class Projector:
                 with self._moved:
                     self._written, self.failure, self._is_lost = stood.record, stood.failure, stood.is_lost
                     self._is_asked = self._is_hurried = False
-                    if stood.failure is None and not self._stopping:
+                    # while the database is down it is asked on only for records that it has not heard of: it tries by itself
+                    if (stood.failure is None or self._said < self._durable) and not self._stopping:
                         self._ask()
                     self._moved.notify_all()
 

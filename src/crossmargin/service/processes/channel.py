@@ -4,8 +4,10 @@ Both are Unix socket pairs that nobody else can open. The end of messages is the
 came about, so neither outlives the other for longer than it takes to notice.
 """
 
+import array
 import asyncio
 import os
+import select
 import socket
 import struct
 import tempfile
@@ -16,7 +18,8 @@ from typing import Self
 import msgspec
 
 _LENGTH = struct.Struct("!I")
-_MOST_DESCRIPTORS = 2
+_DESCRIPTORS_BYTES = socket.CMSG_SPACE(2 * array.array("i").itemsize)
+"""Room for a connection's descriptor and a file's."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -172,12 +175,30 @@ def hand_over(way: socket.socket, connection: socket.socket, begun: bytes = b"")
         socket.send_fds(way, [b"."], [connection.fileno(), kept.fileno()])
 
 
+def hand_back(way: socket.socket, connection: socket.socket, begun: bytes) -> None:
+    """Send a connection the `way` to the engine's process, and wait where that has no room: it never waits for us."""
+    room = select.poll()
+    room.register(way, select.POLLOUT)
+    while True:
+        try:
+            hand_over(way, connection, begun)
+        except BlockingIOError:
+            room.poll()
+        else:
+            return
+
+
 def taken_over(way: socket.socket) -> Handed | None:
     """Return the next connection that came the `way`; None where none waits, or the sender is gone."""
     try:
-        content, descriptors, _, _ = socket.recv_fds(way, 1, _MOST_DESCRIPTORS, socket.MSG_DONTWAIT)
+        # `socket.recv_fds` leaves out its flags on Python 3.11, and would wait
+        content, ancillary, _, _ = way.recvmsg(1, _DESCRIPTORS_BYTES, socket.MSG_DONTWAIT)
     except (BlockingIOError, ConnectionError):
         return None
+    descriptors = array.array("i")
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
     if not content or not descriptors:
         return None
     connection = socket.socket(fileno=descriptors[0])

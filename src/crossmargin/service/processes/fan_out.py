@@ -33,7 +33,7 @@ from crossmargin.service.processes.channel import (
     Ruled,
     Said,
     Told,
-    hand_over,
+    hand_back,
     taken_over,
 )
 from crossmargin.service.processes.plain_requests import NotPlain, PlainRequest, plain_upgrade
@@ -236,7 +236,7 @@ class Member:
         try:
             request = plain_upgrade(self._begun)
         except NotPlain:
-            hand_over(self._fan_out.way, self._socket, bytes(self._begun))
+            hand_back(self._fan_out.way, self._socket, bytes(self._begun))
             self._close()
             return
         if request is not None:
@@ -317,7 +317,7 @@ async def work(settings: Settings) -> None:
     """Work until the engine's process ends."""
     channel = await Channel.over(socket.socket(fileno=settings.messages))
     way = socket.socket(fileno=settings.connections)
-    way.setblocking(True)
+    way.setblocking(False)
     fan_out = FanOut(channel, way)
     fan_out.loop.add_reader(way, fan_out.take)
     looking = asyncio.create_task(fan_out.look_after())

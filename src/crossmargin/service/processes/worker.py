@@ -27,7 +27,7 @@ from crossmargin.service.processes.channel import (
     Counted,
     Ready,
     Ruled,
-    hand_over,
+    hand_back,
     taken_over,
 )
 from crossmargin.service.processes.market_pages import told
@@ -301,7 +301,7 @@ class Connection:
 
     def _hand_back(self) -> None:
         """Give the connection to the engine's process with what came of the request that is not for us."""
-        hand_over(self._worker.way, self._socket, bytes(self._begun))
+        hand_back(self._worker.way, self._socket, bytes(self._begun))
         self.close()
 
 
@@ -314,8 +314,7 @@ async def work(settings: Settings) -> None:
     channel = await Channel.over(socket.socket(fileno=settings.messages))
     way = socket.socket(fileno=settings.connections)
     worker = Worker(settings, Board(settings.board), channel, way)
-    # the engine's process never blocks on this way, so we may: a connection that is not ours is never lost
-    way.setblocking(True)
+    way.setblocking(False)
     worker.loop.add_reader(way, worker.take)
     telling = asyncio.create_task(worker.tell())
     worker.warm()

@@ -105,7 +105,7 @@ async def margin(port: int, seconds: float) -> dict:
     return figures(waits, seconds)
 
 
-def order_body(account: str, number: int) -> bytes:
+def order_body(account: str, number: str) -> bytes:
     asked = {
         "account": account,
         "order": f"load-{number}",
@@ -128,7 +128,8 @@ async def place(
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
         began = due if pace is not None else time.perf_counter()
         number = next(numbers)
-        body, named = order_body(ORDERERS[number % len(ORDERERS)], run + number), f"{run}-{number}"
+        named = f"{run}-{number}"
+        body = order_body(ORDERERS[number % len(ORDERERS)], named)
         headers = {"Idempotency-Key": named}
         if keys:
             headers |= keys[number % len(keys)].headers("POST", ORDERS, "", body, named)

@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import json
 import os
+import random
 import re
 import resource
 import socket
@@ -120,9 +121,13 @@ def order_body(account: str, number: str) -> bytes:
 async def place(
     connection: Connection, run: int, numbers: Iterator[int], until: float, pace: float | None, keys: list[Key]
 ) -> list[float]:
-    """Place orders on one connection until it is time; `pace` orders a second on the clock, waits counted from it."""
+    """Place orders on one connection until it is time.
+
+    With a `pace`, on average so many a second at random, as from many who know nothing of each other; waits are counted
+    from when an order was due, whether or not the connection was free.
+    """
     waits: list[float] = []
-    due = time.perf_counter()
+    due = time.perf_counter() + (0.0 if pace is None else random.expovariate(pace))
     while due < until and time.perf_counter() < until:
         if pace is not None:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -135,7 +140,7 @@ async def place(
             headers |= keys[number % len(keys)].headers("POST", ORDERS, "", body, named)
         await connection.ask(ORDERS, body, "".join(f"{name}: {value}\r\n" for name, value in headers.items()))
         waits.append(time.perf_counter() - began)
-        due = due + 1.0 / pace if pace is not None else time.perf_counter()
+        due = due + random.expovariate(pace) if pace is not None else time.perf_counter()
     return waits
 
 

@@ -147,6 +147,15 @@ def test_tables_of_another_journal_are_filled_anew(tmp_path, url):
     assert filled_anew(tmp_path / "b", url) == filled_anew(tmp_path / "b", f"sqlite:///{tmp_path}/other.sqlite")
 
 
+def test_no_transaction_waits_for_postgresql_to_write_to_disk(postgres):
+    database = projection.open_database(postgres.create("lazy"))
+    with database.connect() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "off"
+        connection.rollback()
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "off"
+    database.dispose()
+
+
 @pytest.mark.parametrize("most_waiting", [50_000, 3], ids=["kept", "had from the journal"])
 def test_commands_go_on_while_the_database_is_down(tmp_path, postgres, monkeypatch, most_waiting):
     monkeypatch.setattr(following, "PAUSE_S", 0.2)

@@ -15,6 +15,7 @@ import sqlalchemy as sql
 from alembic import command as alembic
 from alembic.config import Config
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from crossmargin.errors import CrossMarginError, InputError
 from crossmargin.service.projection_changes import Change, Row
@@ -49,7 +50,10 @@ def open_database(url: str) -> sql.Engine:
         raise InputError("a database must be a URL like postgresql://user@host/name, it cannot be read") from error
     if parsed.get_backend_name() == "postgresql":
         options = {"connect_timeout": CONNECT_TIMEOUT_S}
-        return sql.create_engine(parsed.set(drivername="postgresql+psycopg"), connect_args=options, pool_pre_ping=True)
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        database = sql.create_engine(parsed, connect_args=options, pool_pre_ping=True)
+        sql.event.listen(database, "connect", _wait_for_no_disk)
+        return database
     if parsed.get_backend_name() != "sqlite":
         raise InputError(f"a database must be SQLite or PostgreSQL, was {parsed.get_backend_name()}")
     database = sql.create_engine(parsed)
@@ -63,10 +67,16 @@ def _begin(connection: sql.Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
+def _wait_for_no_disk(connection: DBAPIConnection, _: object) -> None:
+    # a crash of the database may lose the last rows, and with them the position: the projector writes them again
+    connection.cursor().execute("SET SESSION synchronous_commit TO off")
+    connection.commit()
+
+
 def _use_wal(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode=WAL")
-    # a crash of the machine may lose the last rows, and with them the position: the projector writes them again
+    # a crash of the machine may lose the last rows likewise
     connection.execute("PRAGMA synchronous=NORMAL")
 
 

@@ -6,7 +6,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 import httpx
 
@@ -17,21 +17,36 @@ from crossmargin.client.signing import Key
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 DEFAULT_URL = "http://127.0.0.1:8000"
 ATTEMPTS = 5
 LONGEST_PAUSE_S = 5.0
+CSRF_COOKIE, CSRF_HEADER = "csrftoken", "X-CSRFToken"
 _PASSING = (httpx.TransportError,)
 
 
-class _Sending:
-    """What both clients have: where the service is, the key, and how often it is asked."""
+class _Sending(Generic[Http]):
+    """What both clients have: where the service is, the key, how often it is asked, and their kind of connections."""
 
-    def __init__(self, url: str = DEFAULT_URL, *, key: Key | None = None, attempts: int = ATTEMPTS) -> None:
+    _kind: type[Http]
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        key: Key | None = None,
+        attempts: int = ATTEMPTS,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.url, self.key, self.attempts = url.rstrip("/"), key, attempts
+        self._http: Http = self._kind(timeout=30.0, trust_env=False, verify=tls or True)
 
     def _request(self, call: Call[T]) -> dict[str, Any]:
-        return {"method": call.method, "url": f"{self.url}{call.target}", "content": call.body,
-                "headers": call.headers(self.key)}  # fmt: skip
+        headers = call.headers(self.key)
+        csrf = self._http.cookies.get(CSRF_COOKIE)
+        if csrf is not None:  # of a session: what changes something repeats it
+            headers[CSRF_HEADER] = csrf
+        return {"method": call.method, "url": f"{self.url}{call.target}", "content": call.body, "headers": headers}
 
     def _pause_s(self, attempt: int, error: Exception) -> float:
         """Return how long to wait before the next try; raise the error where there is none."""
@@ -58,7 +73,7 @@ def _async(make: Callable[P, Call[T]]) -> Callable[Concatenate["AsyncClient", P]
     return asked
 
 
-class Client(_Sending):
+class Client(_Sending[httpx.Client]):
     """A client that waits for each answer.
 
     Parameters
@@ -75,16 +90,7 @@ class Client(_Sending):
         authorities if not given.
     """
 
-    def __init__(
-        self,
-        url: str = DEFAULT_URL,
-        *,
-        key: Key | None = None,
-        attempts: int = ATTEMPTS,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        super().__init__(url, key=key, attempts=attempts)
-        self._http = httpx.Client(timeout=30.0, trust_env=False, verify=tls or True)
+    _kind = httpx.Client
 
     def ask(self, call: Call[T]) -> T:
         """Return the answer to a call.
@@ -150,21 +156,18 @@ class Client(_Sending):
     feeds = _waiting(questions.feeds)
     alerts = _waiting(questions.alerts)
     acknowledge = _waiting(questions.acknowledge)
+    replay = _waiting(questions.replay)
+    session = _waiting(questions.session)
+    log_in = _waiting(questions.log_in)
+    log_out = _waiting(questions.log_out)
+    approvals = _waiting(questions.approvals)
+    decide = _waiting(questions.decide)
 
 
-class AsyncClient(_Sending):
+class AsyncClient(_Sending[httpx.AsyncClient]):
     """A client for asyncio, as `Client` otherwise."""
 
-    def __init__(
-        self,
-        url: str = DEFAULT_URL,
-        *,
-        key: Key | None = None,
-        attempts: int = ATTEMPTS,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        super().__init__(url, key=key, attempts=attempts)
-        self._http = httpx.AsyncClient(timeout=30.0, trust_env=False, verify=tls or True)
+    _kind = httpx.AsyncClient
 
     async def ask(self, call: Call[T]) -> T:
         """Return the answer to a call; raises as `Client.ask` does."""
@@ -225,3 +228,9 @@ class AsyncClient(_Sending):
     feeds = _async(questions.feeds)
     alerts = _async(questions.alerts)
     acknowledge = _async(questions.acknowledge)
+    replay = _async(questions.replay)
+    session = _async(questions.session)
+    log_in = _async(questions.log_in)
+    log_out = _async(questions.log_out)
+    approvals = _async(questions.approvals)
+    decide = _async(questions.decide)

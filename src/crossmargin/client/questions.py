@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote
 
+from crossmargin.client import house_records as house
 from crossmargin.client import records as are
 from crossmargin.client.calls import API, Call, command, get, of_account, post
 
@@ -160,9 +162,9 @@ def insurance() -> Call[are.Insurance]:
     return get(f"{API}/insurance", are.Insurance)
 
 
-def parameters() -> Call[are.Items]:
+def parameters() -> Call[are.ParameterVersions]:
     """Return the engine's parameters and every version of every method's."""
-    return get(f"{API}/parameters", are.Items)
+    return get(f"{API}/parameters", are.ParameterVersions)
 
 
 def events(what: str, *, limit: int = 100, cursor: str | None = None) -> Call[are.Items]:
@@ -170,9 +172,14 @@ def events(what: str, *, limit: int = 100, cursor: str | None = None) -> Call[ar
     return get(f"{API}/{what}", are.Items, {"limit": limit, "cursor": cursor})
 
 
-def feeds() -> Call[dict[str, Any]]:
+def feeds() -> Call[house.Feeds]:
     """How sources of prices and their connections do."""
-    return get(f"{API}/feeds", dict[str, Any])
+    return get(f"{API}/feeds", house.Feeds)
+
+
+def replay(record: int | None = None) -> Call[house.Replay]:
+    """Return the service as it stood after a record of its journal, the last one if none is named."""
+    return get(f"{API}/replay", house.Replay, {"record": record})
 
 
 def alerts() -> Call[are.Alerts]:
@@ -182,4 +189,29 @@ def alerts() -> Call[are.Alerts]:
 
 def acknowledge(alert: str) -> Call[are.Alert]:
     """Take an open alert on."""
-    return post(f"{API}/alerts/{alert}/acknowledge", are.Alert)
+    return post(f"{API}/alerts/{quote(alert, safe='')}/acknowledge", are.Alert)
+
+
+def session() -> Call[house.Session]:
+    """Who asks, and what he may do."""
+    return get(f"{API}/session", house.Session)
+
+
+def log_in(user: str, password: str) -> Call[house.Session]:
+    """Begin a session as a user of the dashboard, over HTTPS; a program does better with a key."""
+    return post(f"{API}/session", house.Session, {"user": user, "password": password})
+
+
+def log_out() -> Call[house.Session]:
+    """End the session."""
+    return Call(method="DELETE", path=f"{API}/session", answer=house.Session)
+
+
+def approvals() -> Call[house.Approvals]:
+    """Return what waits for a second owner, and what was decided, the newest first."""
+    return get(f"{API}/approvals", house.Approvals)
+
+
+def decide(approval: str, decision: Literal["approve", "reject"]) -> Call[house.Decided]:
+    """Approve or reject what another owner asked for; what is approved is done at once."""
+    return post(f"{API}/approvals/{quote(approval, safe='')}", house.Decided, {"decision": decision})

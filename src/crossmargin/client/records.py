@@ -9,25 +9,25 @@ from typing import Any
 import msgspec
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Something the service said."""
 
 
-class Time(_Record, frozen=True, kw_only=True):
+class Time(Record, frozen=True, kw_only=True):
     """A moment, UTC."""
 
     iso: str
     epoch_ms: int
 
 
-class Progress(_Record, frozen=True, kw_only=True):
+class Progress(Record, frozen=True, kw_only=True):
     """How many commands a service that opens has applied, of how many."""
 
     done: int
     of: int
 
 
-class Health(_Record, frozen=True, kw_only=True):
+class Health(Record, frozen=True, kw_only=True):
     """Whether the engine answers, where it stands, and whether it asks nobody for a key; how far it is while it opens."""
 
     status: str
@@ -38,7 +38,7 @@ class Health(_Record, frozen=True, kw_only=True):
     progress: Progress | None = None
 
 
-class Figures(_Record, frozen=True, kw_only=True):
+class Figures(Record, frozen=True, kw_only=True):
     """What an account has and needs, USD; a ratio is None where it is infinite."""
 
     equity: Decimal
@@ -58,14 +58,14 @@ class AccountRow(Figures, frozen=True, kw_only=True):
     worst_scenario: str | None = None
 
 
-class Balance(_Record, frozen=True, kw_only=True):
+class Balance(Record, frozen=True, kw_only=True):
     """Coins."""
 
     currency: str
     amount: Decimal
 
 
-class Position(_Record, frozen=True, kw_only=True):
+class Position(Record, frozen=True, kw_only=True):
     """Contracts held; negative is short."""
 
     instrument: str
@@ -76,7 +76,7 @@ class Position(_Record, frozen=True, kw_only=True):
     entry_price: Decimal | None = None
 
 
-class Order(_Record, frozen=True, kw_only=True):
+class Order(Record, frozen=True, kw_only=True):
     """An open order."""
 
     order: str
@@ -95,14 +95,14 @@ class AccountPage(AccountRow, frozen=True, kw_only=True):
     orders: tuple[Order, ...]
 
 
-class AccountsPage(_Record, frozen=True, kw_only=True):
+class AccountsPage(Record, frozen=True, kw_only=True):
     """Some accounts, and the cursor of the next ones, None at the end."""
 
     accounts: tuple[AccountRow, ...]
     next: str | None = None
 
 
-class Node(_Record, frozen=True, kw_only=True):
+class Node(Record, frozen=True, kw_only=True):
     """An amount, why it is there, and what it is made of."""
 
     label: str
@@ -111,13 +111,13 @@ class Node(_Record, frozen=True, kw_only=True):
     children: tuple["Node", ...] = ()
 
 
-class Explanation(_Record, frozen=True, kw_only=True):
+class Explanation(Record, frozen=True, kw_only=True):
     """Why an account needs what it needs."""
 
     tree: Node
 
 
-class Component(_Record, frozen=True, kw_only=True):
+class Component(Record, frozen=True, kw_only=True):
     """A part of the initial margin before and after; None where there is no such part."""
 
     label: str
@@ -125,7 +125,7 @@ class Component(_Record, frozen=True, kw_only=True):
     after: Decimal | None
 
 
-class WhatIf(_Record, frozen=True, kw_only=True):
+class WhatIf(Record, frozen=True, kw_only=True):
     """An account before and after a change."""
 
     before: AccountRow
@@ -133,7 +133,7 @@ class WhatIf(_Record, frozen=True, kw_only=True):
     components: tuple[Component, ...]
 
 
-class Surface(_Record, frozen=True, kw_only=True):
+class Surface(Record, frozen=True, kw_only=True):
     """Profit and excess over vol moves (rows) and prices (columns) of one coin."""
 
     underlying: str
@@ -145,7 +145,7 @@ class Surface(_Record, frozen=True, kw_only=True):
     price_now: float
 
 
-class MethodRow(_Record, frozen=True, kw_only=True):
+class MethodRow(Record, frozen=True, kw_only=True):
     """An account under one method; `refused` says why the method cannot hold it."""
 
     method: str
@@ -155,13 +155,13 @@ class MethodRow(_Record, frozen=True, kw_only=True):
     refused: str | None = None
 
 
-class Comparison(_Record, frozen=True, kw_only=True):
+class Comparison(Record, frozen=True, kw_only=True):
     """An account under every method."""
 
     rows: tuple[MethodRow, ...]
 
 
-class StressRow(_Record, frozen=True, kw_only=True):
+class StressRow(Record, frozen=True, kw_only=True):
     """An account after a move of the market."""
 
     account: str
@@ -170,7 +170,7 @@ class StressRow(_Record, frozen=True, kw_only=True):
     breach: bool
 
 
-class Stress(_Record, frozen=True, kw_only=True):
+class Stress(Record, frozen=True, kw_only=True):
     """All accounts after a move, and what they would owe beyond their equity, USD."""
 
     accounts: tuple[StressRow, ...]
@@ -183,14 +183,14 @@ class MarginRow(AccountRow, frozen=True, kw_only=True):
     tree: Node | None = None
 
 
-class Margin(_Record, frozen=True, kw_only=True):
+class Margin(Record, frozen=True, kw_only=True):
     """Requirements of a book, in its order."""
 
     time: Time
     accounts: tuple[MarginRow, ...]
 
 
-class Done(_Record, frozen=True, kw_only=True):
+class Done(Record, frozen=True, kw_only=True):
     """A command that is on disk and applied, with what happened.
 
     Where a second owner must approve first, `approval` names what waits and `command` is None.
@@ -201,7 +201,7 @@ class Done(_Record, frozen=True, kw_only=True):
     approval: str | None = None
 
 
-class Feed(_Record, frozen=True, kw_only=True):
+class Feed(Record, frozen=True, kw_only=True):
     """A price and its age by the engine's time."""
 
     source: str
@@ -209,7 +209,7 @@ class Feed(_Record, frozen=True, kw_only=True):
     state: str
 
 
-class Breaker(_Record, frozen=True, kw_only=True):
+class Breaker(Record, frozen=True, kw_only=True):
     """A breaker that is active, and why."""
 
     name: str
@@ -217,7 +217,7 @@ class Breaker(_Record, frozen=True, kw_only=True):
     reason: str
 
 
-class Overview(_Record, frozen=True, kw_only=True):
+class Overview(Record, frozen=True, kw_only=True):
     """The whole: sums over accounts, the fund, breakers and prices."""
 
     time: Time
@@ -231,7 +231,7 @@ class Overview(_Record, frozen=True, kw_only=True):
     feeds: tuple[Feed, ...]
 
 
-class Point(_Record, frozen=True, kw_only=True):
+class Point(Record, frozen=True, kw_only=True):
     """What an account had and needed at a time."""
 
     time: Time
@@ -240,20 +240,44 @@ class Point(_Record, frozen=True, kw_only=True):
     maintenance: Decimal
 
 
-class History(_Record, frozen=True, kw_only=True):
+class History(Record, frozen=True, kw_only=True):
     """An account over time."""
 
     points: tuple[Point, ...]
 
 
-class Items(_Record, frozen=True, kw_only=True):
-    """A list of events or of versions, the newest first, and the cursor of the next ones."""
+class Place(Record, frozen=True, kw_only=True):
+    """Where an event stands: its number, its time, and the command of which it came."""
+
+    sequence: int
+    time: Time
+    command: str
+
+
+class ParameterVersion(Record, frozen=True, kw_only=True):
+    """A method's parameters from a time on, or the engine's own, which have no versions."""
+
+    name: str
+    values: dict[str, Any]
+    version: int | None = None
+    effective: Time | None = None
+
+
+class ParameterVersions(Record, frozen=True, kw_only=True):
+    """Every version of every method's parameters, and the engine's own."""
+
+    items: tuple[ParameterVersion, ...]
+    next: str | None = None
+
+
+class Items(Record, frozen=True, kw_only=True):
+    """A list of events, the newest first, and the cursor of the next ones."""
 
     items: tuple[dict[str, Any], ...]
     next: str | None = None
 
 
-class Payment(_Record, frozen=True, kw_only=True):
+class Payment(Record, frozen=True, kw_only=True):
     """What a layer of the waterfall paid."""
 
     layer: str
@@ -261,7 +285,7 @@ class Payment(_Record, frozen=True, kw_only=True):
     amount: Decimal
 
 
-class Liquidation(_Record, frozen=True, kw_only=True):
+class Liquidation(Record, frozen=True, kw_only=True):
     """A liquidation from its start to where it is."""
 
     sequence: int
@@ -274,14 +298,14 @@ class Liquidation(_Record, frozen=True, kw_only=True):
     maintenance: Decimal | None = None
 
 
-class Liquidations(_Record, frozen=True, kw_only=True):
+class Liquidations(Record, frozen=True, kw_only=True):
     """Liquidations, the newest first."""
 
     items: tuple[Liquidation, ...]
     next: str | None = None
 
 
-class Layer(_Record, frozen=True, kw_only=True):
+class Layer(Record, frozen=True, kw_only=True):
     """A layer of the waterfall, and what it paid."""
 
     layer: str
@@ -289,14 +313,14 @@ class Layer(_Record, frozen=True, kw_only=True):
     size: Decimal | None = None
 
 
-class Waterfall(_Record, frozen=True, kw_only=True):
+class Waterfall(Record, frozen=True, kw_only=True):
     """The layers in the order in which they pay."""
 
     items: tuple[Layer, ...]
     next: str | None = None
 
 
-class Insurance(_Record, frozen=True, kw_only=True):
+class Insurance(Record, frozen=True, kw_only=True):
     """The insurance fund and what was drawn of it."""
 
     time: Time
@@ -307,7 +331,7 @@ class Insurance(_Record, frozen=True, kw_only=True):
     draws: tuple[dict[str, Any], ...]
 
 
-class Standing(_Record, frozen=True, kw_only=True):
+class Standing(Record, frozen=True, kw_only=True):
     """A place in the queue for deleveraging; None for who has no profit to give."""
 
     instrument: str
@@ -318,7 +342,7 @@ class Standing(_Record, frozen=True, kw_only=True):
     leverage: float
 
 
-class Standings(_Record, frozen=True, kw_only=True):
+class Standings(Record, frozen=True, kw_only=True):
     """The places of an account."""
 
     account: str
@@ -326,7 +350,7 @@ class Standings(_Record, frozen=True, kw_only=True):
     positions: tuple[Standing, ...]
 
 
-class Alert(_Record, frozen=True, kw_only=True):
+class Alert(Record, frozen=True, kw_only=True):
     """An alert."""
 
     id: str
@@ -342,14 +366,14 @@ class Alert(_Record, frozen=True, kw_only=True):
     ended: Time | None = None
 
 
-class Alerts(_Record, frozen=True, kw_only=True):
+class Alerts(Record, frozen=True, kw_only=True):
     """Open alerts and the latest ended ones, the newest first."""
 
     open: tuple[Alert, ...]
     ended: tuple[Alert, ...]
 
 
-class Message(_Record, frozen=True, kw_only=True):
+class Message(Record, frozen=True, kw_only=True):
     """A message of the stream; `previous` is that before it in the same channel, None where a snapshot begins."""
 
     channel: str

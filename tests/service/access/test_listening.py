@@ -21,7 +21,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from crossmargin.cli import app
-from crossmargin.client import key_in
+from crossmargin.client import Client, ServiceError, key_in
 from crossmargin.errors import InputError
 from crossmargin.service.access.roles import Scope
 from crossmargin.service.access.signatures import ed25519_public
@@ -295,3 +295,27 @@ def test_a_proxy_is_an_address_or_a_network(proxy):
     with pytest.raises(InputError, match="a proxy must be"):
         settings({"proxy": proxy}, {})
     assert settings({"proxy": "192.0.2.1, 2001:db8::/64"}, {}).proxy == "192.0.2.1, 2001:db8::/64"
+
+
+def test_the_client_logs_in_and_decides_what_another_asked(client, access, in_environment, tmp_path):
+    """By a session: its cookie and its token against forged requests go along, until it is ended."""
+    pair = certificate(tmp_path / "ours")
+    access.users.set("bea", password="correct horse battery", role="admin", accounts=None)  # noqa: S106
+    with listening(client, **pair) as port:
+        url, tls = f"https://127.0.0.1:{port}", trusting(pair)
+        with Client(url, key=key_in(os.environ), tls=tls) as asking, Client(url, tls=tls) as deciding:
+            (engine,) = (each for each in asking.parameters().items if each.name == "engine")
+            waiting = asking.change_parameters({"parameters": engine.values}).approval
+            assert deciding.log_in("bea", "correct horse battery").user == "bea"
+            assert deciding.session().scopes == ("admin", "read", "risk")
+            (item,) = (each for each in deciding.approvals().items if each.id == waiting)
+            assert (item.state, item.command["type"]) == ("pending", "SetParameters")
+            decided = deciding.decide(waiting, "approve")
+            assert (decided.state, decided.decided_by) == ("approved", "bea")
+            assert [each["type"] for each in decided.events] == ["ParametersChanged"]
+            another = asking.change_parameters({"parameters": engine.values}).approval
+            assert deciding.decide(another, "reject").events == ()
+            assert deciding.log_out().user is None
+            with pytest.raises(ServiceError) as caught:
+                deciding.session()
+            assert caught.value.status == 401

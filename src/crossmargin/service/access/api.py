@@ -16,7 +16,7 @@ from crossmargin.service.access.guard import Access, address_of, caller
 from crossmargin.service.access.rate_limits import TooManyError
 from crossmargin.service.access.roles import ForbiddenError, Lane, Principal, UnauthorizedError
 from crossmargin.service.access.sessions import CSRF_COOKIE, SESSION_COOKIE
-from crossmargin.service.commands import answered, command_id
+from crossmargin.service.commands import answered, command_id, outcome
 from crossmargin.service.views import Record, wire_time
 
 AnyRequest = Request[Any, Any, State]
@@ -115,7 +115,11 @@ async def decide(
         await access.note(request, who, f"refused: {error}")
         raise
     await access.note(request, who, f"{decided.state} {decided.command.id} of {decided.asked_by}")
-    return await answered(state.writer, decided.command) if approve else Response(_approval_record(decided))
+    if not approve:
+        return Response({**_approval_record(decided), "events": []})
+    status, found = await outcome(state.writer, decided.command)
+    told = found if "error" in found else {**_approval_record(decided), "events": found["events"]}
+    return Response(told, status_code=status)
 
 
 def waits(

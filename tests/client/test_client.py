@@ -21,7 +21,7 @@ from crossmargin.files.book import book_tables
 from crossmargin.files.sample import sample_book
 from crossmargin.service.access.guard import Access
 from crossmargin.service.access.keys import master_key
-from crossmargin.service.access.roles import ROLES, Scope
+from crossmargin.service.access.roles import ROLES
 from crossmargin.service.access.routes import RULES
 from crossmargin.service.application import application
 from crossmargin.service.writer import Writer
@@ -115,10 +115,11 @@ def test_every_question_is_answered_alike_by_both_clients(url, client, name):
         assert again == answer
 
 
-@pytest.mark.parametrize(
-    "name", ["overview", "accounts", "account", "explain", "compare", "insurance", "waterfall", "deleveraging", "feeds", "replay",
-             "parameters", "session"]
-)  # fmt: skip
+TOLD = ["overview", "accounts", "account", "explain", "compare", "insurance", "waterfall", "deleveraging", "feeds", "replay",
+        "parameters", "session"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOLD)
 def test_a_record_drops_nothing_that_the_service_says(client, name):
     call = getattr(questions, name)(*ASKED[name])
     raw = httpx.get(f"{client.url}{call.target}").json()

@@ -12,6 +12,7 @@ from crossmargin.service import analysis, lists, projection, views
 from crossmargin.service.access.guard import caller
 from crossmargin.service.history import History
 from crossmargin.service.reading import Limit, of_account, projected, read
+from crossmargin.service.standings import AccountsQuestion
 from crossmargin.service.views import Record
 
 
@@ -25,17 +26,12 @@ def accounts(
 ) -> Record:
     """Rows of accounts in alphabetical order, page by page; of the caller's accounts only."""
     who = caller(request)
+    asked = AccountsQuestion(limit=limit, cursor=cursor, state=of_state)
 
     def page(engine: Engine, _: int) -> Record:
-        names = sorted(
-            name
-            for name, held in engine.state.accounts.items()
-            if (cursor is None or name > cursor)
-            and (of_state is None or held.state == of_state)
-            and (who is None or who.may_touch(name))
-        )
-        rows = [views.account_row(engine, name) for name in names[:limit]]
-        return {"accounts": rows, "next": names[limit - 1] if len(names) > limit else None}
+        stated = ((name, held.state) for name, held in engine.state.accounts.items())
+        names = sorted(asked.wanted(stated, None if who is None else who.may_touch))
+        return asked.page(names, lambda name: views.account_row(engine, name))
 
     return read(state, page)
 

@@ -6,6 +6,7 @@ Money is a decimal string, rounded to cents in the house's favour; a ratio is a 
 import datetime as dt
 import math
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -87,13 +88,12 @@ def figures_row(account: str, method: str, found: GridFigures) -> Record:
 def account_row(engine: Engine, name: str) -> Record:
     """Return an account's row; its figures are those on which the engine acts."""
     held, health = engine.state.accounts[name], engine.health(name)
-    return {
-        "account": name,
-        "state": held.state,
-        "method": held.method,
-        **_figures(health.equity, health.initial, health.maintenance),
-        "worst_scenario": None,
-    }
+    return standing_row(name, held.state, held.method, (health.equity, health.initial, health.maintenance))
+
+
+def standing_row(account: str, state: str, method: str, figures: tuple[float, float, float]) -> Record:
+    """Return an account's row; `figures` are equity, initial and maintenance margin."""
+    return {"account": account, "state": state, "method": method, **_figures(*figures), "worst_scenario": None}
 
 
 def margined(engine: Engine, portfolio: Portfolio, method: str) -> Requirement:
@@ -166,24 +166,63 @@ def _plain(amount: Decimal) -> str:
 
 def overview(engine: Engine, sequence: int) -> Record:
     """Return the state of the whole: sums over accounts, states, fund, breakers, feeds."""
+    accounts = engine.state.accounts
+    healths = [engine.health(name) for name, account in accounts.items() if account.state != "CLOSED"]
+    return overview_record(
+        house_of(engine, sequence),
+        states=[account.state for account in accounts.values()],
+        equity=[each.equity for each in healths],
+        initial=[each.initial for each in healths],
+        maintenance=[each.maintenance for each in healths],
+    )
+
+
+class House(msgspec.Struct, frozen=True, array_like=True):
+    """Where the house stands, beside its accounts: fund, breaker with its reason, index prices with time and quality."""
+
+    time_ns: int
+    sequence: int
+    fund: str
+    halt: tuple[str, str] | None
+    index: tuple[tuple[str, int, str], ...]
+
+
+def house_of(engine: Engine, sequence: int) -> House:
+    """Return where the house stands."""
     state = engine.state
-    names = [name for name, account in state.accounts.items() if account.state != "CLOSED"]
-    healths = [engine.health(name) for name in names]
     fund = state.ledger.balance(INSURANCE, state.parameters.money)
     quantum = state.assets[state.parameters.money].quantum if state.parameters.money in state.assets else CENT
-    halt = state.halt
+    return House(
+        time_ns=state.time_ns,
+        sequence=sequence,
+        fund=_plain(fund * quantum),
+        halt=None if state.halt is None else (state.halt.breaker, state.halt.finding),
+        index=tuple((coin, seen.time_ns, seen.quality) for coin, seen in sorted(state.market.index.items())),
+    )
+
+
+def overview_record(
+    house: House,
+    *,
+    states: Sequence[str],
+    equity: Iterable[float],
+    initial: Iterable[float],
+    maintenance: Iterable[float],
+) -> Record:
+    """Return the state of the whole; `states` are those of all accounts, figures those of all that are not closed."""
+    halt = house.halt
     return {
-        "time": wire_time(state.time_ns),
-        "sequence": sequence,
-        "equity": credit(math.fsum(each.equity for each in healths)),
-        "initial": owed(math.fsum(each.initial for each in healths)),
-        "maintenance": owed(math.fsum(each.maintenance for each in healths)),
-        "accounts_by_state": dict(Counter(account.state for account in state.accounts.values())),
-        "insurance_fund": _plain(fund * quantum),
-        "breakers": [] if halt is None else [{"name": halt.breaker, "active": True, "reason": halt.finding}],
+        "time": wire_time(house.time_ns),
+        "sequence": house.sequence,
+        "equity": credit(math.fsum(equity)),
+        "initial": owed(math.fsum(initial)),
+        "maintenance": owed(math.fsum(maintenance)),
+        "accounts_by_state": dict(Counter(states)),
+        "insurance_fund": house.fund,
+        "breakers": [] if halt is None else [{"name": halt[0], "active": True, "reason": halt[1]}],
         "feeds": [
-            {"source": f"index {coin}", "age_ms": (state.time_ns - seen.time_ns) // 1_000_000, "state": seen.quality}
-            for coin, seen in sorted(state.market.index.items())
+            {"source": f"index {coin}", "age_ms": (house.time_ns - time_ns) // 1_000_000, "state": quality}
+            for coin, time_ns, quality in house.index
         ],
     }
 

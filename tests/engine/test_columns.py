@@ -31,11 +31,11 @@ def moved(engine: Engine, number: int) -> None:
 
 def test_figures_are_those_of_the_definition_after_every_move() -> None:
     engine = traded()
-    mirror = engine._house.exposures
+    mirror, definition = engine._house.exposures, engine._house.definition
     for number in range(-3, 4):
         moved(engine, number)
         for name in ACCOUNTS:
-            assert engine.health(name) == mirror.examine_by_definition(name, mirror.book(name))
+            assert engine.health(name) == definition.examine(name, definition.book(name))
             assert list(mirror.recomputed([name])) == [(name, engine.health(name), True)]
 
 

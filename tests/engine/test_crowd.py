@@ -91,7 +91,7 @@ def test_a_trade_between_ticks_is_patched_into_the_crowd(monkeypatch: pytest.Mon
         assert engine.apply(ask.RecordTrade(id=f"t {number}", buyer="u3", seller="u2", **ask_for))
     engine.apply(ask.UpdateMarket(id="last", index={"BTC": (ask.Quote(source="a", price=Decimal(60_300)),)}))
     assert taken.count(True) >= 3
-    mirror = engine._house.exposures
+    mirror, definition = engine._house.exposures, engine._house.definition
     for name in ACCOUNTS:
         assert mirror.is_standing(name)
-        assert engine.health(name) == mirror.examine_by_definition(name, mirror.book(name))
+        assert engine.health(name) == definition.examine(name, definition.book(name))

@@ -61,7 +61,7 @@ def test_the_bound_is_never_below_the_whole_computation() -> None:
         kept = exposures._headrooms._kept[command.account]
         resting = engine._house.resting.of(command.account)
         # a book that is given is computed as a whole
-        book = exposures.book(command.account)
+        book = engine._house.definition.book(command.account)
         found = exposures.deficit_for_new_risk(command.account, book, resting, [], float("inf"))
         assert found is not None
         assert found <= kept.deficit

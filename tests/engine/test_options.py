@@ -127,12 +127,12 @@ def test_an_option_expires_at_the_average_of_its_samples() -> None:
 
 def hedges(story: Story) -> list[tuple[str, int, bool]]:
     house = story.engine._house
-    return liquidation._hedges(house, "seller", house.exposures.book("seller"))
+    return liquidation._hedges(house, "seller", house.definition.book("seller"))
 
 
 def delta(story: Story, instrument: str) -> float:
     """Return coins per contract."""
-    return story.engine._house.exposures.delta("seller", instrument) / 60_000
+    return story.engine._house.definition.delta("seller", instrument) / 60_000
 
 
 def test_a_hedge_is_the_delta_in_whole_lots() -> None:

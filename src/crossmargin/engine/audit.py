@@ -100,7 +100,7 @@ def _mirror_violations(house: House, *, whole: bool) -> list[str]:
 def _definition_violations(house: House, name: str) -> list[str]:
     """Compare the figures of one account, the next one at each audit, with those of its method's own function."""
     wrong = list(house.resting.violations(name))
-    found, expected = house.health(name), house.exposures.examine_by_definition(name, house.exposures.book(name))
+    found, expected = house.health(name), house.definition.examine(name, house.definition.book(name))
     if found != expected:
         wrong.append(f"figures of {name} are {found}, by the method's definition {expected}")
     return wrong

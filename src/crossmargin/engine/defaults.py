@@ -164,7 +164,7 @@ def _opposite(house: House, name: str, instrument_id: str, *, bounded: bool) -> 
 
 
 def _after_closing(house: House, other: str, instrument_id: str, lots: int) -> tuple[float, float]:
-    book = house.exposures.book(other)
+    book = house.definition.book(other)
     apply_fill(house, book, (instrument_id, -lots, house.mark(instrument_id)))
     after = house.exposures.examine(other, book)
     return after.equity, after.maintenance

@@ -108,7 +108,7 @@ class Engine:
 
         Profits since entry are in the cash, so positions stand as entered at their marks of now.
         """
-        found = as_portfolio(account, self._house.exposures.book(account), self._house.view)
+        found = as_portfolio(account, self._house.definition.book(account), self._house.view)
         market = self.market()
         positions = tuple(
             each

@@ -1,14 +1,14 @@
-"""The float mirror of what the ledger records: books, requirements, and where every account stands.
+"""The float mirror of what the ledger records: accounts in columns, kept in step, and where every one stands.
 
-Everything here is derived and can be thrown away. Profit since entry is put into a book as cash in the settlement
-currency, which is the same thing in every scenario (docs/concepts.md).
+Everything here is derived and can be thrown away. What has no columns is computed by `engine.definition`, which gives
+the same bits.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from crossmargin.engine.book import Book, Health, as_portfolio, worth
+from crossmargin.engine.book import Book, Health
 from crossmargin.engine.columns import (
     BookColumns,
     GridMarket,
@@ -23,18 +23,16 @@ from crossmargin.engine.columns import (
     worst_deficit,
 )
 from crossmargin.engine.crowd import MANY, Crowd, lined_up
+from crossmargin.engine.definition import Definition
 from crossmargin.engine.headroom import Headrooms
-from crossmargin.engine.margin_rules import MarginRules, nearer
+from crossmargin.engine.margin_rules import MarginRules
 from crossmargin.engine.market_view import GOOD, MarketView
 from crossmargin.engine.rechecking import recheck, summed
 from crossmargin.engine.resting import AccountOrders
 from crossmargin.engine.state import State
-from crossmargin.errors import InvariantError, MarketDataError, known
-from crossmargin.ledger.settlement import unrealised
+from crossmargin.errors import InvariantError, known
 from crossmargin.margin.grid_columns import GridLayout, grid_columns, grid_layout
 from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH
-from crossmargin.margin.method import Requirement
-from crossmargin.margin.methods import method_named
 from crossmargin.margin.scenario_grid import ScenarioGridParameters
 from crossmargin.units import USD, BoolArray, FloatArray, IntArray
 
@@ -42,10 +40,9 @@ from crossmargin.units import USD, BoolArray, FloatArray, IntArray
 class Exposures:
     """Mirror of a `State`; `market_changed` and `account_changed` say what to compute anew."""
 
-    def __init__(self, state: State, view: MarketView, rules: MarginRules) -> None:
-        self._state, self._view, self._rules = state, view, rules
+    def __init__(self, state: State, view: MarketView, rules: MarginRules, definition: Definition) -> None:
+        self._state, self._view, self._rules, self._definition = state, view, rules, definition
         self._health: dict[str, Health] = {}
-        self._expected: dict[str, int] = {}
         self._grids: dict[int, GridMarket] = {}
         self._books: dict[str, BookColumns | None] = {}
         self._crowd: tuple[tuple[str, ...], Crowd] | None = None
@@ -124,37 +121,18 @@ class Exposures:
         self._grids.clear()
         self._headrooms.forget_all()
 
-    def book(self, account: str) -> Book:
-        """Return the account in floats; profit is summed with the balance in quanta before it becomes one."""
-        book = Book()
-        ledger, assets = self._state.ledger, self._state.assets
-        balances = ledger.balances.get(account, {})
-        quanta = {asset: amount for asset, amount in balances.items() if self._view.index(asset) is not None}
-        for instrument_id, holding in sorted(ledger.holdings.get(account, {}).items()):
-            if holding.lots == 0:
-                continue
-            terms, mark = self._view.terms(instrument_id), self._view.mark(instrument_id)
-            if mark is None:
-                raise MarketDataError(f"a held contract must have a mark, {instrument_id} has none")
-            book.positions[instrument_id] = float(holding.lots * terms.lot_size)
-            profit = unrealised(terms, holding, mark)
-            if profit:
-                quanta[terms.settle] = quanta.get(terms.settle, 0) + profit
-        book.cash = {asset: float(amount * assets[asset].quantum) for asset, amount in sorted(quanta.items())}
-        return book
-
-    def requirement(self, account: str, book: Book, version: int = -1) -> Requirement:
-        """Return what the account's method asks of `book` under a version of its parameters: -1 is the latest."""
-        method = method_named(self._state.accounts[account].method)
-        parameters, risk = self._rules.risk(method.name, version)
-        return method.requirement(as_portfolio(account, book, self._view), self._view.snapshot(), risk, parameters)
+    def expect_open_interest(self, instrument_id: str, lots: int) -> None:
+        """Let open interest count `lots` more until told otherwise, where margin depends on it."""
+        if self._state.listings[instrument_id].open_interest_rate:
+            self._definition.expect_open_interest(instrument_id, lots)
+            self.open_interest_changed()
 
     def health(self, account: str) -> Health:
         """Return where the account stands; cached until it or the market changes."""
         found = self._health.get(account)
         if found is None:
             found = self._in_the_crowd(account) or self._own_figures(account)
-            found = self._health[account] = found or self.examine(account, self.book(account))
+            found = self._health[account] = found or self.examine(account, self._definition.book(account))
         return found
 
     def line_up(self, names: Sequence[str]) -> Crowd | None:
@@ -221,7 +199,7 @@ class Exposures:
             columns = columns_of(book, market)
             if columns is not None:
                 return self._figures(account, market, *columns)
-        return self.examine_by_definition(account, book)
+        return self._definition.examine(account, book)
 
     def take_unaudited(self) -> set[str]:
         """Return the accounts whose record has changed since this was last asked."""
@@ -238,7 +216,7 @@ class Exposures:
                 market, books[name] = grid, book
             else:
                 self._forget_columns(name)
-                yield name, self._own_figures(name) or self.examine(name, self.book(name)), True
+                yield name, self._own_figures(name) or self.examine(name, self._definition.book(name)), True
         if market is None:
             return
         found = recheck(self._state.ledger, tuple(books), tuple(books.values()), market)
@@ -250,7 +228,7 @@ class Exposures:
             if is_true and fits and self._columnar(name) is market:
                 yield name, self._health_of(name, found_figures), True
             else:
-                yield name, self._own_figures(name) or self.examine(name, self.book(name)), is_true
+                yield name, self._own_figures(name) or self.examine(name, self._definition.book(name)), is_true
 
     def holding_sums(self) -> tuple[dict[str, int], dict[str, int]]:
         """Return the sums of lots and of costs per contract over everybody; from columns, where accounts have them."""
@@ -266,14 +244,6 @@ class Exposures:
     def _forget_columns(self, account: str) -> None:
         self._books.pop(account, None)
         self._disturbed.add(account)
-
-    def examine_by_definition(self, account: str, book: Book) -> Health:
-        """Return where the account would stand with `book`, by the method's own function: slow, and what `examine` is."""
-        result = self.requirement(account, book)
-        credit = float(self._state.accounts[account].credit_line)
-        initial = result.initial + self._open_interest_add_on(book)
-        equity, maintenance = self._in_transition(account, book, result)
-        return Health(equity + credit, initial, maintenance, worth(book, self._view))
 
     def deficit_for_new_risk(
         self,
@@ -321,64 +291,6 @@ class Exposures:
         """Note that an account has one more open order: instrument, signed contracts and price."""
         self._headrooms.placed(account, order)
 
-    def excess_for_new_risk(self, account: str, book: Book) -> float:
-        """Return equity that may back new risk less initial margin, in USD, under the newest parameters.
-
-        Coins whose index price is stale or at its bound count for nothing in this equity.
-        """
-        result = self.requirement(account, book)
-        trusted = {
-            name: cash for name, cash in book.cash.items() if cash <= 0.0 or self._view.index_quality(name) == GOOD
-        }
-        equity = result.equity
-        if len(trusted) < len(book.cash):
-            equity = self.requirement(account, Book(trusted, book.positions)).equity
-        credit = float(self._state.accounts[account].credit_line)
-        return equity + credit - result.initial - self._open_interest_add_on(book)
-
-    def delta(self, account: str, instrument_id: str) -> float:
-        """Return the USD profit of one contract per +100 % of its underlying; 0 under a rulebook of formulas."""
-        _, risk = self._rules.risk(self._state.accounts[account].method, -1)
-        return 0.0 if risk is None else float(risk.delta[risk.row_number(instrument_id)])
-
-    def _in_transition(self, account: str, book: Book, result: Requirement) -> tuple[float, float]:
-        """Equity and maintenance while parameters move from the old to the new; never worse than the new ones.
-
-        The old ones may themselves still be moving: each version starts from where the one before it stood.
-        """
-        method = self._state.accounts[account].method
-        versions = self._rules.in_force(method)
-        figures = (result.equity, result.maintenance)
-        moving = []
-        for number in reversed(versions[1:]):
-            share = self._rules.settled_share(method, number)
-            if share >= 1.0:
-                break
-            moving.append((number, share))
-        if not moving:
-            return figures
-        first = self.requirement(account, book, version=moving[-1][0] - 1)
-        figures = (first.equity, first.maintenance)
-        for number, share in reversed(moving):
-            new = result if number == versions[-1] else self.requirement(account, book, version=number)
-            figures = nearer(figures, (new.equity, new.maintenance), share)
-        return figures
-
-    def _open_interest_add_on(self, book: Book) -> float:
-        """Extra initial margin that grows with everybody's open interest, so that it binds across accounts."""
-        total = 0.0
-        for instrument_id, quantity in sorted(book.positions.items()):
-            total += abs(quantity) * self._open_interest_rate(instrument_id)
-        return total
-
-    def _open_interest_rate(self, instrument_id: str) -> float:
-        """Extra initial margin per contract, in USD."""
-        listing = self._state.listings[instrument_id]
-        if not listing.open_interest_rate or not listing.open_interest_limit:
-            return 0.0
-        share = min(self.open_interest(instrument_id) / listing.open_interest_limit, 1.0)
-        return listing.open_interest_rate * share * self._view.notional(instrument_id)
-
     def _columnar(self, account: str) -> GridMarket | None:
         """Return the market for an account whose figures are computed in columns, or None."""
         method = self._state.accounts[account].method
@@ -411,7 +323,9 @@ class Exposures:
         contracts = {name: self._view.terms(name) for name in risk.rows if name in self._state.listings}
         if self._layout is None or self._layout.instruments is not risk.instruments:
             self._layout = grid_layout(risk, names)
-        rates = np.array([self._open_interest_rate(name) if name in contracts else 0.0 for name in risk.rows])
+        rates = np.array(
+            [self._definition.open_interest_rate(name) if name in contracts else 0.0 for name in risk.rows]
+        )
         return grid_market(
             grid_columns(risk, self._view.snapshot(), parameters, names, rates, self._layout),
             {str(name): row for name, row in risk.rows.items()},
@@ -433,7 +347,7 @@ class Exposures:
             own = self._own_columns(account, market)
             if own is not None:
                 return own.rows, own.quantities, own.cash
-        return columns_of(self.book(account) if book is None else book, market)
+        return columns_of(self._definition.book(account) if book is None else book, market)
 
     def _own_figures(self, account: str) -> Health | None:
         market = self._columnar(account)
@@ -457,17 +371,3 @@ class Exposures:
         line = self._state.accounts[account].credit_line
         credit = float(line) if line else 0.0
         return Health(figures[EQUITY] + credit, figures[INITIAL], figures[MAINTENANCE], figures[WORTH])
-
-    def open_interest(self, instrument_id: str) -> int:
-        """Return the lots that are long, over everybody, with what a trade under examination would add."""
-        return self._expected.get(instrument_id, 0) + sum(
-            held[instrument_id].lots
-            for held in self._state.ledger.holdings.values()
-            if instrument_id in held and held[instrument_id].lots > 0
-        )
-
-    def expect_open_interest(self, instrument_id: str, lots: int) -> None:
-        """Let open interest count `lots` more until told otherwise: a trade must carry the margin that it makes."""
-        if self._state.listings[instrument_id].open_interest_rate:
-            self._expected = {instrument_id: lots} if lots else {}
-            self.open_interest_changed()

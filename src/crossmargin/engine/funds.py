@@ -188,10 +188,10 @@ def _cannot_margin(house: House, account: str, asset: str, amount: Decimal) -> N
     """Refuse what the account's method cannot margin: once it is there, no command could say where the account stands."""
     if house.state.accounts[account].method == "scenario_grid":
         return None  # takes any coin, and needs no more of the market than its index prices
-    book = house.exposures.book(account)
+    book = house.definition.book(account)
     book.add_cash(asset, float(amount))
     try:
-        house.exposures.requirement(account, book)
+        house.definition.requirement(account, book)
     except MarketDataError as error:
         return No(Refusal.NO_PRICE, str(error))
     except InputError as error:
@@ -236,7 +236,7 @@ def _may_leave(house: House, account: str, asset: str, quanta: int) -> No | None
 def _margin_left(house: House, account: str, asset: str, quanta: int) -> No | None:
     if house.view.index(asset) is None:
         return None  # it counts for nothing as margin
-    book = house.exposures.book(account)
+    book = house.definition.book(account)
     book.add_cash(asset, -float(house.amount(asset, quanta)))
     if not house.parameters.unrealised_profit_withdrawable:
         for name, gain in profits(account, house.state.ledger, house.view).items():

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from crossmargin.engine import events as happened
 from crossmargin.engine.book import Health
+from crossmargin.engine.definition import Definition
 from crossmargin.engine.events import Event, Refused
 from crossmargin.engine.exposures import Exposures
 from crossmargin.engine.margin_rules import MarginRules
@@ -42,7 +43,8 @@ class House:
         self.state = state
         self.view = MarketView(state)
         self.rules = MarginRules(state, self.view)
-        self.exposures = Exposures(state, self.view, self.rules)
+        self.definition = Definition(state, self.view, self.rules)
+        self.exposures = Exposures(state, self.view, self.rules, self.definition)
         self.resting = Resting(state)
         self.events: list[Event] = []
         self.touched: set[str] = set()

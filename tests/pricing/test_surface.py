@@ -3,7 +3,7 @@
 import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -116,17 +116,13 @@ def test_a_fit_finds_the_slice_that_made_the_quotes() -> None:
     np.testing.assert_allclose(found.total_variance(k), truth.total_variance(k), rtol=1e-5)
 
 
-def surface_of(svis: list[Svi], days: list[int]) -> VolSurface:
-    k = np.linspace(-1.2, 1.2, 41)
-    smiles = [
-        Smile(
-            expiry_ns=day * NANOSECONDS_PER_DAY,
-            forward=100.0,
-            strikes=tuple(100.0 * np.exp(k)),
-            vols=tuple(np.sqrt(svi.total_variance(k) / (day / 365))),
-        )
-        for svi, day in zip(svis, days, strict=True)
-    ]
+def surface_of(svis: list[Svi], days: list[int], widths: Sequence[float] = (1.2, 1.2)) -> VolSurface:
+    """Quotes of `svis` at 41 strikes as far from the money as `widths` in log-moneyness."""
+    smiles = []
+    for svi, day, width in zip(svis, days, widths, strict=True):
+        k = np.linspace(-width, width, 41)
+        strikes, vols = tuple(100.0 * np.exp(k)), tuple(np.sqrt(svi.total_variance(k) / (day / 365)))
+        smiles.append(Smile(expiry_ns=day * NANOSECONDS_PER_DAY, forward=100.0, strikes=strikes, vols=vols))
     return VolSurface(time_ns=0, smiles=tuple(smiles))
 
 
@@ -140,6 +136,18 @@ def test_quotes_with_arbitrage_come_out_without() -> None:
     assert fit.slices[0].repair in ("calendar", "ssvi")
     with pytest.raises(InputError, match="must be quoted"):
         fit_surface(fit.surface)
+
+
+def test_expiries_quoted_near_the_money_leave_room_for_wings_two_expiries_before() -> None:
+    """Their quotes do not fix their wings, those of the widely quoted expiry do: a calendar spread must not be free."""
+    wide = Svi(a=0.001, b=0.06, rho=-0.3, m=0.0, sigma=0.08)  # 8 days, quoted from 30 to 330 % of the forward
+    narrow = Svi(a=0.006, b=0.05, rho=-0.3, m=0.0, sigma=0.12)
+    narrowest = Svi(a=0.012, b=0.045, rho=-0.3, m=0.0, sigma=0.15)
+    quoted = [wide, narrow, narrowest]
+    assert all(calendar_excess(near, far) > 0.0 for near, far in itertools.pairwise(quoted))
+    fit = fit_surface(surface_of(quoted, [8, 15, 22], [1.2, 0.2, 0.2]))
+    assert_clean(fit.surface)
+    assert max(each.weighted_rmse for each in fit.slices) < 0.01  # 0.025 where expiries only look to their neighbour
 
 
 def assert_clean(surface: VolSurface) -> None:

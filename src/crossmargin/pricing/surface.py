@@ -1,7 +1,7 @@
 """Fit a vol surface: raw SVI per expiry, SSVI across expiries, and no arbitrage left.
 
 Expiries are fitted from the farthest to the nearest by least squares on vols, weighted by vega, since the nearest quote
-the wildest wings. A slice with arbitrage is replaced by the best of two that have none: its repair in jump wings, which
+the wildest wings; each also pays for running below what nearer ones quote, since total variance may not fall. A slice with arbitrage is replaced by the best of two that have none: its repair in jump wings, which
 starts from the closed form of Gatheral & Jacquier (2014, section 5.1), and a fit in which ``g < 0`` and a total
 variance above the next expiry's cost. Where neither is clean, the SSVI surface, clean by theorem, stands for all.
 """
@@ -110,16 +110,17 @@ def fit_svi(
 
     All arrays have shape (n_quotes,). With `clean`, ``g < 0`` costs, and so does a total variance above that of
     `below`; the result is nearly free of arbitrage. Without, it may hold any: see `repaired`. `above` has moneyness,
-    total variance and weights of a nearer expiry's quotes: to be under them costs what it will cost that expiry, which
-    keeps the wings of an expiry with a few quotes near the money from running below those of a neighbour with many.
+    total variance and weights of the quotes of nearer expiries, the weights of each adding up to one: to be under them
+    costs what it will cost that expiry, which keeps the wings of an expiry with a few quotes near the money from
+    running below those of one with many, be it the next or one after.
     """
     from scipy.optimize import least_squares  # slow to load, and seldom needed
 
     if k.size < _LEAST_QUOTES and not clean:
         raise InputError(f"raw SVI needs {_LEAST_QUOTES} quotes, had {k.size}")
     target, scale = np.sqrt(total_variance), np.sqrt(weights / weights.sum())
-    near_k, near_w, near_weights = above or (np.empty(0), np.empty(0), np.ones(1))
-    near_target, near_scale = np.sqrt(near_w), np.sqrt(near_weights / near_weights.sum())[: near_k.size]
+    near_k, near_w, near_weights = above or (np.empty(0), np.empty(0), np.empty(0))
+    near_target, near_scale = np.sqrt(near_w), np.sqrt(near_weights)
     limit = None if below is None else np.sqrt(below.total_variance(_COARSE)) * (1.0 - 1e-4)
     width = max(float(np.ptp(k)), 1e-3)
     slope = max(float(np.ptp(total_variance)) / width, 1e-6)
@@ -237,7 +238,7 @@ def _slices(quotes: list[_Quotes], ssvi: list[Svi]) -> tuple[list[Svi], list[str
     """One clean slice per expiry, chosen from the farthest to the nearest, and why each is not the plain fit."""
     slices: list[Svi] = []
     repairs: list[str] = []
-    nearer = [None, *quotes[:-1]]
+    nearer = [quotes[:place] for place in range(len(quotes))]
     for each, near, fallback in zip(reversed(quotes), reversed(nearer), reversed(ssvi), strict=True):
         found = _slice(each, near, fallback, slices[0] if slices else None)
         if found is None:
@@ -247,9 +248,9 @@ def _slices(quotes: list[_Quotes], ssvi: list[Svi]) -> tuple[list[Svi], list[str
     return slices, repairs
 
 
-def _slice(quotes: _Quotes, near: _Quotes | None, ssvi: Svi, below: Svi | None) -> tuple[Svi, str] | None:
+def _slice(quotes: _Quotes, nearer: list[_Quotes], ssvi: Svi, below: Svi | None) -> tuple[Svi, str] | None:
     w = quotes.vols**2 * quotes.years
-    above = None if near is None else (near.k, near.vols**2 * near.years, near.weights)
+    above = _joined(nearer) if nearer else None
     repair = "too few quotes"
     candidates = [ssvi]
     if quotes.k.size >= _LEAST_QUOTES:
@@ -264,6 +265,13 @@ def _slice(quotes: _Quotes, near: _Quotes | None, ssvi: Svi, below: Svi | None) 
     if not clean:
         return None
     return min(clean, key=lambda svi: _errors(quotes, svi, repair).weighted_rmse), repair
+
+
+def _joined(quotes: list[_Quotes]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Moneyness, total variance and weights of the quotes of several expiries, each of weight one."""
+    k = np.concatenate([each.k for each in quotes])
+    w = np.concatenate([each.vols**2 * each.years for each in quotes])
+    return k, w, np.concatenate([each.weights / each.weights.sum() for each in quotes])
 
 
 def _is_clean(svi: Svi, below: Svi | None) -> bool:

@@ -1,9 +1,10 @@
 """Fit a vol surface: raw SVI per expiry, SSVI across expiries, and no arbitrage left.
 
 Expiries are fitted from the farthest to the nearest by least squares on vols, weighted by vega, since the nearest quote
-the wildest wings; each also pays for running below what nearer ones quote, since total variance may not fall. A slice with arbitrage is replaced by the best of two that have none: its repair in jump wings, which
-starts from the closed form of Gatheral & Jacquier (2014, section 5.1), and a fit in which ``g < 0`` and a total
-variance above the next expiry's cost. Where neither is clean, the SSVI surface, clean by theorem, stands for all.
+the wildest wings; each also pays for running below what nearer ones quote, since total variance may not fall. A slice
+with arbitrage is replaced by the best of two that have none: its repair in jump wings, which starts from the closed
+form of Gatheral & Jacquier (2014, section 5.1), and a fit in which ``g < 0`` and a total variance above the next
+expiry's cost. Where neither is clean, the SSVI surface, clean by theorem, stands for all.
 """
 
 import dataclasses

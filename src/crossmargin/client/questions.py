@@ -168,7 +168,7 @@ def parameters() -> Call[are.ParameterVersions]:
 
 
 def events(what: str, *, limit: int = 100, cursor: str | None = None) -> Call[are.Items]:
-    """Return events of one kind, the newest first: `audit`, `draws`, `margin_calls` and what else the service lists."""
+    """Return events of one kind, the newest first: `audit`, `draws`, `margin-calls` or `liquidation-events`."""
     return get(f"{API}/{what}", are.Items, {"limit": limit, "cursor": cursor})
 
 

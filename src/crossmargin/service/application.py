@@ -26,7 +26,7 @@ from crossmargin.service.command_routes import COMMAND_ROUTES
 from crossmargin.service.deribit.routes import deribit_routes
 from crossmargin.service.deribit.rpc import open_desk
 from crossmargin.service.deribit.socket import deribit_socket
-from crossmargin.service.description import describe_answers
+from crossmargin.service.description import ABOUT, describe_answers
 from crossmargin.service.error_answers import ERROR_ANSWERS
 from crossmargin.service.feeding import no_feeds
 from crossmargin.service.figures import Figures
@@ -83,7 +83,9 @@ def application(
         lifespan=[_streaming],
         middleware=[RestoreSlashes(), *layers],
         allowed_hosts=served,
-        openapi_config=OpenAPIConfig(title="crossmargin", version="1", path="/api/v1/schema"),
+        openapi_config=OpenAPIConfig(
+            title="crossmargin", version="1", path="/api/v1/schema", description=ABOUT, use_handler_docstrings=True
+        ),
         request_max_body_size=LARGEST_BODY,
         logging_config=None,  # it would send all logs past the handler that hides secrets
     )

@@ -12,7 +12,27 @@ from crossmargin.client import house_records as house
 from crossmargin.client import records as are
 from crossmargin.engine.commands import Deposit, PlaceOrder, SetMarginParameters, SetParameters, Withdraw
 from crossmargin.engine.events import Event
+from crossmargin.service.access.description import SCHEMES, describe_access
+from crossmargin.service.access.routes import RULES
+from crossmargin.service.deribit.description import RPC, describe_rpc
+from crossmargin.service.examples import put_examples
+from crossmargin.service.stream import Subscription
 
+ABOUT = """\
+Cross margin of crypto derivatives: accounts, their margin with its reasons, orders, money, and the clearing house.
+
+Money is decimal text. A no has one shape, the rule and then the finding. A command needs an `Idempotency-Key`: asked
+again under the same key, it counts once. Lists go page by page: `next` is the `cursor` of the next page.
+
+**The stream.** A WebSocket at `/api/v1/stream`. The first message is `stream.Subscription`: some of the channels
+`overview`, `accounts` and `events`, and after which sequence to go on. Each message that comes is `answer.Message`; its
+data are `answer.Overview`, or a list of `answer.AccountRow` or of events. `previous` is the sequence of the message
+before it in the same channel. Who does not read is closed with 1013. docs/api.md has more.
+
+**Deribit's API.** JSON-RPC under `/api/v2`, and over a WebSocket at `/ws/api/v2` with subscriptions besides:
+docs/deribit_api.md.
+"""
+"""Markdown; OpenAPI has no WebSockets, so that their messages are schemas that no path names."""
 API, ACCOUNT = "/api/v1", "/api/v1/accounts/{name}"
 ANSWERS: dict[tuple[str, str], type] = {
     ("get", "/health"): are.Health,
@@ -99,7 +119,16 @@ def describe_answers(document: OpenAPI) -> None:
     asked, bodies = _bodies()
     known, events = _components([Event], "event")
     _type_events(answers, events, known[0])
-    components.schemas = {**(components.schemas or {}), **answers, **bodies, **events, "Error": _ERROR}
+    components.schemas = {
+        **(components.schemas or {}),
+        **answers,
+        **bodies,
+        **events,
+        **_named(RPC[1], "deribit"),
+        **_components([Subscription], "stream")[1],
+        "Error": _ERROR,
+    }
+    components.security_schemes = dict(SCHEMES)
     components.responses = {**(components.responses or {}), **{f"Refused{code}": _refused(code) for code in REFUSALS}}
     references = {code: Reference(ref=f"#/components/responses/Refused{code}") for code in REFUSALS}
     for path, item in (document.paths or {}).items():
@@ -115,6 +144,10 @@ def describe_answers(document: OpenAPI) -> None:
                 operation.responses["202"] = OpenAPIResponse(description=waiting, content=_json(of[house.Approval]))
             if named in BODIES:
                 cast(RequestBody, operation.request_body).content = _json(asked[named])
+            if path.startswith("/api/v2"):
+                describe_rpc(method, operation, {"$ref": "#/components/schemas/Error"})
+            put_examples(named, operation)
+            describe_access(operation, RULES[method.upper(), path])
 
 
 def _bodies() -> tuple[dict[tuple[str, str], dict[str, Any]], dict[str, Schema]]:
@@ -146,7 +179,11 @@ def _type_events(answers: dict[str, Schema], events: dict[str, Schema], known: d
 
 def _components(kinds: list[Any], group: str) -> tuple[tuple[dict[str, Any], ...], dict[str, Schema]]:
     schemas, shapes = msgspec.json.schema_components(kinds, ref_template=f"#/components/schemas/{group}.{{name}}")
-    return schemas, {f"{group}.{name}": cast(Schema, shape) for name, shape in shapes.items()}
+    return schemas, _named(shapes, group)
+
+
+def _named(shapes: dict[str, dict[str, Any]], group: str) -> dict[str, Schema]:
+    return {f"{group}.{name}": cast(Schema, shape) for name, shape in shapes.items()}
 
 
 def _refused(code: str) -> OpenAPIResponse:

@@ -1,10 +1,11 @@
 """Routes that ask about the house as a whole: sums, feeds, stress, lists of what happened, and who pays a default."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 from litestar import get, post
 from litestar.datastructures import State
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromQuery, JSONBody, PathParameter
 
 from crossmargin.service import analysis, lists, projection, views
 from crossmargin.service.projection_tables import HAPPENED
@@ -13,6 +14,7 @@ from crossmargin.service.views import Record
 from crossmargin.service.writer import Writer
 
 LISTS = {name: kinds for name, (_, kinds) in HAPPENED.items()}
+What = Annotated[str, PathParameter(schema_extra={"enum": list(LISTS)})]
 
 
 @get("/overview", sync_to_thread=True)
@@ -35,10 +37,10 @@ def stress(state: State, data: JSONBody[analysis.StressQuestion]) -> Record:
 
 
 @get("/{what:str}", sync_to_thread=True)
-def listed(state: State, what: FromPath[str], limit: Limit = 100, cursor: FromQuery[int | None] = None) -> Record:
+def listed(state: State, what: What, limit: Limit = 100, cursor: FromQuery[int | None] = None) -> Record:
     """Events of one kind, the newest first."""
     if what not in LISTS:
-        raise NotHereError(f"a list must be one of {', '.join(LISTS)}, was {what}")
+        raise NotHereError(f"a list must be {' or '.join(LISTS)}, was {what}")
     if state.writer.projector is not None:
         rows = projection.listed(projected(state), what, limit + 1, cursor)
         items = [views.happened_record(row) for row in rows[:limit]]

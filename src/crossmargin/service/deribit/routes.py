@@ -17,7 +17,7 @@ AnyRequest = Request[Any, Any, State]
 
 def deribit_routes() -> Router:
     """Return the routes; the application's state must hold a ``desk``."""
-    return Router("/api/v2", route_handlers=[by_query, by_body], include_in_schema=False)
+    return Router("/api/v2", route_handlers=[by_query, by_body])
 
 
 @get("/{method:path}", sync_to_thread=True)

@@ -11,12 +11,13 @@ from crossmargin.engine.engine import Engine
 from crossmargin.service import analysis, lists, projection, views
 from crossmargin.service.access.guard import caller
 from crossmargin.service.history import History
+from crossmargin.service.processes.admission import stop_if_admitted
 from crossmargin.service.reading import Limit, of_account, projected, read
 from crossmargin.service.standings import AccountsQuestion
 from crossmargin.service.views import Record
 
 
-@get("/accounts", sync_to_thread=True)
+@get("/accounts", sync_to_thread=True, before_request=stop_if_admitted)
 def accounts(
     state: State,
     request: Request[Any, Any, State],

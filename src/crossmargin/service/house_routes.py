@@ -8,6 +8,7 @@ from litestar.datastructures import State
 from litestar.params import FromQuery, JSONBody, PathParameter
 
 from crossmargin.service import analysis, lists, projection, views
+from crossmargin.service.processes.admission import stop_if_admitted
 from crossmargin.service.projection_tables import HAPPENED
 from crossmargin.service.reading import Limit, NotHereError, projected, read
 from crossmargin.service.views import Record
@@ -17,7 +18,7 @@ LISTS = {name: kinds for name, (_, kinds) in HAPPENED.items()}
 What = Annotated[str, PathParameter(schema_extra={"enum": list(LISTS)})]
 
 
-@get("/overview", sync_to_thread=True)
+@get("/overview", sync_to_thread=True, before_request=stop_if_admitted)
 def overview(state: State) -> Record:
     """Sums over accounts, accounts by state, fund, breakers and feeds."""
     return read(state, views.overview)

@@ -8,10 +8,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
+from operator import attrgetter
 
 import numpy as np
 
+from crossmargin.engine.book import Health
 from crossmargin.engine.engine import Engine
 from crossmargin.errors import InputError
 from crossmargin.service.views import House, Record, house_of, overview_record, standing_row
@@ -113,8 +115,35 @@ class Standings:
         return standing_row(name, self.states[place], self.roster.methods[place], (equity, initial, maintenance))
 
 
-def standings_of(engine: Engine, sequence: int, record: int, last: Roster | None = None) -> Standings:
-    """Return where everything stands in `engine`; the roster is `last`, if that still holds.
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What is taken of the engine while nothing is applied: no more than that, for everybody else waits meanwhile."""
+
+    record: int
+    house: House
+    names: tuple[str, ...]
+    methods: tuple[str, ...]
+    states: tuple[str, ...]
+    healths: tuple[Health, ...]
+
+    def standings(self, last: Roster | None = None) -> Standings:
+        """Return the columns; their roster is `last`, if that still holds."""
+        roster = Roster(self.names, self.methods)
+        numbers = chain.from_iterable(map(_FIGURES, self.healths))
+        return Standings(
+            record=self.record,
+            house=self.house,
+            roster=last if last is not None and last == roster else roster,
+            states=self.states,
+            figures=np.fromiter(numbers, dtype=float, count=3 * len(self.names)).reshape(-1, 3).T,
+        )
+
+
+_FIGURES = attrgetter("equity", "initial", "maintenance")
+
+
+def glance(engine: Engine, sequence: int, record: int) -> Glance:
+    """Return where everything stands in `engine`.
 
     Raises
     ------
@@ -122,13 +151,12 @@ def standings_of(engine: Engine, sequence: int, record: int, last: Roster | None
         If an account cannot be valued for want of a price.
     """
     accounts = engine.state.accounts
-    roster = Roster(tuple(accounts), tuple([each.method for each in accounts.values()]))
-    healths = [engine.health(name) for name in accounts]
-    rows = [(each.equity, each.initial, each.maintenance) for each in healths]
-    return Standings(
+    held = accounts.values()
+    return Glance(
         record=record,
         house=house_of(engine, sequence),
-        roster=last if last == roster and last is not None else roster,
-        states=tuple([each.state for each in accounts.values()]),
-        figures=np.array(rows, dtype=float).reshape(-1, 3).T,
+        names=tuple(accounts),
+        methods=tuple([each.method for each in held]),
+        states=tuple([each.state for each in held]),
+        healths=tuple([engine.health(name) for name in accounts]),
     )

@@ -105,6 +105,8 @@ class Writer:
         self._journal: Journal | None = None
         self._runner: Runner | None = None
         self._listeners: list[Callable[[], None]] = []
+        self.applied: list[Callable[[int], None]] = []
+        """Are told the number of the last record, under `lock`, before anybody can learn what came of it."""
         self._waiting: list[Callable[[Engine], None]] = []
         self._since_snapshot = 0
         self.opening_progress: tuple[int, int] | None = None
@@ -304,6 +306,8 @@ class Writer:
                 answers = self._submitted(commands)
                 for command, events in zip(commands, answers, strict=True):
                     self._publish(command, self.engine.state.time_ns, events)
+                for tell in self.applied:
+                    tell(self.record)
         except Exception as error:
             # whoever waits must hear of it, whatever it is
             if not (isinstance(error, UnwrittenError) and error.is_whole):

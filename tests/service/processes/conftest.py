@@ -40,10 +40,17 @@ def locked(writer):
     """Return the service with keys, and the keys by name."""
     folder = writer.folder
     store = KeyStore(folder / "access.sqlite", master_key(folder, create=True))
-    networks = {"anywhere": (), "elsewhere": ("127.0.0.2/32",), "leaving": (), "busy": (), "watching": ()}
+    networks = {"anywhere": (), "elsewhere": ("127.0.0.2/32",), "leaving": (), "busy": (), "watching": (), "house": ()}
+    bound = {"desk": frozenset({"hedger", "cash-only"}), "nobody": frozenset({"not-open"})}
     keys = {
-        name: store.create(owner=name, scopes=frozenset({Scope.READ}), accounts=None, created_ns=1, networks=each)
-        for name, each in networks.items()
+        name: store.create(
+            owner=name,
+            scopes=frozenset({Scope.READ}),
+            accounts=bound.get(name),
+            created_ns=1,
+            networks=networks.get(name, ()),
+        )
+        for name in (*networks, *bound)
     }
     store.close()
     # a clock that stands still fills no bucket again

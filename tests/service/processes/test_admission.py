@@ -16,10 +16,10 @@ COUNT = itertools.count()
 BODY = json.dumps({"book": book_of("hedger")}).encode()
 
 
-def signed(key, body=BODY, method="POST", path=MARGIN):
+def signed(key, body=BODY, method="POST", path=MARGIN, query=""):
     """Return headers that sign a request; written from docs/access.md, not with the service's own code."""
     now, nonce = str(time.time_ns() // 1_000_000), f"n-{next(COUNT)}"  # noqa: TID251
-    lines = ["crossmargin-1", method, path, "", hashlib.sha256(body).hexdigest(), "", now, nonce]
+    lines = ["crossmargin-1", method, path, query, hashlib.sha256(body).hexdigest(), "", now, nonce]
     text = "\n".join(lines).encode()
     signature = hmac.new(key[1].encode(), text, hashlib.sha256).hexdigest()
     return {

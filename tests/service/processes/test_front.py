@@ -195,7 +195,8 @@ import json, os, socket, subprocess, sys
 (ours, theirs), (way, their_way) = socket.socketpair(), socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 board = os.memfd_create("board")
 os.ftruncate(board, 1 << 16)
-settings = {"board": board, "messages": theirs.fileno(), "connections": their_way.fileno(), "hosts": [], "open": True}
+ends = {"messages": theirs.fileno(), "connections": their_way.fileno()}
+settings = {"market": board, "standings": board, "hosts": [], "open": True, **ends}
 program = [sys.executable, "-m", "crossmargin.service.processes.worker", json.dumps(settings)]
 child = subprocess.Popen(program, pass_fds=(board, theirs.fileno(), their_way.fileno()))
 theirs.close()

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from litestar import Request, Response
 from litestar.datastructures import State
 
+from crossmargin.service.access.roles import Principal
 from crossmargin.service.processes.channel import Asked, Ruled
 
 MARK = "crossmargin.admission"
@@ -39,7 +40,7 @@ async def admission(app: Callable[..., Awaitable[None]], asked: Asked) -> Ruled:
         else:
             content.extend(message.get("body", b""))
 
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
@@ -47,7 +48,7 @@ async def admission(app: Callable[..., Awaitable[None]], asked: Asked) -> Ruled:
         "client": asked.client,
         "scheme": "http",
         "root_path": "",
-        "method": "POST",
+        "method": asked.method,
         "path": unquote(path.decode("ascii")),
         "raw_path": path,
         "query_string": query,
@@ -57,6 +58,7 @@ async def admission(app: Callable[..., Awaitable[None]], asked: Asked) -> Ruled:
     }
     await app(scope, receive, send)
     if started[0]["status"] == ADMITTED:
-        return Ruled(asked.number, None)
+        who: Principal | None = scope.get("user")
+        return Ruled(asked.number, None, None if who is None or who.accounts is None else tuple(who.accounts))
     headers = [(bytes(name), bytes(value)) for name, value in started[0]["headers"]]
     return Ruled(asked.number, (started[0]["status"], headers, bytes(content)))

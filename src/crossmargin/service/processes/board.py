@@ -4,6 +4,8 @@ Two slots take turns. A page is written into the slot that nobody is sent to, wi
 only then does the board's head point there: a writer that dies in between leaves the page before it whole. A reader
 copies a page and believes it if the checksum holds, which also covers that it was overtaken while it copied.
 
+Beside the pages stands one number that goes ahead of them: how far a page must be that may be answered from.
+
 The memory has no name, only descriptors that are handed to children: it is gone with the last process that holds it,
 however that ended, so nothing is ever left to clean up. Readers map it read-only.
 """
@@ -22,7 +24,7 @@ from crossmargin.errors import InputError, InvariantError
 
 SLOTS: Final = 2
 _HEAD: Final = 4096
-"""Bytes before the slots: one page of memory, with the number of the current page at its start."""
+"""Bytes before the slots: one page of memory; it starts with the number of the current page, and the record that is due."""
 _SLOT: Final = struct.Struct("=QQI")
 """Number of the page, its length in bytes, and the checksum of both and of the content."""
 _CONTENT: Final = 64
@@ -57,6 +59,9 @@ class Board:
     >>> reader = Board(board.descriptor)
     >>> reader.number, reader.read()
     (1, Page(number=1, content=b'first'))
+    >>> board.due = 7
+    >>> reader.due
+    7
     """
 
     def __init__(self, descriptor: int, *, writes: bool = False) -> None:
@@ -65,7 +70,7 @@ class Board:
         self._slot = (len(self._memory) - _HEAD) // SLOTS
         self.capacity = self._slot - _CONTENT
         # one load or store of 8 aligned bytes, which no processor tears
-        self._head = np.frombuffer(self._memory, dtype=np.uint64, count=1)
+        self._head = np.frombuffer(self._memory, dtype=np.uint64, count=2)
 
     @classmethod
     def new(cls, capacity: int) -> "Board":
@@ -79,6 +84,15 @@ class Board:
     def number(self) -> int:
         """Number of the current page; costs next to nothing."""
         return int(self._head[0])
+
+    @property
+    def due(self) -> int:
+        """How far a page must be that may be answered from now on."""
+        return int(self._head[1])
+
+    @due.setter
+    def due(self, record: int) -> None:
+        self._head[1] = record
 
     def write(self, content: bytes | bytearray | memoryview) -> int:
         """Put `content` up as the current page and return its number.

@@ -34,19 +34,28 @@ class Asked(msgspec.Struct, frozen=True, tag=True):
     headers: list[tuple[bytes, bytes]]
     client: tuple[str, int]
     body: bytes = b""
+    method: str = "POST"
+
+
+class Wanted(msgspec.Struct, frozen=True, tag=True):
+    """A child has a question about accounts, and columns that are older than what has been acknowledged."""
 
 
 class Ruled(msgspec.Struct, frozen=True, tag=True):
-    """The answer: None lets the child answer, else this is what the service answers instead."""
+    """The answer: None lets the child answer, else this is what the service answers instead.
+
+    `accounts` are those that may be told of; None are all.
+    """
 
     number: int
     answer: tuple[int, list[tuple[bytes, bytes]], bytes] | None
+    accounts: tuple[str, ...] | None = ()
 
 
 class Counted(msgspec.Struct, frozen=True, tag=True):
-    """Requests that a child answered: route, status, and seconds that each took."""
+    """Requests that a child answered: method, route, status, and seconds that each took."""
 
-    answered: list[tuple[str, int, float]]
+    answered: list[tuple[str, str, int, float]]
 
 
 class Opened(msgspec.Struct, frozen=True, tag=True):
@@ -107,7 +116,7 @@ class Left(msgspec.Struct, frozen=True, tag=True):
     too_slow: bool = False
 
 
-Message = Ready | Asked | Ruled | Counted | Opened | Accepted | Said | Told | Joined | Everybody | Ended | Left
+Message = Ready | Asked | Wanted | Ruled | Counted | Opened | Accepted | Said | Told | Joined | Everybody | Ended | Left
 _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(Message).decode
 
@@ -147,6 +156,16 @@ class Channel:
     def close(self) -> None:
         """End it for both sides."""
         self._writer.close()
+
+
+def received(connection: socket.socket, most: int) -> bytes | None:
+    """Return what has come on a connection that does not block, `most` bytes of it; none if it is over, None if it waits."""
+    try:
+        return connection.recv(most)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,10 @@ class Child:
         The module of this package that is run as a program, with its settings as the first argument.
     started, ended
         Called after every start, and after every end.
+    boards
+        Descriptors of what it reads in shared memory.
     settings
-        Makes them of three descriptors: the board's, those of messages and of connections.
+        Makes them of descriptors: those of the boards, of messages and of connections.
     said, given_back
         Called with what a child says, and with connections that it gives back.
     """
@@ -50,14 +52,14 @@ class Child:
     def __init__(
         self,
         kind: str,
-        board: int,
-        settings: Callable[[int, int, int], msgspec.Struct],
+        boards: tuple[int, ...],
+        settings: Callable[..., msgspec.Struct],
         said: Callable[["Child", Message], None],
         given_back: Callable[[Handed], None],
         started: Callable[[], None],
         ended: Callable[[], None] = lambda: None,
     ) -> None:
-        self.kind, self._board, self._settings = kind, board, settings
+        self.kind, self._boards, self._settings = kind, boards, settings
         self._said, self._given_back, self._started, self._ended = said, given_back, started, ended
         self.process: subprocess.Popen[bytes] | None = None
         self.channel: Channel | None = None
@@ -114,7 +116,7 @@ class Child:
         # whole messages, as many as its buffer holds: of datagrams only ten may wait on many systems
         way, their_way = socket.socketpair(socket.AF_UNIX, getattr(socket, "SOCK_SEQPACKET", socket.SOCK_DGRAM))
         with theirs, their_way:
-            descriptors = (self._board, theirs.fileno(), their_way.fileno())
+            descriptors = (*self._boards, theirs.fileno(), their_way.fileno())
             settings = msgspec.json.encode(self._settings(*descriptors)).decode()
             self.process = subprocess.Popen(  # noqa: S603  (our own program)
                 [sys.executable, "-m", f"{__package__}.{self.kind}", settings],

@@ -34,6 +34,7 @@ from crossmargin.service.processes.channel import (
     Said,
     Told,
     hand_back,
+    received,
     taken_over,
 )
 from crossmargin.service.processes.plain_requests import NotPlain, PlainRequest, plain_upgrade
@@ -211,12 +212,9 @@ class Member:
         self._is_known = False
 
     def _read(self) -> None:
-        try:
-            content = self._socket.recv(_READ)
-        except BlockingIOError:
+        content = received(self._socket, _READ)
+        if content is None:
             return
-        except OSError:
-            content = b""
         if not content:
             self._close()
             return

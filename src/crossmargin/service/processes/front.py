@@ -27,15 +27,19 @@ from crossmargin.service.processes.channel import (
     Message,
     Opened,
     Said,
+    Wanted,
 )
 from crossmargin.service.processes.children import Child, running
 from crossmargin.service.processes.outlet import Outlet
-from crossmargin.service.processes.publishing import Publisher
+from crossmargin.service.processes.publishing import Publisher, StandingsPublisher
 from crossmargin.service.stream import Hub
 from crossmargin.service.writer import Writer
 
 _LOG = logging.getLogger(__name__)
-OF_WORKERS = (b"POST /api/v1/margin ", b"POST /api/v1/compare ")
+OF_WORKERS = (
+    b"POST /api/v1/margin ", b"POST /api/v1/compare ",
+    b"GET /api/v1/overview ", b"GET /api/v1/accounts ", b"GET /api/v1/accounts?",
+)  # fmt: skip
 OF_FAN_OUT = (b"GET /api/v1/stream ", b"GET /api/v1/stream?")
 _ENOUGH = max(map(len, OF_WORKERS + OF_FAN_OUT))
 SILENT_SECONDS = 60.0
@@ -69,21 +73,21 @@ class Front(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._writer, self._find_hub = writer, hub
-        self.publisher = Publisher(writer)
+        self.publisher, self.standings = Publisher(writer), StandingsPublisher(writer)
         self._measures: Measures = writer.measures
-        board = self.publisher.board.descriptor
+        boards = self.publisher.board.descriptor, self.standings.board.descriptor
 
-        def settings(board: int, messages: int, connections: int) -> worker.Settings:
-            return worker.Settings(board, messages, connections, tuple(hosts), is_open)
+        def settings(market: int, standings: int, messages: int, connections: int) -> worker.Settings:
+            return worker.Settings(market, standings, messages, connections, tuple(hosts), is_open)
 
         self.workers = [
-            Child("worker", board, settings, self._said, self._given_back, self._measures.started.labels("worker").inc)
+            Child("worker", boards, settings, self._said, self._given_back, self._measures.started.labels("worker").inc)
             for _ in range(workers)
         ]
         self.fan_out = Child(
             "fan_out",
-            board,
-            lambda _, messages, connections: fan_out.Settings(messages, connections),
+            (),
+            fan_out.Settings,
             self._said,
             self._given_back,
             self._measures.started.labels("fan_out").inc,
@@ -105,6 +109,7 @@ class Front(uvicorn.Server):
         self._listener.setblocking(False)
         self._listen()
         self._stack.enter_context(self.publisher)
+        self._stack.enter_context(self.standings)
         opened = asyncio.Event()
 
         def start(_: object) -> None:
@@ -248,15 +253,17 @@ class Front(uvicorn.Server):
         match message:
             case Asked():
                 self._begin(self._rule(child, message))
+            case Wanted():
+                self.standings.want()
             case Counted():
-                for route, status, seconds in message.answered:
-                    self._measures.requests.labels("POST", route, status).inc()
+                for method, route, status, seconds in message.answered:
+                    self._measures.requests.labels(method, route, status).inc()
                     self._measures.request_seconds.labels(route).observe(seconds)
             case Opened() | Said() | Left() if child.channel is not None:
                 self._outlet = self._outlet or self._new_outlet(child, child.channel)
                 self._outlet.hear(message)
             case _:
-                _LOG.error("a child must ask, count or stream, said %s", type(message).__name__)
+                _LOG.error("a child must ask, want, count or stream, said %s", type(message).__name__)
 
     def _new_outlet(self, child: Child, channel: Channel) -> Outlet:
         outlet = Outlet(self._app, channel, child.kill)

@@ -1,4 +1,4 @@
-"""Requests that a worker reads by itself: posts of JSON in the plainest form that clients send.
+"""Requests that a worker reads by itself: posts of JSON, and gets, in the plainest form that clients send.
 
 Whatever is not plain is no error here: its connection goes to the engine's process with every byte, and the server there
 judges it. So this reader may be strict, and need not know all of HTTP.
@@ -12,7 +12,7 @@ LARGEST_BODY = 1_000_000
 _END = b"\r\n\r\n"
 _UPGRADE = re.compile(rb"GET (/[!-~]*) HTTP/1\.1")
 _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
-_LINE = re.compile(rb"POST (/[!-~]*) HTTP/1\.1")
+_LINE = re.compile(rb"(?:POST|GET) (/[!-~]*) HTTP/1\.1")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([!-~](?:[ \t!-~]*[!-~])?)")
 _DIGITS = re.compile(rb"[0-9]{1,7}")
 _ONCE = frozenset({b"host", b"content-length", b"content-type", b"connection"})
@@ -30,11 +30,17 @@ class PlainRequest:
     `length` counts head and body.
     """
 
+    method: bytes
     target: bytes
     headers: list[tuple[bytes, bytes]]
     body: bytes
     length: int
     closes: bool
+
+    @property
+    def path(self) -> bytes:
+        """The target without its query."""
+        return self.target.partition(b"?")[0]
 
     def header(self, name: bytes) -> bytes:
         """Return the value of a header; empty without one."""
@@ -63,7 +69,7 @@ def plain_request(begun: bytes | bytearray) -> PlainRequest | None:
     """
     end = begun.find(_END, 0, LONGEST_HEAD)
     if end < 0:
-        if len(begun) >= LONGEST_HEAD or not b"POST /".startswith(begun[:6]):
+        if len(begun) >= LONGEST_HEAD or not (b"POST /".startswith(begun[:6]) or b"GET /".startswith(begun[:5])):
             raise NotPlain
         return None
     target, headers = _head(bytes(begun[:end]), _LINE)
@@ -71,7 +77,16 @@ def plain_request(begun: bytes | bytearray) -> PlainRequest | None:
     once = sum(name in _ONCE for name, _ in headers)
     if not _ELSEWHERE.isdisjoint(seen) or once > sum(name in _ONCE for name in seen):
         raise NotPlain
-    return _with_body(begun, end + len(_END), target, headers, seen)
+    connection = seen.get(b"connection", b"keep-alive").lower()
+    if connection not in (b"keep-alive", b"close"):
+        raise NotPlain
+    closes, at = connection == b"close", end + len(_END)
+    if begun.startswith(b"GET"):
+        if seen.get(b"content-length", b"0") != b"0":
+            raise NotPlain
+        return PlainRequest(b"GET", target, headers, b"", at, closes)
+    body = _body(begun, at, seen)
+    return None if body is None else PlainRequest(b"POST", target, headers, body, at + len(body), closes)
 
 
 def plain_upgrade(begun: bytes | bytearray) -> PlainRequest | None:
@@ -99,7 +114,7 @@ def plain_upgrade(begun: bytes | bytearray) -> PlainRequest | None:
         or sum(name == b"host" or name.startswith(b"sec-websocket-key") for name, _ in headers) != 2
     ):
         raise NotPlain
-    return PlainRequest(target, headers, b"", end + len(_END), closes=False)
+    return PlainRequest(b"GET", target, headers, b"", end + len(_END), closes=False)
 
 
 def _head(content: bytes, form: re.Pattern[bytes]) -> tuple[bytes, list[tuple[bytes, bytes]]]:
@@ -117,18 +132,10 @@ def _head(content: bytes, form: re.Pattern[bytes]) -> tuple[bytes, list[tuple[by
     return line[1], headers
 
 
-def _with_body(
-    begun: bytes | bytearray, at: int, target: bytes, headers: list[tuple[bytes, bytes]], seen: dict[bytes, bytes]
-) -> PlainRequest | None:
-    stated, connection = seen.get(b"content-length", b""), seen.get(b"connection", b"keep-alive").lower()
-    if (
-        not _DIGITS.fullmatch(stated)
-        or int(stated) > LARGEST_BODY
-        or seen.get(b"content-type") != b"application/json"
-        or connection not in (b"keep-alive", b"close")
-    ):
+def _body(begun: bytes | bytearray, at: int, seen: dict[bytes, bytes]) -> bytes | None:
+    """Return the body that begins `at` there; None where more of it has to come."""
+    stated = seen.get(b"content-length", b"")
+    if not _DIGITS.fullmatch(stated) or int(stated) > LARGEST_BODY or seen.get(b"content-type") != b"application/json":
         raise NotPlain
-    length = at + int(stated)
-    if len(begun) < length:
-        return None
-    return PlainRequest(target, headers, bytes(begun[at:length]), length, connection == b"close")
+    length = int(stated)
+    return None if len(begun) < at + length else bytes(begun[at : at + length])

@@ -21,10 +21,11 @@ class _Page(msgspec.Struct, frozen=True, array_like=True):
     """What is written down; `states` are numbers, a byte each."""
 
     record: int
-    house: House
-    roster: bytes
-    states: bytes
-    figures: bytes
+    house: House | None = None
+    """None where there are no columns as of this record."""
+    roster: bytes = b""
+    states: bytes = b""
+    figures: bytes = b""
 
 
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -41,8 +42,9 @@ class StandingPages:
     >>> house = House(time_ns=1, sequence=2, fund="0", halt=None, index=())
     >>> roster = Roster(("alice",), ("scenario_grid",))
     >>> seen = Standings(record=7, house=house, roster=roster, states=("HEALTHY",), figures=np.ones((3, 1)))
-    >>> StandingPages().read(StandingPages().written(seen)).accounts(AccountsQuestion(), None)["accounts"][0]["equity"]
-    '1.00'
+    >>> record, read = StandingPages().read(StandingPages().written(seen))
+    >>> record, read.accounts(AccountsQuestion(), None)["accounts"][0]["equity"]
+    (7, '1.00')
     """
 
     def __init__(self) -> None:
@@ -57,15 +59,23 @@ class StandingPages:
         figures = np.ascontiguousarray(seen.figures).tobytes()
         return _ENCODE(_Page(seen.record, seen.house, self._written, states, figures))
 
-    def read(self, page: bytes) -> Standings:
-        """Return what a page says."""
+    def read(self, page: bytes) -> tuple[int, Standings | None]:
+        """Return what a page says, and as of which record; None where it says that there is nothing to tell."""
         found = _DECODE(page)
+        if found.house is None:
+            return found.record, None
         if self.roster is None or found.roster != self._written:
             self.roster, self._written = Roster(*_DECODE_ROSTER(found.roster)), found.roster
-        return Standings(
+        seen = Standings(
             record=found.record,
             house=found.house,
             roster=self.roster,
             states=tuple([STATES[number] for number in found.states]),
             figures=np.frombuffer(found.figures).reshape(3, -1),
         )
+        return found.record, seen
+
+
+def nothing_to_tell(record: int) -> bytes:
+    """Return the page that says that there are no columns as of this record."""
+    return _ENCODE(_Page(record))

@@ -1,4 +1,4 @@
-"""A worker: a process that margins and compares books of nobody's, on the market that the engine's process put up.
+"""A worker: a process that answers from what the engine's process put up: the market, and where accounts stand.
 
 Connections come to it from there and go back there with every request that is not its own, or that it cannot answer as
 the engine's process would. It holds nothing that anybody could lose.
@@ -9,16 +9,13 @@ import gc
 import itertools
 import logging
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
-from time import monotonic, perf_counter
-from typing import Any
+from time import monotonic
 
 import msgspec
 
 from crossmargin.errors import CrossMarginError
-from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.service.error_records import failed_record, refused_record
 from crossmargin.service.processes.board import Board
 from crossmargin.service.processes.channel import (
@@ -27,20 +24,26 @@ from crossmargin.service.processes.channel import (
     Counted,
     Ready,
     Ruled,
+    Wanted,
     hand_back,
+    received,
     taken_over,
 )
-from crossmargin.service.processes.market_pages import told
 from crossmargin.service.processes.plain_requests import NotPlain, PlainRequest, plain_request
 from crossmargin.service.processes.programs import run_program
+from crossmargin.service.processes.questions import ROUTES, Answer, Behind, Seen
 from crossmargin.service.processes.responses import response
-from crossmargin.service.stateless import CompareQuestion, MarginQuestion, RiskArrays, compare_answer, margin_answer
+from crossmargin.service.standings import Own
 
 _LOG = logging.getLogger(__name__)
 KEY = b"x-crossmargin-key"
 IDLE_SECONDS = 5.0
 """A connection on which nothing is asked this long is closed, as the engine's process does."""
 COUNTED_SECONDS = 1.0
+LOOK_SECONDS = 0.002
+"""How often it is looked whether columns are up that somebody waits for."""
+LONGEST_PAUSE_SECONDS = 10.0
+"""For columns to be put up; the engine's process answers what has waited longer."""
 _READ = 1 << 18
 _JSON = [(b"content-type", b"application/json")]
 
@@ -48,67 +51,45 @@ _JSON = [(b"content-type", b"application/json")]
 class Settings(msgspec.Struct, frozen=True):
     """What a worker is started with: descriptors, whose requests are for us, and whether everybody may ask."""
 
-    board: int
+    market: int
+    standings: int
     messages: int
     connections: int
     hosts: tuple[str, ...]
     open: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
-    """A question's type, and what answers it."""
-
-    decode: Callable[[bytes], Any]
-    answer: Callable[[Any, MarketSnapshot, RiskArrays], Any]
-
-
-_ROUTES = {
-    b"/api/v1/margin": _Route(msgspec.json.Decoder(MarginQuestion).decode, margin_answer),
-    b"/api/v1/compare": _Route(
-        msgspec.json.Decoder(CompareQuestion).decode, lambda asked, market, _: compare_answer(asked, market)
-    ),
-}
 _ENCODE = msgspec.json.Encoder().encode
 
 
 class Worker:
     """Answers on the connections that it is handed."""
 
-    def __init__(self, settings: Settings, board: Board, channel: Channel, way: socket.socket) -> None:
+    def __init__(self, settings: Settings, seen: Seen, channel: Channel, way: socket.socket) -> None:
         self.settings, self.channel, self.way = settings, channel, way
         self.hosts = frozenset(name.encode() for name in settings.hosts)
         self.loop = asyncio.get_running_loop()
-        self._board, self._page = board, 0
-        self._arrays = RiskArrays()
-        self._market: MarketSnapshot | None = None
+        self.seen = seen
         self.connections: set[Connection] = set()
         self._asked: dict[int, Connection] = {}
         self._questions = itertools.count()
         self.date = _date()
-        self._counted: list[tuple[str, int, float]] = []
-
-    def market(self) -> MarketSnapshot | None:
-        """Return the market that is up now; None where the engine's process has none for us."""
-        if self._board.number != self._page:
-            page = self._board.read()
-            seen = told(page.content) if page.content else None
-            self._page, self._market = page.number, None if seen is None else seen.market
-            if seen is not None:
-                self._arrays.begin(seen.market, seen.arrays)
-        return self._market
+        self._counted: list[tuple[str, str, int, float]] = []
+        self.paused: set[Connection] = set()
+        """Those whose question is about accounts, until columns are up that are new enough."""
+        self._wanted = -1
 
     def warm(self) -> None:
         """Load what the first answer would wait for: the market, and kernels from the disk."""
-        market = self.market()
-        books = None if market is None else self._arrays.plain(market)
+        market = self.seen.market()
+        books = None if market is None else self.seen.arrays.plain(market)
         if books is not None:
             books.figures([], [])
 
-    def answer(self, route: _Route, question: Any, market: MarketSnapshot) -> tuple[int, bytes]:  # noqa: ANN401
-        """Return status and body of what a question is answered."""
+    def answer(self, answer: Answer, own: Own | None) -> tuple[int, bytes]:
+        """Return status and body of what is answered to who may see these accounts."""
         try:
-            return 200, _ENCODE(route.answer(question, market, self._arrays))
+            return 200, _ENCODE(answer(own))
         except CrossMarginError as error:
             status, record = refused_record(error)
         except Exception:
@@ -117,9 +98,9 @@ class Worker:
             status, record = failed_record()
         return status, _ENCODE(record)
 
-    def count(self, route: str, status: int, seconds: float) -> None:
+    def count(self, asked: PlainRequest, status: int, seconds: float) -> None:
         """Remember a request that was answered."""
-        self._counted.append((route, status, seconds))
+        self._counted.append((asked.method.decode(), asked.path.decode(), status, seconds))
 
     def take(self) -> None:
         """Take over what was handed here."""
@@ -130,7 +111,23 @@ class Worker:
         """Ask whether a request may be answered."""
         number = next(self._questions)
         self._asked[number] = connection
-        self.channel.send(Asked(number, asked.target, asked.headers, client, asked.body))
+        self.channel.send(Asked(number, asked.target, asked.headers, client, asked.body, asked.method.decode()))
+
+    def pause(self, connection: "Connection", due: int) -> None:
+        """Let a connection go on when columns as of the record `due` are up, or have been waited for too long."""
+        if due > self._wanted or not self.paused:
+            self._wanted = due
+            self.channel.send(Wanted())
+        if not self.paused:
+            self.loop.call_later(LOOK_SECONDS, self._look)
+        self.paused.add(connection)
+
+    def _look(self) -> None:
+        now = monotonic()
+        for each in tuple(self.paused):
+            each.resume(now)
+        if self.paused:
+            self.loop.call_later(LOOK_SECONDS, self._look)
 
     def rule(self, ruled: Ruled) -> None:
         """Go on with a request that was asked about."""
@@ -157,13 +154,19 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A request that is being asked about, the market on which it will be answered, and when it came, s."""
+    """A request that is being asked about, what answers it, and when it came, s."""
 
     asked: PlainRequest
-    route: _Route
-    question: Any
-    market: MarketSnapshot
+    answer: Answer
     since: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    """Since when a request waits for columns, s, and as of which record they must be."""
+
+    since: float
+    due: int
 
 
 class Connection:
@@ -174,13 +177,14 @@ class Connection:
         self._begun = bytearray()
         self._unsent = bytearray()
         self._waiting: _Waiting | None = None
+        self._pause: _Pause | None = None
         self._closing = False
         self._last = monotonic()
         worker.loop.add_reader(connection, self._read)
 
     def is_idle_since(self, last: float) -> bool:
         """Whether nothing has come since `last`, and nothing is owed."""
-        if self._last >= last or self._waiting is not None:
+        if self._last >= last or self._waiting is not None or self._pause is not None:
             return False
         try:  # what came while this process was busy has not been read yet
             return bool(self._unsent) or not self._socket.recv(1, socket.MSG_PEEK)
@@ -193,6 +197,7 @@ class Connection:
         self._worker.loop.remove_writer(self._socket)
         self._socket.close()
         self._worker.connections.discard(self)
+        self._worker.paused.discard(self)
         self._closing = True
 
     def ruled(self, ruled: Ruled) -> None:
@@ -201,26 +206,35 @@ class Connection:
         if waiting is None or self._closing:
             return
         if ruled.answer is None:
-            self._reply(waiting)
+            self._reply(waiting, None if ruled.accounts is None else frozenset(ruled.accounts).__contains__)
         else:  # counted where it was refused
             self._send(response(*ruled.answer), closes=waiting.asked.closes)
         if not self._closing:
             self._worker.loop.add_reader(self._socket, self._read)
             self._go_on()
 
-    def _read(self) -> None:
-        try:
-            content = self._socket.recv(_READ)
-        except BlockingIOError:
+    def resume(self, now: float) -> None:
+        """Look again whether the columns that were waited for are up; give up after a while."""
+        pause = self._pause
+        if pause is None:
             return
-        except OSError:
-            content = b""
+        if now - pause.since > LONGEST_PAUSE_SECONDS:
+            self._hand_back()
+            return
+        self._go_on()
+        if self._pause is None and not self._closing:
+            self._worker.loop.add_reader(self._socket, self._read)
+
+    def _read(self) -> None:
+        content = received(self._socket, _READ)
+        if content is None:
+            return
         if not content:
             self.close()
             return
         self._last = monotonic()
         self._begun += content
-        if self._waiting is None and not self._unsent:
+        if self._waiting is None and self._pause is None and not self._unsent:
             self._go_on()
         elif len(self._begun) > _READ:  # who sends on without reading waits
             self._worker.loop.remove_reader(self._socket)
@@ -233,6 +247,8 @@ class Connection:
                 if asked is None:
                     return
                 self._begin(asked)
+            except Behind:
+                return
             except NotPlain:
                 self._hand_back()
                 return
@@ -240,29 +256,34 @@ class Connection:
 
     def _begin(self, asked: PlainRequest) -> None:
         """Answer a request, or ask whether it may be answered."""
-        worker, since = self._worker, perf_counter()
-        route = _ROUTES.get(asked.target)
-        market = worker.market()
-        if route is None or market is None or asked.header(b"host") not in worker.hosts:
+        worker, seen = self._worker, self._worker.seen
+        route = ROUTES.get((asked.method, asked.path))
+        if route is None or asked.header(b"host") not in worker.hosts:
             raise NotPlain
+        if not worker.settings.open and not asked.header(KEY):
+            raise NotPlain
+        # what counts is what had been acknowledged when the request came
+        pause = self._pause or _Pause(monotonic(), seen.due)
         try:
-            question = route.decode(asked.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise NotPlain from error
-        waiting = _Waiting(asked, route, question, market, since)
+            answer = route(asked, seen, pause.due)
+        except Behind:
+            self._pause = pause
+            worker.pause(self, pause.due)
+            raise
+        self._pause = None
+        worker.paused.discard(self)
+        waiting = _Waiting(asked, answer, pause.since)
         if worker.settings.open:
-            self._reply(waiting)
+            self._reply(waiting, None)
             return
-        if not asked.header(KEY):
-            raise NotPlain
         self._waiting = waiting
         client = self._socket.getpeername()
         worker.ask(self, asked, (client[0], client[1]))
 
-    def _reply(self, waiting: _Waiting) -> None:
+    def _reply(self, waiting: _Waiting, own: Own | None) -> None:
         worker, asked = self._worker, waiting.asked
-        status, body = worker.answer(waiting.route, waiting.question, waiting.market)
-        worker.count(asked.target.decode(), status, perf_counter() - waiting.since)
+        status, body = worker.answer(waiting.answer, own)
+        worker.count(asked, status, monotonic() - waiting.since)
         self._send(response(status, [*_JSON, worker.date], body), closes=asked.closes)
 
     def _send(self, content: bytes, *, closes: bool) -> None:
@@ -313,7 +334,7 @@ async def work(settings: Settings) -> None:
     """Work until the engine's process ends."""
     channel = await Channel.over(socket.socket(fileno=settings.messages))
     way = socket.socket(fileno=settings.connections)
-    worker = Worker(settings, Board(settings.board), channel, way)
+    worker = Worker(settings, Seen(Board(settings.market), Board(settings.standings)), channel, way)
     way.setblocking(False)
     worker.loop.add_reader(way, worker.take)
     telling = asyncio.create_task(worker.tell())

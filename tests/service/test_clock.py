@@ -11,6 +11,8 @@ from crossmargin.service.writer import Writer
 
 NS = 10**9
 HOUR = 3600 * NS
+CALLED = "near-liquidation"
+"""Below its initial margin: called, and liquidated when the deadline of its call has passed."""
 
 
 @dataclass
@@ -25,8 +27,8 @@ class Hands:
 
 @pytest.fixture
 def stage(tmp_path):
-    """An account below its initial margin: it is called, and liquidated once the deadline has passed."""
-    names = ("levered-long", "cash-only")
+    """A small book with an account that is called, and an engine whose time goes by hands of ours."""
+    names = (CALLED, "cash-only")
     writer = Writer(
         tmp_path,
         opening=lambda: tuple(
@@ -34,9 +36,19 @@ def stage(tmp_path):
         ),
     )
     hands = Hands()
-    clock = Clock(writer, tick_s=1, longest_jump_s=30, system=lambda: hands.system, monotonic=lambda: hands.monotonic)
-    yield writer, hands, clock
+    assert writer.engine.state.accounts[CALLED].state == "MARGIN_CALL"
+    yield writer, hands, clock_by(writer, hands)
     writer.close()
+
+
+def clock_by(writer, hands, longest_jump_s=30.0):
+    return Clock(
+        writer,
+        tick_s=1,
+        longest_jump_s=longest_jump_s,
+        system=lambda: hands.system,
+        monotonic=lambda: hands.monotonic,
+    )
 
 
 def settled(writer):
@@ -68,17 +80,34 @@ def test_a_jump_of_the_systems_clock_has_no_effect(stage, jump):
     start = state.time_ns
     clock.tick()
     hands.go(1)
+    assert clock.standing is None
     clock.tick()
     hands.go(1, jump)
     settled(writer)
     clock.tick()
     assert clock.finding == f"the system's clock jumped by {jump:+.1f} s"
+    assert clock.standing == f"the system's clock stands {jump:+.0f} s from where it would without its jumps"
     hands.go(1)
     settled(writer)
     clock.tick()
     state = settled(writer)
     assert state.time_ns - start == 3 * NS
+    hands.go(1, -jump)
+    clock.tick()
+    # it is where it was, and nothing is wrong any more
+    assert clock.standing is None
     assert {name: held.state for name, held in state.accounts.items()} == before
+
+
+def test_a_clock_that_is_set_by_little_at_a_time_stands_where_it_comes_to(stage):
+    """Steps that are each too small to be told are told by their sum."""
+    _, hands, clock = stage
+    clock.tick()
+    for _ in range(6):
+        hands.go(1, 6.0)
+        clock.tick()
+    assert clock.finding is None
+    assert "+36 s" in clock.standing
 
 
 @pytest.mark.parametrize("seconds", [24 * 3600, 31, -5])
@@ -95,4 +124,12 @@ def test_an_interval_in_which_the_service_stood_is_left_out(stage, seconds):
     state = settled(writer)
     assert state.time_ns - start == 2 * NS
     assert {name: held.state for name, held in state.accounts.items()} == before
-    assert "LIQUIDATION" not in before.values()
+
+
+def test_without_a_limit_the_same_interval_liquidates(stage):
+    writer, hands, _ = stage
+    clock = clock_by(writer, hands, longest_jump_s=1e9)
+    clock.tick()
+    hands.go(24 * 3600)
+    clock.tick()
+    assert settled(writer).accounts[CALLED].state != "MARGIN_CALL"

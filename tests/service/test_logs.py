@@ -3,11 +3,14 @@
 import io
 import json
 import logging
+import traceback
 
 import pytest
 import structlog
 
+from crossmargin.errors import InputError
 from crossmargin.service.logs import Redaction, open_logs, secrets_in
+from crossmargin.service.projection import open_database
 
 PLANTED = "s3cr3t-Zk9/planted"
 
@@ -69,3 +72,20 @@ def test_a_urls_password_is_known_in_both_forms():
     assert secrets_in("postgresql://me@db/x") == []
     assert secrets_in("sqlite:///x") == []
     assert secrets_in("postgresql://me:a%2Fb@db/x") == ["a%2Fb", "a/b"]
+
+
+@pytest.mark.parametrize("sign", ["/", "#", "?", "[", ":", "@", "%"])
+def test_a_password_that_is_not_escaped_is_known(sign):
+    """What SQLAlchemy or a library may make of such a URL, all of the password is hidden, and so is what it begins with."""
+    url = f"postgresql://me:first{sign}second@db/x"
+    assert f"first{sign}second" in secrets_in(url)
+    told = Redaction(secrets_in(url)).text(f"no {url}, no first{sign}second")
+    assert "second" not in told
+    assert "first" not in told
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:planted-1@db:port/x", "planted-1"])
+def test_a_databases_url_that_cannot_be_read_is_not_told(url):
+    with pytest.raises(InputError, match="it cannot be read") as found:
+        open_database(url)
+    assert "planted" not in "".join(traceback.format_exception(found.value))

@@ -91,7 +91,7 @@ def serve(
         from crossmargin.service.configuration import settings
         from crossmargin.service.feeding import parse_feed
         from crossmargin.service.listening import require_tls
-        from crossmargin.service.logs import open_logs, secrets_in
+        from crossmargin.service.logs import channel_secrets, open_logs, secrets_in
     except ImportError as error:
         raise _missing(error) from error
     flags = {"host": host, "port": port, "folder": _text(folder), "database": database, "open": open_, "names": name,
@@ -101,7 +101,9 @@ def serve(
     chosen = settings(flags, os.environ, config)
     require_tls(chosen)
     rules = AlertRules() if chosen.alerts is None else read_rules(Path(chosen.alerts), os.environ)
-    open_logs(sys.stderr, known=[*secrets_in(chosen.database_url), *rules.channels.values()])
+    known = [*secrets_in(chosen.database_url), *secrets_in(chosen.trace_endpoint)]
+    known += [secret for url in rules.channels.values() for secret in channel_secrets(url)]
+    open_logs(sys.stderr, known=known)
     scheme = "http" if chosen.certificate is None else "https"
     to_whom = " to whoever is on this machine" if chosen.open else ""
     _run(chosen, feeds, rules, f"{scheme}://{chosen.host}:{chosen.port}/ serves {chosen.folder}{to_whom}")
@@ -147,8 +149,9 @@ def _run(chosen: "Settings", feeds: "Sequence[Recorded | Venues]", rules: "Alert
         with contextlib.ExitStack() as stack:
             fed = stack.enter_context(feeding(writer, feeds))
             answering = application(
-                writer, hosts=chosen.hosts, feeds=fed.status, tracer=_tracer(chosen, stack), alerts=rules, access=access
-            )
+                writer, hosts=chosen.hosts, feeds=fed.status, tracer=_tracer(chosen, stack), alerts=rules, access=access,
+                clock=clock,
+            )  # fmt: skip
             _serve_metrics(chosen, writer, answering.state.figures, stack)
             server = _server(answering, chosen, writer)
 

@@ -22,6 +22,7 @@ from crossmargin.service.access.routes import check_table
 from crossmargin.service.account_routes import ACCOUNT_ROUTES
 from crossmargin.service.alert_rules import AlertRules
 from crossmargin.service.alert_watch import AlertWatch
+from crossmargin.service.clock import Clock
 from crossmargin.service.command_routes import COMMAND_ROUTES
 from crossmargin.service.deribit.routes import deribit_routes
 from crossmargin.service.deribit.rpc import open_desk
@@ -52,11 +53,13 @@ def application(
     access: Access | None = None,
     tracer: Tracer | None = None,
     alerts: AlertRules | None = None,
+    clock: Clock | None = None,
 ) -> Litestar:
     """Return the ASGI application over `writer`; requests for other `hosts` are refused.
 
     `feeds` says how the feeds do, where there are any. Without `access` it is open: whoever reaches it may do
-    everything. Requests are traced where there is a `tracer`, and metrics are watched for `alerts`.
+    everything. Requests are traced where there is a `tracer`, and metrics are watched for `alerts`. `/health` tells where
+    the `clock` finds that the system's stands wrong.
     """
     state = {
         "writer": writer,
@@ -65,6 +68,7 @@ def application(
         "risk_arrays": stateless.RiskArrays(),
         "replay": replaying.Replay(writer.folder),
         "access": access,
+        "clock": clock,
     }
     api = Router("/api/v1", route_handlers=[*HOUSE_ROUTES, *ACCOUNT_ROUTES, *COMMAND_ROUTES, replaying.replay, stream,
                                             stateless_routes.margin, stateless_routes.compare,
@@ -124,4 +128,6 @@ def health(state: State) -> Response[Record]:
         progress = writer.opening_progress
         how_far = None if progress is None else {"done": progress[0], "of": progress[1]}
         return Response(answer | {"status": "starting", "progress": how_far})
-    return Response(answer | {"time": views.wire_time(writer.engine.state.time_ns)})
+    clock: Clock | None = state.clock
+    finding = None if clock is None else clock.standing
+    return Response(answer | {"time": views.wire_time(writer.engine.state.time_ns), "finding": finding})

@@ -1,9 +1,10 @@
 """The service's clock: `AdvanceTime` at a steady pace, by the time that really passed.
 
 The engine's time goes on by the machine's monotonic clock, which no one sets. The system's clock is only compared with
-it: where it jumps (a wrong time server, a hand), that is told and has no effect. An interval that is longer than
-`longest_jump_s`, or negative, is left out: whoever could not reach the service meanwhile loses no deadline by it. So it
-is while the service does not run: a restarted engine goes on from the time at which it stood.
+it: where it jumps (a wrong time server, a hand), that is told, for as long as it stands elsewhere, and has no effect. An
+interval that is longer than `longest_jump_s`, or negative, is left out: whoever could not reach the service meanwhile
+loses no deadline by it. So it is while the service does not run: a restarted engine goes on from the time at which it
+stood.
 """
 
 import logging
@@ -46,7 +47,7 @@ class Clock:
         """What was left out last, and why."""
         self._writer, self._tick_s, self._longest_ns = writer, tick_s, int(longest_jump_s * NS)
         self._system, self._monotonic = system, monotonic
-        self._system_ns = self._monotonic_ns = 0
+        self._system_ns = self._monotonic_ns = self._astray_ns = 0
         self._begun = system()
         self._ticks = 0
         self._stopping = threading.Event()
@@ -62,6 +63,16 @@ class Clock:
         if self._thread.is_alive():
             self._thread.join()
 
+    @property
+    def standing(self) -> str | None:
+        """How far the system's clock is from where it would be without its jumps, where that is far.
+
+        Keys, sessions and alerts go by that clock; signed requests of callers whose own is right are refused meanwhile.
+        """
+        if abs(self._astray_ns) <= self._longest_ns:
+            return None
+        return f"the system's clock stands {self._astray_ns / NS:+.0f} s from where it would without its jumps"
+
     def tick(self) -> None:
         """Look at the clocks, and move the engine's time by what passed."""
         system, monotonic = self._system(), self._monotonic()
@@ -70,6 +81,7 @@ class Clock:
         self._ticks += 1
         if is_first:
             return
+        self._astray_ns += jumped
         if abs(jumped) > self._longest_ns:
             self._tell(f"the system's clock jumped by {jumped / NS:+.1f} s")
         if not 0 <= passed <= self._longest_ns:
@@ -81,6 +93,7 @@ class Clock:
 
     def _tell(self, finding: str) -> None:
         self.finding = finding
+        self._writer.measures.left_out.inc()
         _LOG.warning("left out of the engine's time: %s", finding)
 
     def _run(self) -> None:

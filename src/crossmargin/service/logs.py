@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Iterable
 from typing import IO, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 import structlog
@@ -24,7 +24,9 @@ _FIELD = re.compile(_NAME, re.IGNORECASE)
 _PAIR = re.compile(
     rf"([\w-]*{_NAME}[\w-]*[\"']?\s*[:=]\s*)(?:b?\"[^\"]*\"|b?'[^']*'|(?:bearer |basic )?[^\s,;&}}\])]+)", re.I
 )
-_IN_URL = re.compile(r"(\w://[^\s/@:]*:)[^\s@]+@")
+_IN_URL = re.compile(r"(\w://[^\s/@:]*:)[^\s\"']+@")
+_HOST = re.compile(r"\d+|[\w-]+(\.[\w-]+)+")
+"""A port, an address or a name with a dot; no token of a channel looks like it."""
 
 
 class Redaction:
@@ -68,16 +70,48 @@ class Redaction:
                 return self.text(str(value))
 
 
-def secrets_in(url: str) -> list[str]:
-    """Return a URL's password, as it stands and decoded.
+def secrets_in(url: str | None) -> list[str]:
+    """Return the passwords in a URL, before its host and in its query, as they stand and decoded.
+
+    Signs that belong escaped may stand in one: whoever wrote it so wants it hidden all the same.
 
     Examples
     --------
     >>> secrets_in("postgresql://me:p%40ss-word@db/x")
     ['p%40ss-word', 'p@ss-word']
+    >>> secrets_in("postgresql://me:a/b#c@db/x?sslpassword=key-word")
+    ['a/b#c', 'key-word']
     """
-    password = urlsplit(url).password
-    return [] if password is None else [password, unquote(password)]
+    _, _, rest = (url or "").partition("://")
+    user, at, _ = rest.rpartition("@")
+    found = [user.partition(":")[2], user.partition("@")[0].partition(":")[2]] if at else []
+    found += [value for name, _, value in _query(rest) if _FIELD.search(name)]
+    return _both_forms(found)
+
+
+def channel_secrets(url: str) -> list[str]:
+    """Return what is to be hidden of a channel's URL: all of it, and each part that is no word and no host's name.
+
+    Many channels' tokens are what elsewhere is the user, the host or the path.
+
+    Examples
+    --------
+    >>> channel_secrets("slack://T1JJ3T3L2/A1BRTD4JD/#desk")[1:]
+    ['T1JJ3T3L2', 'A1BRTD4JD']
+    >>> channel_secrets("jsons://ops:open-sesame@alerts.example.com/9f86d081/alerts")[1:]
+    ['open-sesame', '9f86d081']
+    """
+    _, _, rest = url.partition("://")
+    parts = [each for each in re.split(r"[/?&=@:;,#]", rest) if re.search(r"\d", each) and not _HOST.fullmatch(each)]
+    return _both_forms([url, *secrets_in(url), *parts])
+
+
+def _query(rest: str) -> list[tuple[str, str, str]]:
+    return [each.partition("=") for each in rest.partition("?")[2].split("&")]
+
+
+def _both_forms(found: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(form for each in found if each for form in (each, unquote(each))))
 
 
 def open_logs(to: IO[str], *, known: Iterable[str] = (), level: int = logging.INFO) -> None:

@@ -28,6 +28,7 @@ class Measures:
         self.journal_sync_seconds = self._histogram("journal_sync_seconds", "Write and fsync of a batch of commands.")
         self.requests = self._counter("requests", "Requests answered.", "method", "route", "status")
         self.request_seconds = self._histogram("request_seconds", "From a request to its answer's first byte.", "route")
+        self.left_out = self._counter("clock_findings", "Jumps of a clock that were left out of the engine's time.")
         self.handed = self._counter("connections_handed", "Connections handed to another process, or back.", "to")
         self.started = self._counter("processes_started", "Starts of the engine's child processes, by kind.", "kind")
 

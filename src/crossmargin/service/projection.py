@@ -46,8 +46,9 @@ def open_database(url: str) -> sql.Engine:
     """
     try:
         parsed = sql.make_url(url)
-    except sql.exc.ArgumentError as error:
-        raise InputError("a database must be a URL like postgresql://user@host/name, it cannot be read") from error
+    except (sql.exc.ArgumentError, ValueError):
+        # nothing of it is told: a part that is out of its place may be the password
+        raise InputError("a database must be a URL like postgresql://user@host/name, it cannot be read") from None
     if parsed.get_backend_name() == "postgresql":
         options = {"connect_timeout": CONNECT_TIMEOUT_S}
         parsed = parsed.set(drivername="postgresql+psycopg")

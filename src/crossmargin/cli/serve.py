@@ -148,12 +148,12 @@ def _run(chosen: "Settings", feeds: "Sequence[Recorded | Venues]", rules: "Alert
     try:
         with contextlib.ExitStack() as stack:
             fed = stack.enter_context(feeding(writer, feeds))
+            tracer = _tracer(chosen, stack)
             answering = application(
-                writer, hosts=chosen.hosts, feeds=fed.status, tracer=_tracer(chosen, stack), alerts=rules, access=access,
-                clock=clock,
-            )  # fmt: skip
+                writer, hosts=chosen.hosts, feeds=fed.status, tracer=tracer, alerts=rules, access=access, clock=clock
+            )
             _serve_metrics(chosen, writer, answering.state.figures, stack)
-            server = _server(answering, chosen, writer)
+            server = _server(answering, chosen, writer, tracer)
 
             def stop_on_failure() -> None:
                 # a supervisor starts the process again, and the journal says what is on disk
@@ -184,7 +184,9 @@ def _missing(error: ImportError) -> InputError:
     return InputError(f"serving needs the extra crossmargin[service], {error.name} is missing")
 
 
-def _server(answering: "Litestar", chosen: "Settings", writer: "Writer") -> "uvicorn.Server":
+def _server(
+    answering: "Litestar", chosen: "Settings", writer: "Writer", tracer: "Tracer | None" = None
+) -> "uvicorn.Server":
     import uvicorn
 
     from crossmargin.service.listening import server_configuration
@@ -201,6 +203,7 @@ def _server(answering: "Litestar", chosen: "Settings", writer: "Writer") -> "uvi
         workers=chosen.workers,
         hosts=chosen.hosts,
         is_open=chosen.open,
+        tracer=tracer,
     )
 
 

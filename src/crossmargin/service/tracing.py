@@ -3,15 +3,18 @@
 A span tells method, route and status, never a path, a query, a header or a body: those name accounts and may hold secrets.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from opentelemetry.trace import SpanKind, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from crossmargin.errors import InputError
+from crossmargin.service.processes.admission import ADMITTED, MARK
+from crossmargin.service.processes.channel import Answered
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -57,18 +60,44 @@ class TraceRequests(ASGIMiddleware):
         route = str(scope.get("path_template") or "")
         method = str(scope.get("method"))
         carried = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        with self._tracer.start_as_current_span(
-            f"{method} {route}",
-            context=_CALLERS.extract(carried),
-            kind=SpanKind.SERVER,
-            attributes={"http.request.method": method, "http.route": route},
-        ) as span:
+        span = _begun(self._tracer, method, route, carried)
+        admitted = False
 
-            async def told(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    span.set_attribute("http.response.status_code", message["status"])
-                    if message["status"] >= 500:
-                        span.set_status(StatusCode.ERROR)
-                await send(message)
+        async def told(message: Message) -> None:
+            nonlocal admitted
+            if message["type"] == "http.response.start":
+                # what another process answers has its span from there
+                admitted = MARK in scope and message["status"] == ADMITTED
+                _answer(span, message["status"])
+            await send(message)
 
-            await next_app(scope, receive, told)
+        try:
+            with use_span(span):
+                await next_app(scope, receive, told)
+        finally:
+            if not admitted:
+                span.end()
+
+
+def trace_answered(tracer: Tracer, answered: Answered) -> None:
+    """Make the span of a request that another process answered."""
+    start_ns = answered.ended_ns - round(answered.seconds * 1e9)
+    span = _begun(tracer, answered.method, answered.route, answered.caller, start_ns)
+    _answer(span, answered.status)
+    span.end(answered.ended_ns)
+
+
+def _begun(tracer: Tracer, method: str, route: str, carried: Mapping[str, str], start_ns: int | None = None) -> Span:
+    return tracer.start_span(
+        f"{method} {route}",
+        context=_CALLERS.extract(carried),
+        kind=SpanKind.SERVER,
+        attributes={"http.request.method": method, "http.route": route},
+        start_time=start_ns,
+    )
+
+
+def _answer(span: Span, status: int) -> None:
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        span.set_status(StatusCode.ERROR)

@@ -36,11 +36,33 @@ def service(opened):
 
 
 @pytest.fixture(scope="package")
-def locked(writer):
+def spans():
+    """Return what the service with keys makes spans with, and those that have ended; None where the extra is missing."""
+    try:
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    except ImportError:
+        return None
+    provider, ended = TracerProvider(), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(ended))
+    return provider.get_tracer("tests"), ended
+
+
+@pytest.fixture(scope="package")
+def locked(writer, spans):
     """Return the service with keys, and the keys by name."""
     folder = writer.folder
     store = KeyStore(folder / "access.sqlite", master_key(folder, create=True))
-    networks = {"anywhere": (), "elsewhere": ("127.0.0.2/32",), "leaving": (), "busy": (), "watching": (), "house": ()}
+    networks = {
+        "anywhere": (),
+        "elsewhere": ("127.0.0.2/32",),
+        "leaving": (),
+        "busy": (),
+        "watching": (),
+        "house": (),
+        "traced": (),
+    }
     bound = {"desk": frozenset({"hedger", "cash-only"}), "nobody": frozenset({"not-open"})}
     keys = {
         name: store.create(
@@ -55,7 +77,7 @@ def locked(writer):
     store.close()
     # a clock that stands still fills no bucket again
     access = Access(folder, caller=Rate(per_second=1, burst=50), monotonic=lambda: 0.0)
-    found = Several(writer, access)
+    found = Several(writer, access, tracer=None if spans is None else spans[0])
     yield found, {name: (key.id, secret) for name, (key, secret) in keys.items()}
     found.stop()
     access.close()

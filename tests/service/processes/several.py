@@ -72,10 +72,10 @@ class Client:
 class Several:
     """A running service of several processes, and its clients."""
 
-    def __init__(self, writer, access=None, workers=2):
+    def __init__(self, writer, access=None, workers=2, tracer=None):
         self.writer, self.port, self.clients = writer, free_port(), []
         settings = Settings(port=self.port, open=access is None, workers=workers, folder=str(writer.folder))
-        app = application(writer, hosts=settings.hosts, access=access)
+        app = application(writer, hosts=settings.hosts, access=access, tracer=tracer)
         self.front = Front(
             server_configuration(app, settings),
             writer,
@@ -83,6 +83,7 @@ class Several:
             workers=workers,
             hosts=settings.hosts,
             is_open=settings.open,
+            tracer=tracer,
         )
         self.thread = threading.Thread(target=self.front.run)
         self.thread.start()

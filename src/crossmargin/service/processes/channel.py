@@ -52,10 +52,23 @@ class Ruled(msgspec.Struct, frozen=True, tag=True):
     accounts: tuple[str, ...] | None = ()
 
 
-class Counted(msgspec.Struct, frozen=True, tag=True):
-    """Requests that a child answered: method, route, status, and seconds that each took."""
+class Answered(msgspec.Struct, frozen=True, array_like=True):
+    """A request that a child answered, and the seconds that it took."""
 
-    answered: list[tuple[str, str, int, float]]
+    method: str
+    route: str
+    status: int
+    seconds: float
+    ended_ns: int = 0
+    """When that was, ns since 1970, where requests are traced."""
+    caller: dict[str, str] = {}
+    """The caller's trace, where requests are traced and it named one: W3C's headers."""
+
+
+class Counted(msgspec.Struct, frozen=True, tag=True):
+    """Requests that a child answered."""
+
+    answered: list[Answered]
 
 
 class Opened(msgspec.Struct, frozen=True, tag=True):

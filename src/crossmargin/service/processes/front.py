@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any, cast
 
 import uvicorn
+from opentelemetry.trace import Tracer
 
 from crossmargin.service.measures import Measures
 from crossmargin.service.processes import fan_out, worker
@@ -33,6 +34,7 @@ from crossmargin.service.processes.children import Child, running
 from crossmargin.service.processes.outlet import Outlet
 from crossmargin.service.processes.publishing import Publisher, StandingsPublisher
 from crossmargin.service.stream import Hub
+from crossmargin.service.tracing import trace_answered
 from crossmargin.service.writer import Writer
 
 _LOG = logging.getLogger(__name__)
@@ -59,6 +61,8 @@ class Front(uvicorn.Server):
         Gives the hub of the application's streams, once that has started.
     is_open
         Whether requests are answered without asking who sends them.
+    tracer
+        Makes the spans of requests that workers answered.
     """
 
     def __init__(
@@ -70,15 +74,17 @@ class Front(uvicorn.Server):
         workers: int,
         hosts: list[str],
         is_open: bool,
+        tracer: Tracer | None = None,
     ) -> None:
         super().__init__(config)
+        self._tracer = tracer
         self._writer, self._find_hub = writer, hub
         self.publisher, self.standings = Publisher(writer), StandingsPublisher(writer)
         self._measures: Measures = writer.measures
         boards = self.publisher.board.descriptor, self.standings.board.descriptor
 
         def settings(market: int, standings: int, messages: int, connections: int) -> worker.Settings:
-            return worker.Settings(market, standings, messages, connections, tuple(hosts), is_open)
+            return worker.Settings(market, standings, messages, connections, tuple(hosts), is_open, tracer is not None)
 
         self.workers = [
             Child("worker", boards, settings, self._said, self._given_back, self._measures.started.labels("worker").inc)
@@ -256,9 +262,11 @@ class Front(uvicorn.Server):
             case Wanted():
                 self.standings.want()
             case Counted():
-                for method, route, status, seconds in message.answered:
-                    self._measures.requests.labels(method, route, status).inc()
-                    self._measures.request_seconds.labels(route).observe(seconds)
+                for each in message.answered:
+                    self._measures.requests.labels(each.method, each.route, each.status).inc()
+                    self._measures.request_seconds.labels(each.route).observe(each.seconds)
+                    if self._tracer is not None:
+                        trace_answered(self._tracer, each)
             case Opened() | Said() | Left() if child.channel is not None:
                 self._outlet = self._outlet or self._new_outlet(child, child.channel)
                 self._outlet.hear(message)

@@ -11,7 +11,7 @@ import logging
 import socket
 from dataclasses import dataclass
 from email.utils import formatdate
-from time import monotonic
+from time import monotonic, time_ns
 
 import msgspec
 
@@ -19,6 +19,7 @@ from crossmargin.errors import CrossMarginError
 from crossmargin.service.error_records import failed_record, refused_record
 from crossmargin.service.processes.board import Board
 from crossmargin.service.processes.channel import (
+    Answered,
     Asked,
     Channel,
     Counted,
@@ -37,6 +38,7 @@ from crossmargin.service.standings import Own
 
 _LOG = logging.getLogger(__name__)
 KEY = b"x-crossmargin-key"
+TRACE = (b"traceparent", b"tracestate")
 IDLE_SECONDS = 5.0
 """A connection on which nothing is asked this long is closed, as the engine's process does."""
 COUNTED_SECONDS = 1.0
@@ -49,7 +51,7 @@ _JSON = [(b"content-type", b"application/json")]
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What a worker is started with: descriptors, whose requests are for us, and whether everybody may ask."""
+    """What a worker is started with: descriptors, whose requests are for us, whether everybody may ask, and is traced."""
 
     market: int
     standings: int
@@ -57,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True):
     connections: int
     hosts: tuple[str, ...]
     open: bool
+    traced: bool = False
 
 
 _ENCODE = msgspec.json.Encoder().encode
@@ -74,7 +77,7 @@ class Worker:
         self._asked: dict[int, Connection] = {}
         self._questions = itertools.count()
         self.date = _date()
-        self._counted: list[tuple[str, str, int, float]] = []
+        self._counted: list[Answered] = []
         self.paused: set[Connection] = set()
         """Those whose question is about accounts, until columns are up that are new enough."""
         self._wanted = -1
@@ -100,7 +103,12 @@ class Worker:
 
     def count(self, asked: PlainRequest, status: int, seconds: float) -> None:
         """Remember a request that was answered."""
-        self._counted.append((asked.method.decode(), asked.path.decode(), status, seconds))
+        ended_ns, caller = 0, {}
+        if self.settings.traced:
+            ended_ns = time_ns()
+            caller = {name.decode(): value.decode() for name, value in asked.headers if name in TRACE}
+        method, route = asked.method.decode(), asked.path.decode()
+        self._counted.append(Answered(method, route, status, seconds, ended_ns, caller))
 
     def take(self) -> None:
         """Take over what was handed here."""

@@ -19,6 +19,8 @@ from crossmargin.units import DAYS_PER_YEAR, NANOSECONDS_PER_SECOND, Currency, F
 
 FEWEST_JUDGED = 60
 _DAY_NS = 86_400 * NANOSECONDS_PER_SECOND
+_SKEW_WIDTH = 0.05
+"""Log-moneyness to either side of the forward over which a skew is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +205,23 @@ def at_the_money_vols(market: MarketSnapshot, coin: Currency, days: tuple[float,
         forward = market.forward(coin, expiry)
         found.append(surface.vol(expiry, forward, forward))
     return np.array(found)
+
+
+def at_the_money_skew(market: MarketSnapshot, coin: Currency, days: float) -> float:
+    """Return the slope of implied vol in log-moneyness at the forward, over 5 % to either side; negative on most days.
+
+    Raises
+    ------
+    InputError
+        If the market has no vol surface for the coin.
+    """
+    surface = market.surfaces.get(coin)
+    if surface is None:
+        raise InputError(f"a skew needs a vol surface, {coin} has none")
+    expiry = market.time_ns + int(days * _DAY_NS)
+    forward = market.forward(coin, expiry)
+    low, high = (surface.vol(expiry, forward * math.exp(k), forward) for k in (-_SKEW_WIDTH, _SKEW_WIDTH))
+    return (high - low) / (2.0 * _SKEW_WIDTH)
 
 
 def ewma_candidates(returns: FloatArray, decays: tuple[float, ...] = (0.9, 0.94, 0.97, 0.99)) -> dict[str, FloatArray]:

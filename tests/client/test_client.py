@@ -39,6 +39,7 @@ ASKED = {
 }  # fmt: skip
 OTHERWISE = {
     "place_order", "cancel_order", "change_parameters", "acknowledge", "log_in", "log_out", "approvals", "decide",
+    "operate", "bid",
 }  # fmt: skip
 """Asked in tests of their own."""
 
@@ -87,6 +88,7 @@ def test_every_public_operation_is_a_question_and_every_question_a_route():
     example = {
         **ASKED, "place_order": ("a", "o"), "cancel_order": ("a", "o"), "change_parameters": ({},), "acknowledge": ("x",),
         "log_in": ("a", "b"), "log_out": (), "approvals": (), "decide": ("x", "approve"),
+        "operate": ("RunAudit",), "bid": ("a", "b"),
     }  # fmt: skip
     terms = {"place_order": {"instrument": "i", "side": "buy", "quantity": 1, "price": 1}}
     asked = {}
@@ -157,6 +159,16 @@ def test_a_no_has_status_rule_and_finding(client):
         client.acknowledge("x")
     with pytest.raises(ServiceError):
         client.change_parameters({"parameters": {"nonsense": 1}})
+    with pytest.raises(ServiceError, match="UNKNOWN_LIQUIDATION"):
+        client.bid("hedger", "cash-only")
+
+
+def test_an_operator_asks_for_a_command_of_the_house_once(client):
+    done, again = (client.operate("RunAudit", key="audit-by-client") for _ in range(2))
+    assert "Repeated" not in {each["type"] for each in done.events}
+    assert [each["type"] for each in again.events] == ["Repeated"]
+    with pytest.raises(ServiceError, match="a type must be one of"):
+        client.operate("AdvanceTime", time_ns=1)
 
 
 def test_a_sub_account_is_one_name_in_a_path(client):
@@ -281,7 +293,7 @@ def test_requests_are_signed_by_either_kind_of_key(guarded):
 def test_the_examples_of_the_documents_run(url):
     text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
     blocks = [block.split("```")[0] for block in text.split("```python\n")[1:]]
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     said = io.StringIO()
     with contextlib.redirect_stdout(said), Client(url) as nudge:
         done = threading.Event()

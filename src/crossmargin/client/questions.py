@@ -147,6 +147,16 @@ def change_parameters(values: Mapping[str, Any], *, key: str | None = None) -> C
     return command(f"{API}/parameters", values, key)
 
 
+def operate(kind: str, *, key: str | None = None, **fields: object) -> Call[are.Done]:
+    """Ask for a command of the house, as `Halt` or `RecordTrade` with their fields; some wait for a second owner."""
+    return command(f"{API}/commands", {"type": kind, **fields}, key)
+
+
+def bid(name: str, auctioned: str, *, key: str | None = None) -> Call[are.Done]:
+    """Take over an account that is being auctioned, for the share of its equity that is on offer then."""
+    return command(f"{API}/bids", {"account": name, "auctioned": auctioned}, key)
+
+
 def liquidations() -> Call[are.Liquidations]:
     """Liquidations, the newest first."""
     return get(f"{API}/liquidations", are.Liquidations)

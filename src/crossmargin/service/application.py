@@ -34,6 +34,7 @@ from crossmargin.service.figures import Figures
 from crossmargin.service.history import History
 from crossmargin.service.house_routes import HOUSE_ROUTES
 from crossmargin.service.metrics import CountRequests, metrics, samples
+from crossmargin.service.operator_routes import OPERATOR_ROUTES
 from crossmargin.service.order_route import with_short_way
 from crossmargin.service.stream import Hub, stream
 from crossmargin.service.sub_accounts import RestoreSlashes, keeping_slashes
@@ -70,7 +71,8 @@ def application(
         "access": access,
         "clock": clock,
     }
-    api = Router("/api/v1", route_handlers=[*HOUSE_ROUTES, *ACCOUNT_ROUTES, *COMMAND_ROUTES, replaying.replay, stream,
+    api = Router("/api/v1", route_handlers=[*HOUSE_ROUTES, *ACCOUNT_ROUTES, *COMMAND_ROUTES, *OPERATOR_ROUTES,
+                                            replaying.replay, stream,
                                             stateless_routes.margin, stateless_routes.compare,
                                             access_api.session, access_api.log_in, access_api.log_out,
                                             access_api.change_parameters, access_api.approvals,

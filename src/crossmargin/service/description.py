@@ -16,6 +16,7 @@ from crossmargin.service.access.description import SCHEMES, describe_access
 from crossmargin.service.access.routes import RULES
 from crossmargin.service.deribit.description import RPC, describe_rpc
 from crossmargin.service.examples import put_examples
+from crossmargin.service.operator_routes import OPERATED
 from crossmargin.service.stream import Subscription
 
 ABOUT = """\
@@ -50,6 +51,8 @@ ANSWERS: dict[tuple[str, str], type] = {
     ("post", f"{API}/deposits"): are.Done,
     ("post", f"{API}/withdrawals"): are.Done,
     ("post", f"{API}/parameters"): are.Done,
+    ("post", f"{API}/commands"): are.Done,
+    ("post", f"{API}/bids"): are.Done,
     ("post", f"{API}/stress"): are.Stress,
     ("post", f"{API}/margin"): are.Margin,
     ("post", f"{API}/compare"): are.Comparison,
@@ -69,16 +72,24 @@ ANSWERS: dict[tuple[str, str], type] = {
     ("post", f"{API}/approvals/{{identifier}}"): house.Decided,
 }
 """What each answers with 200, in JSON."""
-TWO_OWNERS = (("post", f"{API}/withdrawals"), ("post", f"{API}/parameters"))
+TWO_OWNERS = tuple(("post", f"{API}/{name}") for name in ("withdrawals", "parameters", "commands"))
 """What may have to wait for a second owner, and is then answered with 202."""
 BODIES: dict[tuple[str, str], tuple[type[msgspec.Struct], ...]] = {
     ("post", f"{API}/orders"): (PlaceOrder,),
     ("post", f"{API}/deposits"): (Deposit,),
     ("post", f"{API}/withdrawals"): (Withdraw,),
     ("post", f"{API}/parameters"): (SetParameters, SetMarginParameters),
+    ("post", f"{API}/commands"): tuple(OPERATED.values()),
 }
 """Commands that a body states, but for the name, which is its Idempotency-Key."""
-COMMANDS = frozenset({*BODIES, ("delete", f"{ACCOUNT}/orders/{{order}}"), ("post", f"{API}/approvals/{{identifier}}")})
+COMMANDS = frozenset(
+    {
+        *BODIES,
+        ("post", f"{API}/bids"),
+        ("delete", f"{ACCOUNT}/orders/{{order}}"),
+        ("post", f"{API}/approvals/{{identifier}}"),
+    }
+)
 """What the engine may refuse."""
 REFUSALS = {
     "400": "What is asked breaks a rule: the rule, then what was found.",
@@ -156,7 +167,8 @@ def _bodies() -> tuple[dict[tuple[str, str], dict[str, Any]], dict[str, Schema]]
     schemas, shapes = _components(kinds, "body")
     for kind in kinds:
         shape = cast(dict[str, Any], shapes[f"body.{kind.__name__}"])
-        for name in ("id", "type"):  # the Idempotency-Key names it, the route says what it is
+        # the Idempotency-Key names it, the route says what it is where it takes few
+        for name in ("id",) if kind.__name__ in OPERATED else ("id", "type"):
             del shape["properties"][name]
             shape["required"].remove(name)
     of = dict(zip(kinds, schemas, strict=True))

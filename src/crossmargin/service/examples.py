@@ -39,6 +39,8 @@ OWN_PARAMETERS: dict[tuple[str, str], dict[str, Any]] = {
     ("post", f"{API}/deposits"): {"Idempotency-Key": "payment-17"},
     ("post", f"{API}/withdrawals"): {"Idempotency-Key": "payout-17"},
     ("post", f"{API}/parameters"): {"Idempotency-Key": "change-17"},
+    ("post", f"{API}/commands"): {"Idempotency-Key": "audit-17"},
+    ("post", f"{API}/bids"): {"Idempotency-Key": "bid-17"},
 }
 BODIES: dict[tuple[str, str], object] = {
     ("post", f"{API}/stress"): {"moves": {"BTC": -0.3, "ETH": -0.4}, "vol": 0.5},
@@ -56,6 +58,8 @@ BODIES: dict[tuple[str, str], object] = {
     ("post", f"{API}/deposits"): {"account": "hedger", "asset": "USDC", "amount": "250.00"},
     ("post", f"{API}/withdrawals"): {"account": "hedger", "asset": "USDC", "amount": "100.00"},
     ("post", f"{API}/parameters"): {"method": "scenario_grid", "parameters": {}, "effective_ns": 1_798_761_600_000_000_000},
+    ("post", f"{API}/commands"): {"type": "RunAudit"},
+    ("post", f"{API}/bids"): {"account": "hedger", "auctioned": "levered-long"},
     ("post", f"{API}/session"): {"user": "ada", "password": "correct horse battery staple"},
     ("post", f"{API}/approvals/{{identifier}}"): {"decision": "approve"},
     ("post", "/api/v2"): INDEX_PRICE,

@@ -9,9 +9,9 @@ from litestar import Request, Response, delete, get, post
 from litestar.datastructures import Cookie, State
 from litestar.params import FromPath, HeaderParameter, JSONBody
 
-from crossmargin.engine.commands import SetMarginParameters, SetParameters, Withdraw
+from crossmargin.engine.commands import SetMarginParameters, SetParameters
 from crossmargin.errors import InputError
-from crossmargin.service.access.approvals import Approval
+from crossmargin.service.access.approvals import Approval, Watched
 from crossmargin.service.access.guard import Access, address_of, caller
 from crossmargin.service.access.rate_limits import TooManyError
 from crossmargin.service.access.roles import ForbiddenError, Lane, Principal, UnauthorizedError
@@ -122,9 +122,7 @@ async def decide(
     return Response(told, status_code=status)
 
 
-def waits(
-    state: State, who: Principal | None, command: Withdraw | SetParameters | SetMarginParameters
-) -> Response[Record] | None:
+def waits(state: State, who: Principal | None, command: Watched) -> Response[Record] | None:
     """Return the answer to a command that a second owner must approve; None where none must."""
     access: Access | None = state.access
     if access is None or who is None or not access.approvals.needs_two(command, access.clock_ns()):

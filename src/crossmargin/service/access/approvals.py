@@ -10,12 +10,35 @@ from typing import Literal
 
 import msgspec
 
-from crossmargin.engine.commands import SetMarginParameters, SetParameters, Withdraw
+from crossmargin.engine.commands import (
+    ChargeFee,
+    ListAsset,
+    ListInstrument,
+    RegisterBackstop,
+    ReverseDeposit,
+    SetCreditLine,
+    SetMarginParameters,
+    SetParameters,
+    TransferFunds,
+    Withdraw,
+)
 from crossmargin.errors import InputError
 from crossmargin.service.access.roles import ForbiddenError, Principal, Scope
 
 DAY_NS = 86_400_000_000_000
-Watched = Withdraw | SetParameters | SetMarginParameters
+FourEyes = (
+    SetParameters
+    | SetMarginParameters
+    | ListAsset
+    | ListInstrument
+    | TransferFunds
+    | ReverseDeposit
+    | ChargeFee
+    | SetCreditLine
+    | RegisterBackstop
+)
+"""What changes the rules, or takes an account's money and is no withdrawal: a second owner must always approve."""
+Watched = Withdraw | FourEyes
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):

@@ -83,6 +83,9 @@ RULES: dict[tuple[str, str], Rule] = {
     ("WEBSOCKET", f"{API}/stream"): Rule(scope=_READ, bound=Bound.HOUSE, weight=5),
     ("GET", f"{API}/parameters"): Rule(scope=_READ),
     ("POST", f"{API}/parameters"): Rule(scope=_ADMIN, bound=Bound.HOUSE),
+    ("POST", f"{API}/commands"): Rule(scope=_ADMIN, bound=Bound.HOUSE),
+    # an auctioned account goes to the bidder's
+    ("POST", f"{API}/bids"): Rule(scope=Scope.TRADE, bound=Bound.BODY),
     ("GET", f"{API}/approvals"): Rule(scope=_ADMIN, bound=Bound.HOUSE),
     ("POST", f"{API}/approvals/{{identifier}}"): Rule(scope=_ADMIN, bound=Bound.HOUSE),
     ("GET", f"{API}/alerts"): Rule(scope=_RISK, bound=Bound.HOUSE),

@@ -187,13 +187,12 @@ def _missing(error: ImportError) -> InputError:
 def _server(
     answering: "Litestar", chosen: "Settings", writer: "Writer", tracer: "Tracer | None" = None
 ) -> "uvicorn.Server":
-    import uvicorn
-
     from crossmargin.service.listening import server_configuration
+    from crossmargin.service.silence import Server
 
     configuration = server_configuration(answering, chosen)
     if not chosen.workers:
-        return uvicorn.Server(configuration)
+        return Server(configuration)
     from crossmargin.service.processes.front import Front
 
     return Front(

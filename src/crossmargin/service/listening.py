@@ -13,6 +13,9 @@ from litestar import Litestar
 from crossmargin.errors import InputError
 from crossmargin.service.configuration import Settings
 
+HEARD_SECONDS = 20.0
+"""How often the client of a stream is asked for a sign of life, and how long it may take to give one."""
+
 
 class WithoutQueries(logging.Filter):
     """Cuts the query off every path in a line of uvicorn's: ``/api/v2/public/auth`` carries a secret in it.
@@ -84,6 +87,8 @@ def server_configuration(application: Litestar, chosen: Settings) -> uvicorn.Con
         access_log=False,
         ws_per_message_deflate=False,
         ws_max_size=1_000_000,
+        ws_ping_interval=HEARD_SECONDS,
+        ws_ping_timeout=HEARD_SECONDS,
     )
     # requests over HTTP are told by the one, where somebody should turn it on; WebSockets by the other
     for name in ("uvicorn.access", "uvicorn.error"):

@@ -33,6 +33,7 @@ from crossmargin.service.processes.channel import (
 from crossmargin.service.processes.children import Child, running
 from crossmargin.service.processes.outlet import Outlet
 from crossmargin.service.processes.publishing import Publisher, StandingsPublisher
+from crossmargin.service.silence import SILENT_SECONDS, Server
 from crossmargin.service.stream import Hub
 from crossmargin.service.tracing import trace_answered
 from crossmargin.service.writer import Writer
@@ -44,15 +45,13 @@ OF_WORKERS = (
 )  # fmt: skip
 OF_FAN_OUT = (b"GET /api/v1/stream ", b"GET /api/v1/stream?")
 _ENOUGH = max(map(len, OF_WORKERS + OF_FAN_OUT))
-SILENT_SECONDS = 60.0
-"""A connection on which nothing comes this long is closed."""
 FULL_SECONDS = 0.5
 """Before connections are accepted again after one could not be."""
 AT_ONCE = 64
 """Connections that are accepted before others get their turn."""
 
 
-class Front(uvicorn.Server):
+class Front(Server):
     """A server that shares its connections with `workers` other processes.
 
     Parameters

@@ -63,9 +63,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(folder, *arguments, **environment):
+def served(folder, *arguments, log=None, **environment):
     """Run the service until the end of the block, or until it has ended itself; yield it when it is open."""
-    port, log = free_port(), folder.parent / f"{folder.name}.log"
+    port, log = free_port(), log or folder.parent / f"{folder.name}.log"
     command = [sys.executable, "-m", "crossmargin", "serve", "--folder", str(folder), "--port", str(port), *arguments]
     with log.open("ab") as told:
         process = subprocess.Popen(

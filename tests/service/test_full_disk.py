@@ -117,16 +117,16 @@ def leave(disk, free):
 
 
 @pytest.mark.soak
-def test_a_file_system_that_is_full_refuses_commands_until_there_is_room(small_disk, record_property):
-    """It is full three times; the second time the service is killed meanwhile, and started while it still is."""
-    folder = small_disk / "data"
+def test_a_file_system_that_is_full_refuses_commands_until_there_is_room(tmp_path, small_disk, record_property):
+    """The second time the service is killed meanwhile, and started while it still is, its log on the same disk."""
+    folder, logs = small_disk / "data", (tmp_path / "log", tmp_path / "log", small_disk / "log")
     small_folder(folder)
     writer = Writer(folder)
     before = writer.engine.state.ledger.balance("cash-only", "USDC") * writer.engine.state.assets["USDC"].quantum
     writer.close()
     acknowledged, refused = [], 0
     for time in range(3):
-        with served(folder, "--open") as service:
+        with served(folder, "--open", log=logs[time]) as service:
             depositor = Depositor(service)
             assert depositor.ask(f"first-{time}") or time == 2
             if time < 2:

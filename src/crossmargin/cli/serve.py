@@ -144,7 +144,8 @@ def _run(chosen: "Settings", feeds: "Sequence[Recorded | Venues]", rules: "Alert
     writer = _writer(chosen)
     writer.when_open(_keep)
     clock = Clock(writer, tick_s=chosen.tick_s, longest_jump_s=chosen.longest_jump_s)
-    console.print(said, soft_wrap=True)
+    with contextlib.suppress(OSError):  # who wrote it to a disk that is full has the service all the same
+        console.print(said, soft_wrap=True)
     try:
         with contextlib.ExitStack() as stack:
             fed = stack.enter_context(feeding(writer, feeds))

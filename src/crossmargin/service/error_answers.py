@@ -53,8 +53,15 @@ def _malformed(_: Request[Any, Any, State], error: msgspec.ValidationError | Uni
 
 
 def _http(_: Request[Any, Any, State], error: HTTPException) -> Response[Record]:
-    finding = str(error.extra) if isinstance(error, ValidationException) and error.extra else ""
-    return _error(error.status_code, error.detail, finding)
+    if isinstance(error, ValidationException):
+        return _error(error.status_code, "a request must fit its description", _misfits(error))
+    return _error(error.status_code, error.detail, "")
+
+
+def _misfits(error: ValidationException) -> str:
+    """Tell what does not fit, and nothing of what was sent: the framework's own text repeats the query."""
+    found = [each for each in error.extra or () if isinstance(each, dict)]
+    return "; ".join(f"{each.get('key', 'body')}: {each.get('message')}" for each in found)
 
 
 def _failed(request: Request[Any, Any, State], error: Exception) -> Response[Record]:

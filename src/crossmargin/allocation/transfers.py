@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from crossmargin.errors import InputError
 from crossmargin.units import Currency, FloatArray, Venue
@@ -108,6 +107,8 @@ def cheapest_transfers(
         return TransferPlan(transfers=(), cost=0.0, hours=0.0, headroom=dict(headroom))
     if not routes:
         raise InputError(f"every venue must reach its wanted headroom, no route leads to {_named(short)}")
+    from scipy.optimize import Bounds, LinearConstraint, milp  # slow to load, and seldom needed
+
     n = len(routes)
     amounts = np.array([movable.get((route.source, route.currency), 0.0) for route in routes])
     gained, paid = np.zeros((len(venues), n)), np.zeros((len(venues), n))

@@ -1,4 +1,4 @@
-"""The command line: one module per group of commands; importing the package adds their commands to `app`."""
+"""The command line: one module per group of commands, imported when one of its commands runs."""
 
 import os
 import sys
@@ -6,69 +6,18 @@ import sys
 from cyclopts import CycloptsError
 from rich.text import Text
 
-from crossmargin.cli import (
-    access,
-    attribution,
-    backtest,
-    backup,
-    bench,
-    checks,
-    clearing,
-    counterparties,
-    forecast,
-    greeks,
-    hedge,
-    imports,
-    margin,
-    reconcile,
-    risk,
-    schema,
-    science,
-    sensitivity,
-    serve,
-    several_venues,
-    stress,
-    venues,
-    watch,
-    what_if,
-)
-from crossmargin.cli.app import app, errors
+from crossmargin.cli.app import app, errors, listing
 from crossmargin.errors import CrossMarginError
 
-__all__ = [
-    "access",
-    "app",
-    "attribution",
-    "backtest",
-    "backup",
-    "bench",
-    "checks",
-    "clearing",
-    "counterparties",
-    "forecast",
-    "greeks",
-    "hedge",
-    "imports",
-    "main",
-    "margin",
-    "reconcile",
-    "risk",
-    "schema",
-    "science",
-    "sensitivity",
-    "serve",
-    "several_venues",
-    "stress",
-    "venues",
-    "watch",
-    "what_if",
-]
+__all__ = ["app", "main"]
+LISTED_BY: tuple[list[str], ...] = ([], ["--help"], ["-h"])
 
 
 def main() -> None:
     """Run the command line; one clear line and exit code 2 on bad input."""
+    asked = sys.argv[1:]
     try:
-        app(sys.argv[1:], exit_on_error=False, print_error=False)
+        (listing() if asked in LISTED_BY else app)(asked, exit_on_error=False, print_error=False)
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

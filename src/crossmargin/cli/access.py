@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import cyclopts
 import msgspec
 
-from crossmargin.cli.app import app, console, write_json
+from crossmargin.cli.app import console, write_json
 from crossmargin.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 keys = cyclopts.App(name="keys", help="Create, list and revoke API keys.")
 users = cyclopts.App(name="users", help="Let users of the dashboard in, list them, and let them in no more.")
-app.command(keys)
-app.command(users)
 PASSWORD_VARIABLE = "CROSSMARGIN_PASSWORD"  # noqa: S105  (a name)
 
 
@@ -152,7 +150,6 @@ def disable_user(name: str, *, folder: Path | None = None, json: bool = False) -
     _print([_record(ended)], json=json)
 
 
-@app.command(name="audit-log")
 def audit_log(*, folder: Path | None = None, head: str | None = None, show: bool = False, json: bool = False) -> None:
     """Verify the log of who did what, entry by entry, and state its head.
 

@@ -3,7 +3,7 @@
 import datetime as dt
 from pathlib import Path
 
-from crossmargin.cli.app import app, console, write_json
+from crossmargin.cli.app import console, write_json
 from crossmargin.cli.inputs import account_of, portfolios
 from crossmargin.errors import InputError
 from crossmargin.files.market import read_market
@@ -18,7 +18,6 @@ NOTES = (
 )
 
 
-@app.command
 def attribute(
     book: Path,
     *,

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Parameter
 
-from crossmargin.cli.app import app, console, followed, write_json
+from crossmargin.cli.app import console, followed, write_json
 from crossmargin.cli.option_walking import KINDS as OPTION_KINDS
 from crossmargin.cli.option_walking import option_margins
 from crossmargin.cli.walking import walked_margins
@@ -46,7 +46,6 @@ NOTES = (
 )
 
 
-@app.command
 def backtest(
     *,
     data: Path,

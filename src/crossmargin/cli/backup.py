@@ -4,12 +4,11 @@ from pathlib import Path
 
 import msgspec
 
-from crossmargin.cli.app import app, console, write_json
+from crossmargin.cli.app import console, write_json
 from crossmargin.store.backup import Manifest, back_up
 from crossmargin.store.backup import restore as brought_back
 
 
-@app.command
 def backup(folder: Path, target: Path, *, json: bool = False) -> None:
     """Copy the journal of a service, which may be running, with its newest snapshot into the empty folder TARGET.
 
@@ -25,7 +24,6 @@ def backup(folder: Path, target: Path, *, json: bool = False) -> None:
     _say(back_up(folder, target), target, json=json)
 
 
-@app.command
 def restore(source: Path, folder: Path, *, json: bool = False) -> None:
     """Check a backup and copy it into the empty folder FOLDER, from which the service then starts.
 

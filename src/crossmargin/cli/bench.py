@@ -12,14 +12,13 @@ from crossmargin.bench.margin_workloads import remargin, remargin_large, tick, t
 from crossmargin.bench.rulebook_workloads import RULEBOOKS
 from crossmargin.bench.workload import Workload, machine
 from crossmargin.bench.workloads import WORKLOADS as KERNELS
-from crossmargin.cli.app import app, console
+from crossmargin.cli.app import console
 from crossmargin.errors import InputError
 
 ENGINE = (engine_commands, engine_tick, tick, tick_large, remargin, remargin_large)
 WORKLOADS = KERNELS | RULEBOOKS | {work.__name__: work for work in (*ENGINE, backtest_linear, backtest_options)}
 
 
-@app.command
 def bench(*names: str, json: bool = False) -> None:
     """Measure the workloads, each beside its peers in the same process.
 

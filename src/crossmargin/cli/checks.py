@@ -11,7 +11,7 @@ from typing import Any
 from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
 from rich.table import Table
 
-from crossmargin.cli.app import app, console, followed, write_json
+from crossmargin.cli.app import console, followed, write_json
 from crossmargin.cli.service_checks import look_at_service
 from crossmargin.files.parameters import effective_dates
 from crossmargin.margin.methods import METHODS
@@ -21,7 +21,6 @@ from crossmargin.verification.readers import READERS, FolderOutcome, each_folder
 _PACKAGE = Path(__file__).parents[1]
 
 
-@app.command
 def verify(directory: Path, *, json: bool = False) -> None:
     """Run every case folder below DIRECTORY for which a reader exists; exit 1 on a mismatch.
 
@@ -76,7 +75,6 @@ def _folder(outcome: FolderOutcome) -> dict[str, Any]:
     }
 
 
-@app.command
 def doctor(
     *,
     service: bool = False,

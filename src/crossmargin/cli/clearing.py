@@ -12,7 +12,7 @@ import msgspec
 from rich.progress import Progress
 from rich.table import Table
 
-from crossmargin.cli.app import app, console
+from crossmargin.cli.app import console
 from crossmargin.engine.audit import violations
 from crossmargin.engine.commands import Command
 from crossmargin.engine.engine import Engine
@@ -28,7 +28,6 @@ BATCH = 256
 """Commands per sync of the journal."""
 
 
-@app.command
 def run(journal: Path, *, commands: Path | None = None, json: bool = False) -> None:
     """Recover the engine of JOURNAL, then write and apply commands read as JSON lines.
 
@@ -58,7 +57,6 @@ def run(journal: Path, *, commands: Path | None = None, json: bool = False) -> N
     _report(count, events, runner.engine, json=json)
 
 
-@app.command
 def replay(journal: Path, *, json: bool = False) -> None:
     """Apply every command of JOURNAL to an empty engine and state the hash of what it then remembers.
 
@@ -75,7 +73,6 @@ def replay(journal: Path, *, json: bool = False) -> None:
     _report(found.commands, found.events, found.engine, json=json)
 
 
-@app.command
 def audit(journal: Path, *, json: bool = False) -> None:
     """Replay JOURNAL and check every invariant of what results; exit code 1 if one is violated.
 
@@ -98,7 +95,6 @@ def audit(journal: Path, *, json: bool = False) -> None:
         sys.exit(1)
 
 
-@app.command
 def story(file: Path, *, json: bool = False) -> None:
     """Play FILE, a text table of what happens, and check what it expects.
 

@@ -17,7 +17,7 @@ from crossmargin.clearing.counterparty import (
     cover,
     without_excess,
 )
-from crossmargin.cli.app import app, console, followed, write_json
+from crossmargin.cli.app import console, followed, write_json
 from crossmargin.cli.inputs import Given, Observed, given_book
 from crossmargin.errors import InputError
 from crossmargin.files.book import Book
@@ -43,7 +43,6 @@ MOST_SHOWN = 15
 """Rows of the table; the record has all."""
 
 
-@app.command(name="counterparties")
 def show(
     book: Path | None = None,
     *,

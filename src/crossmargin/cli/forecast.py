@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
-from crossmargin.cli.app import app, console, errors, followed, write_json
+from crossmargin.cli.app import console, errors, followed, write_json
 from crossmargin.cli.inputs import Given, Observed, portfolios
 from crossmargin.errors import InputError
 from crossmargin.files.parameters import read_parameters
@@ -40,7 +40,6 @@ NOTES = (
 )
 
 
-@app.command
 def forecast(
     book: Path | None = None,
     *,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from crossmargin.cli.app import app, console, write_json
+from crossmargin.cli.app import console, write_json
 from crossmargin.cli.inputs import Given, Observed, account_of
 from crossmargin.margin.exposure import underlyings
 from crossmargin.margin.ladders import expiry_ladder, price_ladder
@@ -14,7 +14,6 @@ from crossmargin.scenarios.stress import Stress, stress_scenarios
 DEFAULT = Observed()
 
 
-@app.command
 def greeks(account: str, *, book: Path | None = None, given: Given = DEFAULT, json: bool = False) -> None:
     """Show delta, gamma and vega of ACCOUNT by expiry, and along the price of each coin.
 

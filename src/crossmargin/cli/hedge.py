@@ -7,7 +7,7 @@ from typing import Annotated
 import cyclopts
 
 from crossmargin.allocation.hedging import Hedge, best_hedges
-from crossmargin.cli.app import app, console, write_json
+from crossmargin.cli.app import console, write_json
 from crossmargin.cli.inputs import Given, Observed, account_of
 from crossmargin.errors import InputError
 from crossmargin.files.parameters import read_parameters
@@ -24,7 +24,6 @@ MANY = 40
 """More candidates than this take minutes under a rulebook; name them."""
 
 
-@app.command
 def hedge(
     account: str,
     *,

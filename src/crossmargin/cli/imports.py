@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from crossmargin.cli.app import app, console, write_json
+from crossmargin.cli.app import console, write_json
 from crossmargin.cli.inputs import Given, Observed
 from crossmargin.errors import CrossMarginError, InputError
 from crossmargin.feeds.credentials import credentials_of
@@ -22,7 +22,6 @@ from crossmargin.market.snapshot import MarketSnapshot
 DEFAULT = Observed()
 
 
-@app.command(name="import")
 def import_records(
     *files: Path,
     venue: str | None = None,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from crossmargin.cli.app import app, console, followed, write_json
+from crossmargin.cli.app import console, followed, write_json
 from crossmargin.cli.clearing import clearing_demo
 from crossmargin.cli.inputs import Given, Observed, account_of, given_book
 from crossmargin.cli.report import every_method, write_report
@@ -28,7 +28,6 @@ from crossmargin.report.table import (
 DEFAULT = Observed()
 
 
-@app.command
 def margin(
     book: Path,
     *,
@@ -91,7 +90,6 @@ def _named(error: CrossMarginError, found: Sequence[Requirement | Refusal]) -> C
     )
 
 
-@app.command
 def demo(
     *,
     report: Path = Path("crossmargin-demo.html"),
@@ -132,7 +130,6 @@ def demo(
         serve_sample(port)
 
 
-@app.command
 def explain(
     account: str,
     *,

@@ -10,7 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from crossmargin.clearing.reconciliation import Finding, Statement, compare_statements
-from crossmargin.cli.app import app, console, write_json
+from crossmargin.cli.app import console, write_json
 from crossmargin.engine.commands import Halt
 from crossmargin.errors import InputError
 from crossmargin.files.statement import read_statement
@@ -21,7 +21,6 @@ from crossmargin.store.transfers import held_outside
 from crossmargin.units import NANOSECONDS_PER_SECOND
 
 
-@app.command
 def reconcile(
     ours: Path,
     theirs: Path,

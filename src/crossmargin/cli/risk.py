@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from crossmargin.cli.app import app, console, errors, followed, write_json
+from crossmargin.cli.app import console, errors, followed, write_json
 from crossmargin.cli.inputs import Given, Observed, portfolios
 from crossmargin.errors import InputError
 from crossmargin.files.parameters import read_parameters
@@ -19,7 +19,6 @@ from crossmargin.scenarios.scenario_set import ScenarioSet
 DEFAULT = Observed()
 
 
-@app.command
 def risk(
     book: Path | None = None,
     *,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 from rich.table import Table
 
-from crossmargin.cli.app import app, console
+from crossmargin.cli.app import console
 from crossmargin.files.book_tables import BookTables
 from crossmargin.files.changes import ChangeRow
 from crossmargin.files.market_tables import MarketTables
@@ -14,7 +14,6 @@ from crossmargin.files.routes import RouteRow
 from crossmargin.margin.methods import DEFAULT_METHOD, method_named
 
 
-@app.command
 def schema(
     what: Literal["book", "market", "parameters", "changes", "costs"],
     *,

@@ -3,7 +3,7 @@
 import datetime as dt
 from pathlib import Path
 
-from crossmargin.cli.app import app, console, write_json
+from crossmargin.cli.app import console, write_json
 from crossmargin.cli.backtest import chosen_days
 from crossmargin.errors import InputError
 from crossmargin.files.daily_bars import read_daily_bars
@@ -41,7 +41,6 @@ NOTES = (
 )
 
 
-@app.command
 def calibrate(*, data: Path, to: str | None = None, report: Path | None = None, json: bool = False) -> None:
     """State each coin's volatility forecast, tail, buffer and haircut, and each pair's offset, from the history of DATA.
 

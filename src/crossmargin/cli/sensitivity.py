@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from crossmargin.cli.app import app, console, followed, write_json
+from crossmargin.cli.app import console, followed, write_json
 from crossmargin.cli.inputs import Given, Observed, portfolios
 from crossmargin.errors import CrossMarginError, InputError
 from crossmargin.files.daily_bars import read_daily_bars
@@ -34,7 +34,6 @@ DEFAULT = Observed()
 OWN = "filtered_braked"
 
 
-@app.command
 def sensitivity(
     book: Path | None = None,
     *,

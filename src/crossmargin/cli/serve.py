@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crossmargin.cli.app import app, console
+from crossmargin.cli.app import console
 from crossmargin.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from crossmargin.service.writer import Writer
 
 
-@app.command
 def serve(
     *,
     host: str | None = None,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from crossmargin.allocation.rebalancing import rebalanced
-from crossmargin.cli.app import app, console, write_json
+from crossmargin.cli.app import console, write_json
 from crossmargin.cli.inputs import Given, Observed, account_of
 from crossmargin.errors import InputError
 from crossmargin.files.parameters import read_parameters
@@ -30,7 +30,6 @@ OWN = "own"
 Rules = dict[Venue, tuple[Method[Any], Parameters]]
 
 
-@app.command
 def venues(
     account: str | None = None,
     *,
@@ -65,7 +64,6 @@ def venues(
         _show(portfolio, found, alone)
 
 
-@app.command
 def transfers(
     book: Path | None = None,
     *,

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
-from crossmargin.cli.app import app, console, followed, write_json
+from crossmargin.cli.app import console, followed, write_json
 from crossmargin.cli.inputs import Given, Observed, portfolios
 from crossmargin.errors import InputError
 from crossmargin.files.parameters import read_parameters
@@ -41,7 +41,6 @@ NOTES = (
 )
 
 
-@app.command
 def stress(
     book: Path | None = None,
     *,
@@ -91,7 +90,6 @@ def stress(
         console.print(stress_table(results, console.width))
 
 
-@app.command
 def reverse_stress(
     book: Path | None = None,
     *,

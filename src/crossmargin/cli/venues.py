@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from rich.table import Table
 
-from crossmargin.cli.app import app, console
+from crossmargin.cli.app import console
 from crossmargin.errors import InputError, MarketDataError
 from crossmargin.files.book import read_book
 from crossmargin.files.market import read_market
@@ -28,7 +28,6 @@ from crossmargin.report.liquidation import surface_figure, surface_table
 from crossmargin.units import Currency
 
 
-@app.command
 def compare(
     book: Path | None = None,
     *,
@@ -78,7 +77,6 @@ def compare(
             console.print(note, highlight=False, soft_wrap=True)
 
 
-@app.command
 def liquidation(
     account: str,
     *,
@@ -164,7 +162,6 @@ def liquidation(
     console.print("in time, prices still: " + ("never within a year" if days is None else f"after {days:,.1f} days"))
 
 
-@app.command
 def parameters(
     method: str | None = None,
     *,

@@ -4,13 +4,12 @@ import os
 import ssl
 from pathlib import Path
 
-from crossmargin.cli.app import app, write_json
+from crossmargin.cli.app import write_json
 from crossmargin.errors import InputError
 
 UNAUTHORIZED = 401
 
 
-@app.command
 def watch(
     url: str = "http://127.0.0.1:8000",
     *,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from crossmargin.cli.app import app, console, write_json
+from crossmargin.cli.app import console, write_json
 from crossmargin.cli.inputs import Given, Observed, account_of
 from crossmargin.errors import InputError
 from crossmargin.files.changes import ChangeRow, change_of, read_changes
@@ -17,7 +17,6 @@ DEFAULT = Observed()
 Pairs = list[tuple[str, float]]
 
 
-@app.command
 def what_if(
     account: str | None = None,
     *,

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.optimize import minimize
 
 from crossmargin.errors import InputError
 from crossmargin.units import FloatArray
@@ -167,6 +166,8 @@ def fit_dcc(residuals: FloatArray) -> Dcc:
 
     def loss(x: FloatArray) -> float:
         return float(_dcc_loss(z, *ab(x), target))
+
+    from scipy.optimize import minimize  # slow to load, and seldom needed
 
     found = minimize(loss, np.array([3.5, -3.0]), method="Nelder-Mead", options={"xatol": 1e-4})
     a, b = ab(found.x)

@@ -12,10 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import ndtri
-from scipy.stats import norm, qmc
-from scipy.stats import t as student
+from scipy.special import ndtr, ndtri, stdtr
 
 from crossmargin.errors import InputError
 from crossmargin.units import FloatArray
@@ -65,10 +62,10 @@ class BreakingMove:
         0.01
         """
         if degrees is None:
-            return float(norm.sf(self.distance))
+            return float(ndtr(-self.distance))
         if degrees <= 2.0:
             raise InputError(f"degrees of freedom must be above 2, was {degrees}")
-        return float(student.sf(self.distance * math.sqrt(degrees / (degrees - 2.0)), degrees))
+        return float(stdtr(degrees, -self.distance * math.sqrt(degrees / (degrees - 2.0))))
 
 
 def most_likely_move(losses: Losses, covariance: FloatArray, amount: float) -> BreakingMove | None:
@@ -124,6 +121,8 @@ def most_likely_move(losses: Losses, covariance: FloatArray, amount: float) -> B
 
 def _crossings(excess: Losses, n: int) -> list[FloatArray]:
     """Where rays from the origin first cross the surface, nearest first, apart from one another in direction."""
+    from scipy.stats import qmc  # slow to load, and seldom needed
+
     sphere = ndtri(np.clip(qmc.Sobol(n, scramble=True, rng=0).random_base2(6)[:_SPREAD], 1e-9, 1.0 - 1e-9)).T
     slope = _gradient(excess, np.zeros(n))[:, None]
     rays = np.concatenate([np.eye(n), -np.eye(n), slope, -slope, np.ones((n, 1)), -np.ones((n, 1)), sphere], axis=1)
@@ -143,6 +142,7 @@ def _crossings(excess: Losses, n: int) -> list[FloatArray]:
 
 def _nearest(excess: Losses, start: FloatArray) -> FloatArray | None:
     """The point of the surface nearest to the origin, seen from `start`."""
+    from scipy.optimize import minimize  # slow to load, and seldom needed
 
     def half_square(u: FloatArray) -> tuple[float, FloatArray]:
         return 0.5 * float(u @ u), u

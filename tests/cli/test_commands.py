@@ -1,0 +1,60 @@
+"""The table of commands: each is listed by its docstring's first line; listing or starting one imports what it needs."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import cyclopts
+import pytest
+
+from crossmargin.cli import app
+from crossmargin.cli.commands import COMMANDS
+
+HEAVY = ("numpy", "numba", "polars", "scipy", "litestar", "sqlalchemy", "cryptography", "textual")
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_a_command_is_listed_by_the_first_line_of_its_docstring(name):
+    where, line = COMMANDS[name]
+    module, _, attribute = where.partition(":")
+    command = getattr(importlib.import_module(f"crossmargin.cli.{module}"), attribute)
+    assert line == (command.help if isinstance(command, cyclopts.App) else inspect.getdoc(command).splitlines()[0])
+
+
+def test_every_command_can_be_reached():
+    assert {name for name in app if not name.startswith("-")} == set(COMMANDS)
+
+
+def started(*arguments):
+    """Return what a command line prints, and which of the heavy libraries it has loaded at its end."""
+    code = (
+        "import atexit, sys\nfrom crossmargin.cli import main\n"
+        f"atexit.register(lambda: print(*(set({HEAVY!r}) & sys.modules.keys()), file=sys.stderr))\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True, timeout=300
+    )
+    return done.stdout, set(done.stderr.split())
+
+
+def test_commands_are_listed_without_importing_any():
+    said, loaded = started("--help")
+    assert all(f" {name} " in said for name in COMMANDS)
+    assert loaded == set()
+    assert started()[0] == said
+
+
+def test_a_command_tells_all_of_its_docstring_and_loads_no_other():
+    said, loaded = started("watch", "--help")
+    assert "--certificate" in said
+    assert loaded == set()
+    assert "Requests carry keys or sessions" in started("serve", "--help")[0]
+
+
+@pytest.mark.parametrize("module", ["margin", "stress", "schema", "several_venues", "what_if", "venues"])
+def test_the_frequent_commands_load_no_statistics(module):
+    """`scipy.stats` alone takes as long as all else that they import."""
+    code = f"import sys, crossmargin.cli.{module}; print('scipy.stats' in sys.modules, 'scipy.optimize' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=300)
+    assert done.stdout.split() == ["False", "False"]

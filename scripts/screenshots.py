@@ -38,11 +38,11 @@ PAGES = {
     "overview": ("#/overview", ".figure b"),
     "accounts": ("#/accounts", "[role=rowheader] a"),
     "account": (f"#/account/straddle-seller?if={WHAT_IF}", "#what-if tbody tr"),
-    "stress": ("#/stress?moves=BTC:-0.4,ETH:-0.4&vol=1", ".figure b"),
+    "stress": ("#/stress?moves=BTC:-0.4,ETH:-0.45,others:-0.5&vol=1", ".figure b"),
     "liquidations": ("#/liquidations", ".waterfall tbody tr"),
     "insurance": ("#/insurance", ".figure b"),
     "replay": ("#/replay", ".replay"),
-    "parameters": ("#/parameters?all=1", "main table tbody tr"),
+    "parameters": ("#/parameters", "main table tbody tr"),
     "audit": ("#/audit", "tbody tr"),
 }
 KNOWN = ("login", "approvals")

@@ -42,8 +42,8 @@ function token(): Record<string, string> {
   return found ? { "x-csrftoken": decodeURIComponent(found) } : {};
 }
 
-function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
-  const headers: Record<string, string> = { "content-type": "application/json", ...token() };
+function post<T>(path: string, body: unknown, signal?: AbortSignal, more: Record<string, string> = {}): Promise<T> {
+  const headers: Record<string, string> = { "content-type": "application/json", ...token(), ...more };
   return call<T>(path, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
 
@@ -51,6 +51,8 @@ export const session = (): Promise<Session> => call("session");
 export const logIn = (user: string, password: string): Promise<Session> => post("session", { user, password });
 export const approvals = async (): Promise<Approval[]> => (await call<{ items: Approval[] }>("approvals")).items;
 export const decide = (id: string, decision: "approve" | "reject"): Promise<unknown> => post(`approvals/${encodeURIComponent(id)}`, { decision });
+/** Ask for other parameters; the same key asks once. What waits for a second owner says that it is pending. */
+export const proposeParameters = (question: unknown, key: string): Promise<{ state?: string }> => post("parameters", question, undefined, { "idempotency-key": key });
 export async function logOut(): Promise<void> {
   await call("session", { method: "DELETE", headers: token() });
 }
@@ -84,5 +86,6 @@ export async function accounts(each: (rows: AccountRow[]) => void): Promise<void
 
 export type List = "liquidations" | "waterfall" | "parameters" | "audit" | "margin-calls";
 export interface Page { items: Item[]; next: string | null }
-export const list = (name: List, cursor?: string | null): Promise<Page> =>
-  call(cursor ? `${name}?cursor=${encodeURIComponent(cursor)}` : name);
+/** A page of a list, whose question may be part of its name. */
+export const list = (name: string, cursor?: string | null): Promise<Page> =>
+  call(cursor ? `${name}${name.includes("?") ? "&" : "?"}cursor=${encodeURIComponent(cursor)}` : name);

@@ -1,6 +1,6 @@
 /** Price x vol, diverging around zero, drawn on a canvas: the boundary of liquidation as a line, the present as a cross. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { compact, percent, usd } from "./format";
+import { compact, move, percent, usd } from "./format";
 import { dark, ink } from "./theme";
 import type { Surface } from "./wire";
 
@@ -40,6 +40,9 @@ export function nearest(s: Surface): number | null {
 /** A small price axis is one of moves, not of prices. */
 const priceText = (s: Surface, price: number): string => (Math.max(...s.prices.map(Math.abs)) < 5 ? percent(price) : usd(price));
 
+/** Vols come as levels, or as moves, of which some go down. */
+const volText = (s: Surface, vol: number): string => (Math.min(...s.vols) < 0 ? move(vol) : percent(vol));
+
 function draw(canvas: HTMLCanvasElement, s: Surface, z: number[][]): void {
   const width = canvas.clientWidth;
   const scale = devicePixelRatio || 1;
@@ -65,7 +68,7 @@ function draw(canvas: HTMLCanvasElement, s: Surface, z: number[][]): void {
   s.prices.forEach((price, i) => { if (i % every === 0) pen.fillText(priceText(s, price), Math.min(Math.max(x(i + 0.5), PAD.left + 16), width - pen.measureText(priceText(s, price)).width / 2 - 2), HEIGHT - 18); });
   pen.fillText(`${s.underlying} price`, PAD.left + (width - PAD.left) / 2, HEIGHT - 3);
   pen.textAlign = "right";
-  s.vols.forEach((vol, j) => { if (j % 2 === 0) pen.fillText(percent(vol), PAD.left - 5, y(j + 0.5) + 4); });
+  s.vols.forEach((vol, j) => { if (j % 2 === 0) pen.fillText(volText(s, vol), PAD.left - 5, y(j + 0.5) + 4); });
   const shown = s.boundary.filter(([price, vol]) => price >= Math.min(...s.prices) && price <= Math.max(...s.prices) && vol >= Math.min(...s.vols) && vol <= Math.max(...s.vols));
   pen.strokeStyle = ink("fg");
   pen.lineWidth = 2.5;
@@ -94,12 +97,28 @@ function paths(points: [number, number][], s: Surface): [number, number][][] {
   return lines;
 }
 
+type Cell = [number, number];
+
+/** The cell in which the present stands. */
+const centre = (s: Surface): Cell => {
+  const within = (cells: number, axis: number[]): number => Math.min(axis.length - 1, Math.max(0, Math.floor(cells)));
+  return [within(place(s.prices, present(s)[0]), s.prices), within(place(s.vols, present(s)[1]), s.vols)];
+};
+const STEPS: Record<string, Cell> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
+
+/** Where a cell stands in the picture, for what lies upon it. */
+const frame = (s: Surface, [i, j]: Cell): Record<string, string> => ({
+  left: `calc(${PAD.left}px + (100% - ${PAD.left + PAD.right}px) * ${i / s.prices.length})`, width: `calc((100% - ${PAD.left + PAD.right}px) / ${s.prices.length})`,
+  bottom: `${PAD.bottom + ((HEIGHT - PAD.top - PAD.bottom) * j) / s.vols.length}px`, height: `${(HEIGHT - PAD.top - PAD.bottom) / s.vols.length}px`,
+});
+
 export function Heatmap({ surface: s, of }: { surface: Surface; of: "pnl" | "excess" }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const [read, setRead] = useState("");
+  const [cell, setCell] = useState<Cell | null>(null);
   const z = s[of];
   const worst = Math.min(...z.flat());
   const best = Math.max(...z.flat());
+  const most = Math.max(1, Math.abs(worst), Math.abs(best));
   const title = of === "pnl" ? "Profit or loss" : "Excess";
   useEffect(() => {
     const again = (): void => draw(canvas.current!, s, z);
@@ -107,17 +126,27 @@ export function Heatmap({ surface: s, of }: { surface: Surface; of: "pnl" | "exc
     addEventListener("resize", again);
     return () => removeEventListener("resize", again);
   }, [s, of, dark.value]);
+  const value = cell && z[cell[1]]?.[cell[0]];
   const point = (event: PointerEvent): void => {
     const box = canvas.current!.getBoundingClientRect();
     const i = Math.floor(((event.clientX - box.left - PAD.left) / (box.width - PAD.left - PAD.right)) * s.prices.length);
     const j = Math.floor(((box.bottom - PAD.bottom - event.clientY) / (HEIGHT - PAD.top - PAD.bottom)) * s.vols.length);
-    const value = z[j]?.[i];
-    setRead(value === undefined ? "" : `${s.underlying} ${priceText(s, s.prices[i]!)}, vol ${percent(s.vols[j]!)}: ${usd(value)} USD`);
+    setCell(z[j]?.[i] === undefined ? null : [i, j]);
+  };
+  const step = (event: KeyboardEvent): void => {
+    const by = STEPS[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const [i, j] = cell ?? centre(s);
+    setCell(cell ? [Math.min(s.prices.length - 1, Math.max(0, i + by[0])), Math.min(s.vols.length - 1, Math.max(0, j + by[1]))] : [i, j]);
   };
   return <figure class="plot">
     <figcaption>{title}, USD, by price and vol{s.boundary.length > 0 && "; line: liquidation"}; cross: present</figcaption>
-    <canvas ref={canvas} role="img" style={{ height: `${HEIGHT}px` }} onPointerMove={point} onPointerLeave={() => setRead("")}
-      aria-label={`${title} by ${s.underlying} price and vol: from ${usd(worst)} to ${usd(best)} USD. ${s.boundary.length ? "A line marks where liquidation starts." : "No liquidation within the grid."} The table below has the figures.`} />
-    <p class="scale"><span class="num">{compact(worst)}</span><i /><span class="num">{compact(best)}</span> <span class="dim num">{read || "point at a cell to read it"}</span></p>
+    <div class="map" role="group" tabIndex={0} aria-label={`${title}, cell by cell with the arrow keys`} onKeyDown={step} onBlur={() => setCell(null)}>
+      <canvas ref={canvas} role="img" style={{ height: `${HEIGHT}px` }} onPointerMove={point} onPointerDown={point} onPointerLeave={() => setCell(null)}
+        aria-label={`${title} by ${s.underlying} price and vol: from ${usd(worst)} to ${usd(best)} USD. ${s.boundary.length ? "A line marks where liquidation starts." : "No liquidation within the grid."} The table below has the figures.`} />
+      {cell && value !== undefined && <i class="cell" style={frame(s, cell)} />}
+    </div>
+    <p class="scale"><span class="num">{compact(-most)}</span><i /><span class="num">{compact(most)}</span> <span class="dim num" role="status">{cell && typeof value === "number" ? `${s.underlying} ${priceText(s, s.prices[cell[0]]!)}, vols ${volText(s, s.vols[cell[1]]!)}: ${usd(value)} USD` : `on the map ${compact(worst)} to ${compact(best)}; point at a cell, or walk by arrow keys`}</span></p>
   </figure>;
 }

@@ -1,5 +1,6 @@
 /** Records whose fields the server decides, written so that a person can read them. */
-import { clock, digits } from "./format";
+import { clock, digits, usdCents } from "./format";
+import { to } from "./route";
 import { isTime } from "./wire";
 import type { Item } from "./wire";
 
@@ -24,10 +25,17 @@ export function text(value: unknown): string {
 
 export const words = (name: string): string => name.replace(/_ns$/, "").replaceAll("_", " ");
 
+/** `LiquidationOrdered` as a person says it. */
+export const deed = (name: string): string => (/^([A-Z][a-z]+){2,}$/.test(name) ? name.replace(/(?!^)[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`) : name);
+
 const isMoment = (name: string, value: unknown): boolean => name.endsWith("_ns") && Number(value) > 1e18;
 
+/** Figures in USD, which nobody reads beyond the cent. */
+export const MONEY = new Set(["deficit", "equity", "initial", "maintenance"]);
+
 /** A field's value; a time that comes as nanoseconds is written as one. */
-export const named = (name: string, value: unknown): string => (isMoment(name, value) ? clock(new Date(Number(value) / 1e6).toISOString()) : text(value));
+export const named = (name: string, value: unknown): string =>
+  isMoment(name, value) ? clock(new Date(Number(value) / 1e6).toISOString()) : MONEY.has(name) ? usdCents(value as string) : text(value);
 
 const HEADLINE = ["event", "kind", "type", "action", "what", "name"];
 const HIDDEN = new Set(["sequence", "time", "at", "time_ns"]);
@@ -36,7 +44,7 @@ const HIDDEN = new Set(["sequence", "time", "at", "time_ns"]);
 export function ItemText({ of }: { of: Item }) {
   const head = HEADLINE.find((name) => typeof of[name] === "string");
   const rest = Object.entries(of).filter(([name, value]) => name !== head && !HIDDEN.has(name) && value !== null && value !== "");
-  return <>{head && <b>{String(of[head])}</b>} {rest.map(([name, value]) => <span class="field"><span class="dim">{words(name)}</span>{"\u00a0"}{named(name, value)}</span>)}</>;
+  return <>{head && <b>{deed(String(of[head]))}</b>} {rest.map(([name, value]) => <span class="field">{name === "account" && typeof value === "string" ? <a href={to("account", value)}>{value}</a> : <><span class="dim">{words(name)}</span> {named(name, value)}</>}</span>)}</>;
 }
 
 /** Fields of many items in the order first met. */

@@ -11,6 +11,8 @@ export const link = signal<Link>("connecting");
 export const service = signal<Health | null>(null);
 /** Who is logged in; null where the service asks nobody. */
 export const session = signal<Session | null>(null);
+/** Whether it is settled who is there: until then no page asks for anything that he may not see. */
+export const identified = signal(false);
 export const overview = signal<Overview | null>(null);
 export const overviewAt = signal(0);
 /** Rows by account, changed in place; `rowsVersion` says when. Ten thousand rows are too many to copy at each tick. */
@@ -130,6 +132,7 @@ async function begin(): Promise<void> {
   await whenOpen();
   if (service.value?.open === false) await identify();
   if (api.unknown.value) return;
+  identified.value = true;
   void poll();
   if (bound.value) {
     link.value = "polling";

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import * as api from "./api";
 import { age } from "./format";
 import { listenToKeys, KeysDialog } from "./keys";
-import { bound, link, now, overview, overviewAt, rowsAt, service, session, start } from "./live";
+import { bound, identified, link, now, overview, overviewAt, rowsAt, service, session, start } from "./live";
 import { route, to } from "./route";
 import { dark, turn } from "./theme";
 import { Search } from "./search";
@@ -24,22 +24,29 @@ function Header() {
   const time = overview.value?.time;
   const user = session.value?.user;
   return <header class="top">
-    <a href={to(rail()[0]!.name)} class="brand">crossmargin</a>
+    <a href={to(offered()[0]!.name)} class="brand">crossmargin</a>
     <Search />
-    <span class={`link ${link.value}`} role="status">{link.value === "polling" && bound.value ? "asking every 5 s" : LINKS[link.value]}</span>
-    <span class="dim clock">{bound.value ? `figures ${age(now.value - rowsAt.value)} old` : time ? `market ${time.iso.slice(0, 19).replace("T", " ")} UTC, ${age(now.value - overviewAt.value)}` : "no market yet"}</span>
+    <span class={`link ${link.value === "polling" && bound.value ? "paced" : link.value}`} role="status">{link.value === "polling" && bound.value ? "every 5 s" : LINKS[link.value]}</span>
+    <span class="dim clock">{bound.value ? `figures: ${age(now.value - rowsAt.value)}` : time ? `market ${time.iso.slice(0, 19).replace("T", " ")} UTC, ${age(now.value - overviewAt.value)}` : "no market yet"}</span>
     <button type="button" onClick={turn} aria-label={dark.value ? "Use light colours" : "Use dark colours"}>{dark.value ? "Light" : "Dark"}</button>
+    {user && <span class="user optional">{user}</span>}
     {user && <button type="button" onClick={() => void api.logOut().finally(() => location.reload())} aria-label={`Log out ${user}`}>Log out</button>}
   </header>;
 }
 
-const rail = () => PAGES.filter((page) => page.label !== undefined && may(page));
+const offered = () => PAGES.filter((page) => page.label !== undefined && may(page));
 
 function Rail() {
   const { page } = route.value;
   const here = PAGES.find(({ name }) => name === page)?.under ?? page;
-  return <nav class="rail" aria-label="Pages">
-    {rail().map(({ name, label }) => <a href={to(name)} aria-current={here === name ? "page" : undefined}>{label}</a>)}
+  const rail = useRef<HTMLElement>(null);
+  // on a phone it is a strip: the page that is open must not be the one out of sight
+  useEffect(() => {
+    const own = rail.current?.querySelector<HTMLElement>("[aria-current]");
+    if (own) rail.current!.scrollLeft = own.offsetLeft - (rail.current!.clientWidth - own.offsetWidth) / 2;
+  }, [here, offered().length]);
+  return <nav class="rail" aria-label="Pages" ref={rail}>
+    {offered().map(({ name, label }) => <a href={to(name)} aria-current={here === name ? "page" : undefined}>{label}</a>)}
   </nav>;
 }
 
@@ -60,7 +67,7 @@ function App() {
     <Header />
     <Rail />
     <main id="main" tabIndex={-1} ref={main}>
-      {service.value?.status !== "ok" ? <OpeningPage /> : found && may(found) ? found.show(argument)
+      {service.value?.status !== "ok" ? <OpeningPage /> : !identified.value ? <><h1>{page}</h1><p class="dim loading" role="status">Asking who is there …</p></> : found && may(found) ? found.show(argument)
         : found ? <><h1>Not for this login</h1><p>{found.label ?? found.name} needs rights that {session.value?.user ?? "nobody here"} has not. <a href="#/accounts">To the accounts</a></p></>
         : <><h1>No such page</h1><p>Nothing is shown at “{page}”. <a href="#/overview">To the overview</a></p></>}
     </main>
@@ -69,6 +76,6 @@ function App() {
   </>;
 }
 
-listenToKeys(() => rail().map(({ name }) => name));
+listenToKeys(() => offered().map(({ name }) => name));
 start();
 render(<App />, document.getElementById("app")!);

@@ -1,11 +1,11 @@
 /** Every page, by the name its address has; tests open each of this list, so that none is forgotten. */
 import type { JSX } from "preact";
-import { events, session } from "./live";
+import { session } from "./live";
 import { AccountPage } from "./pages/account";
 import { AccountsPage } from "./pages/accounts";
 import { ApprovalsPage } from "./pages/approvals";
+import { AuditPage } from "./pages/audit";
 import { InsurancePage } from "./pages/insurance";
-import { ListPage } from "./pages/items";
 import { LiquidationsPage } from "./pages/liquidations";
 import { OverviewPage } from "./pages/overview";
 import { ParametersPage } from "./pages/parameters";
@@ -36,7 +36,7 @@ export const PAGES: Page[] = [
   { name: "replay", label: "Replay", house: true, scope: "risk", show: () => <ReplayPage /> },
   { name: "parameters", label: "Parameters", show: () => <ParametersPage /> },
   { name: "approvals", label: "Approvals", house: true, scope: "admin", known: true, show: () => <ApprovalsPage /> },
-  { name: "audit", label: "Audit", house: true, show: () => <ListPage name="audit" title="Audit" about="Who did what, in the order in which it took force." stamp={events.value.length} /> },
+  { name: "audit", label: "Audit", house: true, show: () => <AuditPage /> },
 ];
 
 /** Whether who is logged in may see a page: the service refuses the rest, and the rail does not offer it. */

@@ -17,6 +17,8 @@ export function UsageBar({ row }: { row: Pick<AccountRow, "margin_usage"> }) {
 const CALM = new Set(["healthy", "normal", "active", "ok", "open", "safe", "live", "closed", "good"]);
 const GRAVE = new Set(["liquidation", "liquidating", "default", "defaulted", "bankrupt"]);
 
+export const calm = (state: string): boolean => CALM.has(state.toLowerCase());
+
 /** A state in words; colour only underlines it. */
 export function State({ of }: { of: string }) {
   const state = of.toLowerCase();

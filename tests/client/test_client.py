@@ -39,7 +39,7 @@ ASKED = {
 }  # fmt: skip
 OTHERWISE = {
     "place_order", "cancel_order", "change_parameters", "acknowledge", "log_in", "log_out", "approvals", "decide",
-    "operate", "bid",
+    "operate", "bid", "access_log",
 }  # fmt: skip
 """Asked in tests of their own."""
 
@@ -88,7 +88,7 @@ def test_every_public_operation_is_a_question_and_every_question_a_route():
     example = {
         **ASKED, "place_order": ("a", "o"), "cancel_order": ("a", "o"), "change_parameters": ({},), "acknowledge": ("x",),
         "log_in": ("a", "b"), "log_out": (), "approvals": (), "decide": ("x", "approve"),
-        "operate": ("RunAudit",), "bid": ("a", "b"),
+        "operate": ("RunAudit",), "bid": ("a", "b"), "access_log": (),
     }  # fmt: skip
     terms = {"place_order": {"instrument": "i", "side": "buy", "quantity": 1, "price": 1}}
     asked = {}

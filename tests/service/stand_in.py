@@ -215,6 +215,8 @@ class House:
 
     def items(self, name: str) -> list[dict]:
         at = [moment(self.started - 60 * i) for i in range(6)]
+        engine = {"order_band": 1.0, "call_period_ns": 3_600_000_000_000, "own_source_alone": False,
+                  "layers": ["house", "insurance"], "house_cap": None, "taker_fee": "0.0005"}  # fmt: skip
         lists: dict[str, list[dict]] = {
             "liquidations": [{"account": "desk-00007", "state": "closed", "started": at[5], "cost": "1840.00", "steps": [
                 {"time": at[5], "event": "OrdersCancelled", "amount": None},
@@ -228,12 +230,15 @@ class House:
                 {"layer": "deleveraging", "size": None, "drawn": "0.00"},
             ],
             "parameters": [
-                {"version": 1, "effective": "2026-01-05", "values": {"price_range": 0.15, "vol_up": 0.45, "fee_bps": 5}},
-                {"version": 2, "effective": "2026-06-01",
+                {"name": "engine", "values": engine, "shipped": engine | {"order_band": 0.5, "taker_fee": "0"}},
+                {"name": "scenario_grid", "version": 1, "effective": at[5], "in_force": False,
+                 "values": {"price_range": 0.15, "vol_up": 0.45, "fee_bps": 5}},
+                {"name": "scenario_grid", "version": 2, "effective": at[2], "in_force": True,
                  "values": {"price_range": 0.16, "fee_bps": 4, "limit": {"BTC": 9}}},
             ],
             "audit": [{"sequence": 6 - i, "time": t, "who": "operator", "action": "SetParameters" if i == 2 else "Deposit",
                        "detail": f"entry {6 - i}"} for i, t in enumerate(at)],
+            "liquidation-events": [{"sequence": 3, "time": at[2], "account": "desk-00007", "type": "LiquidationEnded"}],
             "margin-calls": [{"time": at[1], "account": "desk-00012", "deficit": "8120.00"}],
         }  # fmt: skip
         return lists[name]
@@ -280,7 +285,10 @@ async def answer(house: House, method: str, path: list[str], query: dict, body: 
             return None if name not in house.books else of_account(house, method, name, rest, query, body)
         case ("POST", ["stress"]):
             return house.stress(json.loads(body))
-        case ("GET", [("liquidations" | "waterfall" | "parameters" | "audit" | "margin-calls") as name]):
+        case (
+            "GET",
+            [("liquidations" | "waterfall" | "parameters" | "audit" | "margin-calls" | "liquidation-events") as name],
+        ):
             return {"items": house.items(name), "next": None}
     return None
 

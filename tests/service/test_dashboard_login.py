@@ -36,7 +36,8 @@ def site(tmp_path_factory, clock):
     master_key(folder, create=True)
     access = Access(folder, monotonic=clock)
     access.users._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    for name, role, accounts in (("ann", "admin", None), ("bob", "admin", None), ("tom", "trader", frozenset({OWN}))):
+    for name, role, accounts in (("ann", "admin", None), ("bob", "admin", None), ("tom", "trader", frozenset({OWN})),
+                                 ("vic", "viewer", None)):  # fmt: skip
         access.users.set(name, password=PASSWORD, role=role, accounts=accounts)
     held = [each for each in sample_book() if each.account in {OWN, OTHER, "cash-only"}]
     writer = Writer(folder, opening=lambda: tuple(opening_commands(held, sample_market())))
@@ -161,7 +162,7 @@ def test_four_eyes_decide_on_parameters_in_the_page(visit, site):
     assert (status, waiting["state"]) == (202, "pending")
     for page in (ann, bob):
         page.click(".rail a[href='#/approvals']")
-        page.wait_for_selector("h2:text('SetParameters')")
+        page.wait_for_selector("h2:text('Parameters of the engine')")
     bob.wait_for_selector("tr.own")  # what would change, beside what is in force, and nothing else
     assert bob.locator("main tbody tr").all_inner_texts() == ["order band\t1\t0.5\t≠ changed"]
     assert ann.get_by_role("button", name="Approve").count() == 0
@@ -172,3 +173,127 @@ def test_four_eyes_decide_on_parameters_in_the_page(visit, site):
     bob.wait_for_selector("td:text('approved')")
     assert bob.evaluate(asked) == changed
     ann.wait_for_selector("td:text('approved')")  # it asks again by itself
+
+
+def open_form(page, name):
+    """Go to the form that proposes parameters of one kind, as a user does."""
+    page.click(".rail a[href='#/parameters']")
+    page.get_by_role("button", name=name, exact=True).click()
+    page.get_by_role("button", name="Propose a change").click()
+    page.wait_for_selector("form.propose")
+
+
+def test_a_change_is_typed_looked_at_and_asked_for_by_keys_alone(visit, site):
+    ann, bob = visit("ann"), visit("bob")
+    open_form(ann, "engine")
+    review = ann.get_by_role("button", name="Nothing changed yet")
+    assert review.is_disabled()
+    ann.get_by_label("slice share").focus()
+    ann.keyboard.press("ControlOrMeta+A")
+    ann.keyboard.type("0.2")
+    ann.get_by_label("call period, s").focus()
+    ann.keyboard.press("ControlOrMeta+A")
+    ann.keyboard.type("1800")
+    assert "set=" in ann.url  # its address holds what was typed
+    ann.keyboard.press("Enter")
+    ann.wait_for_selector("h2:text('2 changes of engine')")
+    assert ann.evaluate("document.activeElement.tagName") == "H2"
+    changes = ["call period\t1 h\t30 min\t≠ changed", "slice share\t0.25\t0.2\t≠ changed"]
+    assert sorted(ann.locator("main tbody tr").all_inner_texts()) == changes
+    ann.keyboard.press("Tab")
+    assert ann.evaluate("document.activeElement.textContent") == "Ask for it"
+    ann.keyboard.press("Enter")
+    ann.wait_for_selector("text=waits for a second owner")
+    bob.click(".rail a[href='#/approvals']")
+    waiting = bob.locator("article", has_text="call period")
+    waiting.wait_for()
+    assert sorted(waiting.locator("tbody tr").all_inner_texts()) == changes
+    waiting.get_by_role("button", name="Approve").click()
+    bob.wait_for_selector("td:text('approved')")
+    values = bob.evaluate("async () => (await (await fetch('api/v1/parameters')).json()).items[0].values")
+    assert (values["slice_share"], values["call_period_ns"]) == (0.2, 1_800 * 10**9)
+
+
+def test_what_is_refused_says_rule_and_finding_beside_its_field(visit, console):
+    page = visit("ann")
+    open_form(page, "engine")
+    band = page.get_by_label("order band")
+    band.fill("wide")
+    band.press("Enter")
+    fault = page.locator("tr", has=band).get_by_role("alert")
+    assert fault.inner_text() == "must be a number, was “wide”"
+    assert page.evaluate("document.activeElement.id") == band.get_attribute("id")
+    band.fill("7")
+    page.get_by_role("button", name="Look at 1 change").click()
+    page.get_by_role("button", name="Ask for it").click()
+    fault.wait_for()
+    assert "order_band must be inside (0, 1]" in fault.inner_text()
+    assert band.get_attribute("aria-invalid") == "true"
+    assert band.input_value() == "7"
+    assert fault.get_attribute("id") == band.get_attribute("aria-describedby")
+    assert all("400" in line for line in console)
+    console.clear()
+
+
+def test_a_methods_parameters_are_compared_with_the_shipped_ones_and_refused_beside_their_field(visit, console):
+    page = visit("bob")
+    page.click(".rail a[href='#/parameters']")
+    page.get_by_role("button", name="scenario_grid", exact=True).click()
+    page.wait_for_selector("caption:text('Alike in all')")
+    assert page.get_by_label("with").input_value() == "shipped"
+    assert page.locator("main tbody tr").count() > 50
+    page.get_by_role("button", name="Propose a change").click()
+    tier = page.get_by_label("haircuts · tiers · BTC · #1 · haircut")
+    tier.fill("3")
+    page.get_by_role("button", name="Look at 1 change").click()
+    assert page.locator("main tbody tr").all_inner_texts() == [
+        "haircuts · tiers · BTC · #1 · haircut\t0.12\t3\t≠ changed"
+    ]
+    page.get_by_role("button", name="Ask for it").click()
+    page.wait_for_selector("form.propose [role=alert]")
+    assert page.get_by_role("alert").inner_text() == "a haircut must be inside [0, 1]: was 3.0 for BTC"
+    assert page.locator("tr", has=page.get_by_role("alert")).get_by_role("textbox").input_value() == "3"
+    assert all("400" in line for line in console)
+    console.clear()
+
+
+def test_who_may_not_administer_is_offered_no_change(visit):
+    page = visit("tom", "#/parameters?propose=1")
+    page.wait_for_selector("main table")
+    assert page.get_by_role("button", name="Propose a change").count() == 0
+    assert page.locator("form.propose").count() == 0
+
+
+def test_the_audit_says_who_did_what_from_where_and_finds_one_of_them(visit, site):
+    page = visit("ann")
+    stress = post(page, "stress", {"moves": {"BTC": -0.1}})
+    assert stress[0] == 200
+    page.click(".rail a[href='#/audit']")
+    row = page.locator("tbody tr", has_text="ran a stress").first
+    row.wait_for()
+    assert [cell.strip() for cell in row.locator("th, td").all_inner_texts()][1:] == [
+        "ann", "ran a stress", "127.0.0.1", "the dashboard's log-in", "allowed"]  # fmt: skip
+    page.get_by_label("what").select_option("log-ins and log-outs")
+    page.wait_for_function(
+        "![...document.querySelectorAll('tbody tr')].some(row => row.textContent.includes('stress'))"
+    )
+    assert page.locator("tbody tr", has_text="logged in").count() > 0
+    page.get_by_label("what").select_option("everything")
+    who = page.get_by_label("who")
+    who.fill("nobody of this name")
+    who.press("Enter")
+    page.wait_for_selector("text=Nobody did this.")
+    who.fill("ann")
+    who.press("Enter")
+    page.wait_for_selector("tbody tr")
+    assert set(page.locator("main tbody th").all_inner_texts()) == {"ann"}
+    assert "who=ann" in page.url
+    page.get_by_role("button", name="What the engine noted").click()
+    page.wait_for_selector("main >> text=Parameters changed")
+
+
+def test_the_audit_of_who_may_not_administer_has_nobodys_name(visit):
+    page = visit("vic")
+    page.click(".rail a[href='#/audit']")
+    page.wait_for_selector("text=owners with the scope admin")
+    assert page.get_by_role("button", name="Who did what").count() == 0

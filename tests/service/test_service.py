@@ -47,6 +47,24 @@ def test_opening_gives_the_books_own_figures(client):
         assert float(rows[name]["initial"]) == pytest.approx(direct[name].initial, abs=0.02)
 
 
+def test_the_openings_counterparty_has_the_worth_of_the_book_and_stays_its_size(client):
+    """Sums over all accounts would tell of nothing but its stand-in of money otherwise."""
+    rows = {row["account"]: row for row in client.get("/api/v1/accounts?limit=1000").json()["accounts"]}
+    other = rows.pop("opening")
+    assert other["state"] == "HEALTHY"
+    clients = sum(float(row["equity"]) for row in rows.values())
+    assert 0.5 * clients < float(other["equity"]) < 2 * clients
+    balances = {
+        each["currency"]: float(each["amount"]) for each in client.get("/api/v1/accounts/opening").json()["balances"]
+    }
+    book = [portfolio for portfolio in sample_book() if portfolio.account in NAMES]
+    prices = {"USD": 1.0} | {str(coin): sample_market().index_price(coin) for coin in sample_market().index}
+    worth = sum(
+        each.amount * prices[str(each.currency)] for portfolio in book for each in portfolio.balances if each.amount > 0
+    )
+    assert balances["USDC"] == pytest.approx(worth, rel=1e-9)
+
+
 def test_a_book_without_an_account_is_margined_as_the_direct_calculation_has_it(client):
     """In the engine's market, twice (the second time from the kept risk array), and in a market of its own."""
     book = [each for each in sample_book() if each.account in NAMES]

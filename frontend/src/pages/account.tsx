@@ -38,9 +38,13 @@ function Top({ row, at, source }: { row: AccountRow; at: number; source: string 
   </>;
 }
 
+/** The largest amount of the tree, at which a bar is full. */
+const largest = (node: Node): number => Math.max(Math.abs(float(node.amount)), ...node.children.map(largest));
+
 function Branch({ node, whole, depth = 0 }: { node: Node; whole: number; depth?: number }) {
-  const share = whole ? Math.min(1, Math.abs(float(node.amount)) / whole) : 0;
-  const line = <><span class="label">{node.label}</span><span class="n">{usd(node.amount)}</span><i class="share" style={{ width: `${share * 6}rem` }} /><span class="dim">{node.why}</span></>;
+  const amount = float(node.amount);
+  const share = whole ? Math.min(1, Math.abs(amount) / whole) : 0;
+  const line = <><span class="label">{node.label}</span><span class="n">{usd(node.amount)}</span><span class="share"><i class={amount < 0 ? "less" : ""} style={{ width: `${share * 100}%` }} /></span><span class="dim">{node.why}</span></>;
   if (node.children.length === 0) return <li class="leaf">{line}</li>;
   const ordered = [...node.children].sort((a, b) => Math.abs(float(b.amount)) - Math.abs(float(a.amount)));
   return <li><details open={depth < 2}><summary>{line}</summary><ul>{ordered.map((child) => <Branch node={child} whole={whole} depth={depth + 1} />)}</ul></details></li>;
@@ -63,32 +67,36 @@ function Surfaces({ name, coins, stamp }: { name: string; coins: string[]; stamp
 function SurfaceTable({ surface: s }: { surface: Surface }) {
   return <Scroll name="Excess in figures"><table><caption>Excess, USD; vols down, {s.underlying} prices across</caption>
     <thead><tr><th scope="col">vol</th>{s.prices.map((price) => <th scope="col" class="n">{digits(Number(price.toPrecision(6)))}</th>)}</tr></thead>
-    <tbody>{s.vols.map((vol, j) => <tr><th scope="row" class="n">{percent(vol)}</th>{s.excess[j]!.map((value) => <td class={value < 0 ? "n bad" : "n"}>{usd(value)}</td>)}</tr>)}</tbody></table></Scroll>;
+    <tbody>{s.vols.map((vol, j) => <tr><th scope="row" class="n">{Math.min(...s.vols) < 0 ? move(vol) : percent(vol)}</th>{s.excess[j]!.map((value) => <td class={value < 0 ? "n bad" : "n"}>{usd(value)}</td>)}</tr>)}</tbody></table></Scroll>;
 }
 
 function Compare({ name, own, stamp }: { name: string; own: string; stamp: number }) {
   const answer = useAnswer(() => api.compare(name), [name, stamp]);
   return <section><h2>The same account under other methods</h2>
-    <Await answer={answer} what="comparison">{(compared, at) => { const told = compared.some((row) => row.largest_difference !== null); return <Scroll name="Methods side by side"><table>
+    <Await answer={answer} what="comparison">{(compared, at) => { const told = compared.some((row) => row.largest_difference !== null); const most = Math.max(0, ...compared.map((row) => float(row.initial) || 0)); return <Scroll name="Methods side by side"><table>
       <caption>USD, least initial requirement first; <Age at={at} stale={60_000} /></caption>
-      <thead><tr><th scope="col">method</th><th scope="col" class="n">initial</th><th scope="col" class="n">maintenance</th><th scope="col" class="n">excess</th>{told && <th scope="col">largest difference</th>}</tr></thead>
+      <thead><tr><th scope="col">method</th><th scope="col" class="n">initial</th><th scope="col" class="n optional">maintenance</th><th scope="col" class="n">excess</th><th scope="col" class="optional wide"><span class="unseen">initial, drawn</span></th>{told && <th scope="col" class="optional">largest difference</th>}</tr></thead>
       <tbody>{compared.filter((row) => row.refused === null).sort((a, b) => float(a.initial) - float(b.initial)).map((row) => <tr class={row.method === own ? "own" : ""}>
         <th scope="row">{row.method}{row.method === own && " (in force)"}</th>
-        <td class="n">{usd(row.initial)}</td><td class="n">{usd(row.maintenance)}</td><td class={float(row.excess) < 0 ? "n bad" : "n"}>{usd(row.excess)}</td>{told && <td class="dim">{row.largest_difference ?? "–"}</td>}
+        <td class="n">{usd(row.initial)}</td><td class="n optional">{usd(row.maintenance)}</td><td class={float(row.excess) < 0 ? "n bad" : "n"}>{usd(row.excess)}</td>
+        <td class="optional wide"><span class="share"><i class={float(row.excess) < 0 ? "over" : ""} style={{ width: `${most ? (float(row.initial) / most) * 100 : 0}%` }} /></span></td>{told && <td class="dim optional">{row.largest_difference ?? "–"}</td>}
       </tr>)}</tbody></table>
       {compared.some((row) => row.refused !== null) && <details><summary>{`${compared.filter((row) => row.refused !== null).length} more cannot margin this account, and say why`}</summary>
         <ul class="plain">{compared.filter((row) => row.refused !== null).map((row) => <li><b>{row.method}</b> <span class="dim">{row.refused}</span></li>)}</ul></details>}</Scroll>; }}</Await>
   </section>;
 }
 
+/** A price with the digits that a screen has use for; the CSV has them all. */
+const price = (value: string | null): string => (value === null ? digits(null) : digits(Number(float(value).toPrecision(Math.abs(float(value)) >= 1_000 ? 9 : 7))));
+
 function Holdings({ account, at }: { account: Account; at: number }) {
   return <section><h2>What it holds</h2>
     <Scroll name="Positions"><table><caption>Positions; <Age at={at} stale={60_000} /></caption>
-      <thead><tr><th scope="col">instrument</th><th scope="col" class="n">contracts</th><th scope="col" class="n">entry</th><th scope="col" class="n">mark</th><th scope="col" class="n">value</th></tr></thead>
-      <tbody>{account.positions.map((p) => <tr><th scope="row">{p.instrument}</th><td class="n">{digits(p.quantity)}</td><td class="n">{digits(p.entry_price)}</td><td class="n">{digits(p.mark_price)}</td><td class="n">{digits(p.value)} {p.value_currency}</td></tr>)}
+      <thead><tr><th scope="col">instrument</th><th scope="col" class="n">contracts</th><th scope="col" class="n optional">entry</th><th scope="col" class="n optional">mark</th><th scope="col" class="n">value</th></tr></thead>
+      <tbody>{account.positions.map((p) => <tr><th scope="row">{p.instrument}</th><td class="n">{digits(p.quantity)}</td><td class="n optional">{price(p.entry_price)}</td><td class="n optional">{price(p.mark_price)}</td><td class="n">{price(p.value)} <span class="dim">{p.value_currency}</span></td></tr>)}
         {account.positions.length === 0 && <tr><td colSpan={5} class="dim">no positions</td></tr>}</tbody></table></Scroll>
     <div class="pair">
-      <table><caption>Balances</caption><tbody>{account.balances.map((b) => <tr><th scope="row">{b.currency}</th><td class="n">{digits(b.amount)}</td></tr>)}</tbody></table>
+      <table class="slim"><caption>Balances</caption><tbody>{account.balances.map((b) => <tr><th scope="row">{b.currency}</th><td class="n">{digits(b.amount)}</td></tr>)}</tbody></table>
       {account.orders.length > 0 && <Scroll name="Open orders"><table><caption>Open orders</caption><thead><tr>{fields(account.orders).map((field) => <th scope="col">{words(field)}</th>)}</tr></thead>
         <tbody>{account.orders.map((order) => <tr>{fields(account.orders).map((field) => <td>{text(order[field])}</td>)}</tr>)}</tbody></table></Scroll>}
     </div>
@@ -107,10 +115,10 @@ function Queue({ name, stamp }: { name: string; stamp: number }) {
   return <section><h2>If somebody else goes bankrupt: its place in the queue</h2>
     <Await answer={answer} what="queue">{(queues, at) => queues.positions.length === 0 ? <p class="dim">It holds no position that could be closed against a bankrupt one.</p> :
       <Scroll name="Places in the queue"><table><caption>Auto-deleveraging by “{queues.policy}”; <Age at={at} stale={60_000} /></caption>
-        <thead><tr><th scope="col">instrument</th><th scope="col">place</th><th scope="col">lights</th><th scope="col" class="n">profit, USD</th><th scope="col" class="n">leverage</th></tr></thead>
+        <thead><tr><th scope="col">instrument</th><th scope="col">place</th><th scope="col" class="optional">lights</th><th scope="col" class="n">profit, USD</th><th scope="col" class="n optional">leverage</th></tr></thead>
         <tbody>{queues.positions.map((each) => <tr><th scope="row">{each.instrument}</th>
-          <td>{each.place === null ? <span class="dim">no profit to give</span> : `${each.place} of ${each.of}`}</td><td><Lights light={each.light} /></td>
-          <td class="n">{usd(each.profit)}</td><td class="n">{digits(each.leverage.toFixed(2))}</td></tr>)}</tbody></table></Scroll>}</Await>
+          <td>{each.place === null ? <span class="dim">no profit to give</span> : `${each.place} of ${each.of}`}</td><td class="optional"><Lights light={each.light} /></td>
+          <td class="n">{usd(each.profit)}</td><td class="n optional">{digits(each.leverage.toFixed(2))}</td></tr>)}</tbody></table></Scroll>}</Await>
   </section>;
 }
 
@@ -132,8 +140,8 @@ export function AccountPage({ name }: { name: string }) {
         <Top row={account} at={at} source={`GET /api/v1/accounts/${name}`} />
         <WhatIfBuilder account={account} coins={coins} />
         <div class="pair">
-          <section><h2>Why: what the requirement is made of</h2><Await answer={tree} what="explanation">{(node) =>
-            <ul class="tree"><Branch node={node} whole={Math.abs(float(node.amount))} /></ul>}</Await></section>
+          <section><h2>Why: what the figures are made of, USD</h2><Await answer={tree} what="explanation">{(node) =>
+            <ul class="tree"><Branch node={node} whole={largest(node)} /></ul>}</Await></section>
           <section><h2>Over time</h2><Await answer={past} what="history">{(points) => points.length ? <Series points={points} /> : <p class="dim">No history yet.</p>}</Await></section>
         </div>
         {coins.length > 0 ? <Surfaces name={name} coins={coins} stamp={asked.at} /> : <p class="dim">No position, so no price moves this account but those of its collateral.</p>}

@@ -1,14 +1,16 @@
 /** What waits for a second owner: four eyes see a change of parameters, or a large withdrawal, before it is done. */
 import { useEffect, useState } from "preact/hooks";
 import * as api from "../api";
-import { clock } from "../format";
+import { clock, digits } from "../format";
 import { ItemText, text } from "../items";
 import { session } from "../live";
 import { Problem } from "../load";
+import { to } from "../route";
+import { Scroll } from "../scroll";
 import { Age } from "../why";
 import type { Approval, Item } from "../wire";
 import { useList } from "./items";
-import { Diff, flat, valuesOf } from "./parameters";
+import { Diff, valuesOf } from "./parameters";
 
 const POLL_MS = 5_000;
 
@@ -16,7 +18,22 @@ const POLL_MS = 5_000;
 function changeOf({ command }: Approval, force: Item[]): { before: Map<string, string>; after: Map<string, string> } | null {
   if (!/^Set(Margin)?Parameters$/.test(String(command.type))) return null;
   const own = force.filter((each) => (command.type === "SetParameters" ? each.name === "engine" : each.method === command.method));
-  return { before: valuesOf(own[own.length - 1]), after: flat(command.parameters) };
+  return { before: valuesOf(own[own.length - 1]), after: valuesOf({ values: command.parameters }) };
+}
+
+/** What is asked for, in words. */
+function title({ command }: Approval): string {
+  if (command.type === "SetParameters") return "Parameters of the engine";
+  if (command.type === "SetMarginParameters") return `Parameters of ${String(command.method)}`;
+  if (command.type === "Withdraw") return `Withdrawal of ${text(command.amount)} ${String(command.asset)} from ${String(command.account)}`;
+  return String(command.type);
+}
+
+/** When a method's parameters bind, where that is not at once. */
+function Binding({ command }: Approval) {
+  const [from, grace, ramp] = [command.effective_ns, command.grace_ns, command.ramp_ns].map((ns) => Number(ns ?? 0));
+  if (!from && !grace && !ramp) return null;
+  return <p class="dim">Takes force {from ? `${clock(new Date(from! / 1e6).toISOString())} UTC` : "at once"}{grace ? `; maintenance waits ${digits(grace / 3_600e9)} hours` : ""}{ramp ? `, then rises over ${digits(ramp / 3_600e9)} hours` : ""}.</p>;
 }
 
 function Waiting({ item, force, decided }: { item: Approval; force: Item[]; decided: (error: Error | null) => void }) {
@@ -28,10 +45,10 @@ function Waiting({ item, force, decided }: { item: Approval; force: Item[]; deci
     api.decide(item.id, decision).then(() => decided(null), (error: Error) => decided(error)).finally(() => setAsking(false));
   };
   return <article class="card">
-    <h2>{String(item.command.type)} <span class="dim">asked by {item.asked_by}, <span class="num">{clock(item.asked.iso)} UTC</span></span></h2>
-    {change ? <Diff {...change} all={false} /> : <p><ItemText of={{ ...item.command, type: null, id: null }} /></p>}
+    <h2>{title(item)} <span class="dim">asked by {item.asked_by}, <span class="num">{clock(item.asked.iso)} UTC</span></span></h2>
+    {change ? <><Diff {...change} all={false} names={{ before: "in force", after: "proposed" }} /><Binding {...item} /></> : <p><ItemText of={{ ...item.command, type: null, id: null }} /></p>}
     {own ? <p class="dim">You asked for this: another owner has to decide.</p> : <p class="row">
-      <button type="button" disabled={asking} onClick={() => decide("approve")}>Approve</button>
+      <button type="button" class="main" disabled={asking} onClick={() => decide("approve")}>Approve</button>
       <button type="button" disabled={asking} onClick={() => decide("reject")}>Reject</button></p>}
   </article>;
 }
@@ -52,10 +69,11 @@ export function ApprovalsPage() {
     <h1>Approvals</h1>
     <p class="dim">Changes of parameters and withdrawals above their limit are done once a second owner has approved them. {held && <Age at={held.at} />}</p>
     {error && <Problem error={error} what="decision" />}
-    {held && waiting.length === 0 && <p>Nothing waits.</p>}
+    {!held && !error && <p class="dim loading" role="status">Asking what waits …</p>}
+    {held && waiting.length === 0 && <p>Nothing waits. <a href={to("parameters", "", { propose: "1" })}>Propose a change of parameters</a></p>}
     {waiting.map((item) => <Waiting key={item.id} item={item} force={inForce.items} decided={(problem) => { setError(problem); ask(); }} />)}
-    {done.length > 0 && <><h2>Decided</h2><table><caption>The newest first; times UTC</caption>
+    {done.length > 0 && <><h2>Decided</h2><Scroll name="Decided"><table><caption>The newest first; times UTC</caption>
       <thead><tr><th scope="col">what</th><th scope="col">asked by</th><th scope="col">decided</th><th scope="col">by</th><th scope="col" class="optional">when</th></tr></thead>
-      <tbody>{done.map((item) => <tr><th scope="row">{String(item.command.type)}</th><td>{item.asked_by}</td><td>{item.state}</td><td>{text(item.decided_by)}</td><td class="optional num">{text(item.decided)}</td></tr>)}</tbody></table></>}
+      <tbody>{done.map((item) => <tr><th scope="row">{title(item)}</th><td>{item.asked_by}</td><td>{item.state === "rejected" ? <span class="warn">rejected</span> : item.state}</td><td>{text(item.decided_by)}</td><td class="optional num">{text(item.decided)}</td></tr>)}</tbody></table></Scroll></>}
   </>;
 }

@@ -11,7 +11,9 @@ import type { Item } from "../wire";
 import { ItemTable, useList } from "./items";
 
 const listOf = (value: unknown): Item[] => (Array.isArray(value) ? (value as Item[]) : []);
-const DRAWN_APART = new Set(["account", "state", "started", "steps", "paid_by"]);
+const DRAWN_APART = new Set(["account", "state", "started", "steps", "paid_by", "sequence"]);
+/** Figures of the moment in which it began. */
+const AT_FIRST = new Set(["equity", "maintenance"]);
 
 function Liquidation({ item }: { item: Item }) {
   const steps = listOf(item.steps);
@@ -20,7 +22,7 @@ function Liquidation({ item }: { item: Item }) {
   return <article class="card">
     <h2><a href={to("account", String(item.account))}>{String(item.account)}</a> {typeof item.state === "string" && <State of={item.state} />} <span class="dim num">{itemTime(item)}</span></h2>
     {steps.length > 0 && <ol class="timeline">{steps.map((step) => <li><span class="dim num">{itemTime(step)}</span> <ItemText of={step} /></li>)}</ol>}
-    <p>{rest.map((name) => <span class="field"><span class="dim">{words(name)}</span> <span class="num">{named(name, item[name])}</span></span>)}
+    <p>{rest.map((name) => <span class="field"><span class="dim">{words(name)}{AT_FIRST.has(name) && " at the start"}</span> <span class="num">{AT_FIRST.has(name) ? usd(item[name] as string) : named(name, item[name])}</span></span>)}
       {paid.length > 0 && <span class="field"><span class="dim">paid by</span> {paid.map((part) => `${String(part.layer)} ${digits(String(part.amount))}`).join(", ")}</span>}</p>
   </article>;
 }
@@ -29,20 +31,25 @@ function Liquidation({ item }: { item: Item }) {
 const size = (item: Item): number => float((item.size ?? item.available ?? item.capacity ?? null) as string | null);
 const drawn = (item: Item): number => float((item.drawn ?? item.amount ?? "0") as string) || 0;
 
+/** What the layers are called where money is paid. */
+const LAYERS: Record<string, string> = { collateral: "the account's collateral", contribution: "its own contribution", house: "the house's capital", insurance: "insurance fund",
+  "default fund": "default fund of all", assessment: "assessments", adl: "deleveraging", socialised: "socialised losses" };
+
 /** Layers from first to last payer; each bar starts where the one above ended, so that together they make the shortfall. */
 function Waterfall({ items, at }: { items: Item[]; at: number }) {
   const total = items.reduce((sum, item) => sum + drawn(item), 0);
   let paid = 0;
-  return <table class="waterfall"><caption>USD; shortfall paid so far {usd(total)}</caption>
-    <thead><tr><th scope="col">layer</th><th scope="col" class="wide">who paid which part</th><th scope="col" class="n">drawn</th><th scope="col" class="n optional">of</th></tr></thead>
+  return <table class="waterfall"><caption>{total ? `USD; shortfall paid so far ${usd(total)}` : "Who would pay, in this order; no shortfall has had to be paid. USD"}; <Age at={at} stale={60_000} /></caption>
+    <thead><tr><th scope="col">layer</th>{total > 0 && <th scope="col" class="wide">who paid which part</th>}<th scope="col" class="n">drawn</th><th scope="col" class="n optional">held</th></tr></thead>
     <tbody>{items.map((item) => {
       const [start, own] = [paid, drawn(item)];
       paid += own;
       const share = (value: number): string => `${total ? (value / total) * 100 : 0}%`;
-      const name = String(item.layer ?? item.name ?? item.payer ?? "layer");
-      const held = Number.isNaN(size(item)) ? "no limit stated" : usd(size(item));
-      return <tr><th scope="row">{name} <Why of={{ title: name, value: `${usd(own)} drawn`, at, source: "GET /api/v1/waterfall", text: "A layer pays what the layers before it could not, up to what it holds.", parts: [{ label: "paid before it", value: usd(start) }, { label: "drawn", value: usd(own) }, { label: "held", value: held }] }} /></th>
-        <td class="wide"><span class="fall"><i style={{ marginLeft: share(start), width: share(own) }} /></span></td><td class="n">{usd(own)}</td><td class="n dim optional">{held}</td></tr>;
+      const layer = String(item.layer ?? item.name ?? item.payer ?? "layer");
+      const name = LAYERS[layer] ?? layer;
+      const held = Number.isNaN(size(item)) ? "–" : usd(size(item));
+      return <tr><th scope="row">{name} <Why of={{ title: name, value: `${usd(own)} drawn`, at, source: "GET /api/v1/waterfall", text: "A layer pays what the layers before it could not, up to what it holds.", parts: [{ label: "paid before it", value: usd(start) }, { label: "drawn", value: usd(own) }, { label: "held", value: held === "–" ? "not stated" : held }] }} /></th>
+        {total > 0 && <td class="wide"><span class="fall"><i style={{ marginLeft: share(start), width: share(own) }} /></span></td>}<td class="n">{usd(own)}</td><td class="n dim optional">{held}</td></tr>;
     })}</tbody></table>;
 }
 

@@ -5,7 +5,7 @@ import { clock, float, percent, usd } from "../format";
 import { Problem } from "../load";
 import { remember, route, to } from "../route";
 import { Scroll } from "../scroll";
-import { State, UsageBar } from "../usage";
+import { calm, State, UsageBar } from "../usage";
 import { Figure } from "../why";
 import type { AccountRow, Moment } from "../wire";
 
@@ -15,8 +15,8 @@ const STEP_MS = 400;
 function Rows({ rows }: { rows: AccountRow[] }) {
   return <Scroll name="Accounts at that moment"><table>
     <caption>Accounts, USD; those nearest to liquidation first</caption>
-    <thead><tr><th scope="col">account</th><th scope="col">state</th><th scope="col" class="n">usage</th><th scope="col" class="n">equity</th><th scope="col" class="n optional">initial</th><th scope="col" class="n optional">maintenance</th></tr></thead>
-    <tbody>{rows.map((row) => <tr key={row.account}><th scope="row"><a href={to("account", row.account)}>{row.account}</a></th><td><State of={row.state} /></td>
+    <thead><tr><th scope="col">account</th><th scope="col" class="optional">state</th><th scope="col" class="n">usage</th><th scope="col" class="n">equity</th><th scope="col" class="n optional">initial</th><th scope="col" class="n optional">maintenance</th></tr></thead>
+    <tbody>{rows.map((row) => <tr key={row.account}><th scope="row"><a href={to("account", row.account)}>{row.account}</a>{!calm(row.state) && <span class="narrow"><State of={row.state} /></span>}</th><td class="optional"><State of={row.state} /></td>
       <td class="n"><span class="optional"><UsageBar row={row} /></span> <span class="share-of">{percent(row.margin_usage)}</span></td><td class="n">{usd(row.equity)}</td><td class="n optional">{usd(row.initial)}</td><td class="n optional">{usd(row.maintenance)}</td></tr>)}</tbody></table></Scroll>;
 }
 
@@ -75,7 +75,7 @@ export function ReplayPage() {
       <span class="num" role="status">{clock(moment.time.iso)} UTC</span>
     </div>}
     {problem && <Problem error={problem} what="moment" />}
-    {!found && !problem && <p class="dim loading" role="status">Asking for the journal …</p>}
+    {!found && !problem && <p class="dim loading" role="status">Reading the journal; the first time after a start takes a while …</p>}
     {found && <><Figures moment={found.moment} at={found.at} /><Rows rows={found.moment.accounts} /></>}
   </>;
 }

@@ -164,6 +164,7 @@ class Client(_Sending[httpx.Client]):
     log_out = _waiting(questions.log_out)
     approvals = _waiting(questions.approvals)
     decide = _waiting(questions.decide)
+    access_log = _waiting(questions.access_log)
 
 
 class AsyncClient(_Sending[httpx.AsyncClient]):
@@ -238,3 +239,4 @@ class AsyncClient(_Sending[httpx.AsyncClient]):
     log_out = _async(questions.log_out)
     approvals = _async(questions.approvals)
     decide = _async(questions.decide)
+    access_log = _async(questions.access_log)

@@ -82,3 +82,23 @@ class Decided(Approval, frozen=True, kw_only=True):
     """An approval as decided, and what happened of it."""
 
     events: tuple[dict[str, Any], ...] = ()
+
+
+class LogEntry(Record, frozen=True, kw_only=True):
+    """Who asked for what, from where, and what was decided."""
+
+    sequence: int
+    time: Time
+    who: str
+    via: str
+    address: str
+    action: str
+    detail: str
+    decision: str
+
+
+class AccessLog(Record, frozen=True, kw_only=True):
+    """Entries of the log of who did what, the newest first, and the cursor of the next ones."""
+
+    items: tuple[LogEntry, ...]
+    next: str | None

@@ -225,3 +225,11 @@ def approvals() -> Call[house.Approvals]:
 def decide(approval: str, decision: Literal["approve", "reject"]) -> Call[house.Decided]:
     """Approve or reject what another owner asked for; what is approved is done at once."""
     return post(f"{API}/approvals/{quote(approval, safe='')}", house.Decided, {"decision": decision})
+
+
+def access_log(
+    *, who: str | None = None, action: str | None = None, limit: int = 100, cursor: str | None = None
+) -> Call[house.AccessLog]:
+    """Return who asked for what, the newest first: of one owner, or what holds a text in its action or decision."""
+    asked = {"who": who, "action": action, "limit": limit, "cursor": cursor}
+    return get(f"{API}/access-log", house.AccessLog, asked)

@@ -259,8 +259,13 @@ class ParameterVersion(Record, frozen=True, kw_only=True):
 
     name: str
     values: dict[str, Any]
+    shipped: dict[str, Any] | None
+    """The values that come with the package; None of a method that has none."""
+    in_force: bool
     version: int | None = None
     effective: Time | None = None
+    grace_ns: int | None = None
+    ramp_ns: int | None = None
 
 
 class ParameterVersions(Record, frozen=True, kw_only=True):

@@ -76,7 +76,7 @@ def application(
                                             stateless_routes.margin, stateless_routes.compare,
                                             access_api.session, access_api.log_in, access_api.log_out,
                                             access_api.change_parameters, access_api.approvals,
-                                            access_api.decide, alerts_api.listed,
+                                            access_api.decide, access_api.access_log, alerts_api.listed,
                                             alerts_api.acknowledge])  # fmt: skip
     served = AllowedHostsConfig(allowed_hosts=hosts) if hosts else None
     layers = [CountRequests(writer.measures), *([] if tracer is None else [TraceRequests(tracer)])]

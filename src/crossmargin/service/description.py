@@ -60,6 +60,7 @@ ANSWERS: dict[tuple[str, str], type] = {
     ("get", f"{API}/waterfall"): are.Waterfall,
     ("get", f"{API}/insurance"): are.Insurance,
     ("get", f"{API}/parameters"): are.ParameterVersions,
+    ("get", f"{API}/access-log"): house.AccessLog,
     ("get", f"{API}/{{what}}"): are.Items,
     ("get", f"{API}/alerts"): are.Alerts,
     ("post", f"{API}/alerts/{{identifier}}/acknowledge"): are.Alert,

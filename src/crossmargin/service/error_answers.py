@@ -14,7 +14,7 @@ from crossmargin.service import projection
 from crossmargin.service.access import api as access_api
 from crossmargin.service.access.rate_limits import TooManyError
 from crossmargin.service.access.roles import ForbiddenError, UnauthorizedError
-from crossmargin.service.error_records import failed_record, refused_record
+from crossmargin.service.error_records import failed_record, refused_record, rule_and_finding
 from crossmargin.service.reading import NotHereError
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Busy, Starting
@@ -44,7 +44,7 @@ def _starting(request: Request[Any, Any, State], error: Starting) -> Response[Re
 
 
 def _unavailable(_: Request[Any, Any, State], error: CrossMarginError) -> Response[Record]:
-    rule, _comma, finding = str(error).partition(", ")
+    rule, finding = rule_and_finding(str(error))
     return _error(503, rule, finding)
 
 

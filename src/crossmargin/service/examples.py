@@ -33,6 +33,7 @@ PARAMETERS: dict[str, Any] = {
 OWN_PARAMETERS: dict[tuple[str, str], dict[str, Any]] = {
     ("get", f"{API}/accounts"): {"cursor": "cash-only"},
     ("get", f"{API}/{{what}}"): {"cursor": 1_000},
+    ("get", f"{API}/access-log"): {"cursor": 1_000, "who": "ann", "action": "/parameters"},
     ("get", "/api/v2/{method}"): {"method": "public/get_time"},
     ("post", f"{API}/orders"): {"Idempotency-Key": "order-17"},
     ("delete", f"{ACCOUNT}/orders/{{order}}"): {"Idempotency-Key": "cancel-17"},
@@ -57,7 +58,7 @@ BODIES: dict[tuple[str, str], object] = {
     },
     ("post", f"{API}/deposits"): {"account": "hedger", "asset": "USDC", "amount": "250.00"},
     ("post", f"{API}/withdrawals"): {"account": "hedger", "asset": "USDC", "amount": "100.00"},
-    ("post", f"{API}/parameters"): {"method": "scenario_grid", "parameters": {}, "effective_ns": 1_798_761_600_000_000_000},
+    ("post", f"{API}/parameters"): {"parameters": {"liquidation_fee": "0.0015", "order_band": 0.25, "slice_share": 0.2}},
     ("post", f"{API}/commands"): {"type": "RunAudit"},
     ("post", f"{API}/bids"): {"account": "hedger", "auctioned": "levered-long"},
     ("post", f"{API}/session"): {"user": "ada", "password": "correct horse battery staple"},

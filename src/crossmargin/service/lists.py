@@ -1,5 +1,6 @@
 """Lists that are more than events one by one: liquidations from start to end, layers with what they paid, versions."""
 
+import functools
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -16,7 +17,10 @@ from crossmargin.engine.events import (
     LiquidationStarted,
     TakenOver,
 )
+from crossmargin.engine.parameters import EngineParameters
+from crossmargin.files.parameters import effective_dates, read_parameters
 from crossmargin.ledger.account import INSURANCE
+from crossmargin.margin.methods import method_named
 from crossmargin.service.views import Record, credit, event_record, wire_time
 from crossmargin.service.writer import Published
 
@@ -82,13 +86,30 @@ def waterfall_items(engine: Engine, published: Iterable[Published]) -> list[Reco
 
 
 def parameter_items(engine: Engine) -> list[Record]:
-    """Return every method's versions, the oldest first, and the engine's own parameters."""
+    """Return every method's versions, the oldest first, and the engine's own parameters, each beside those it ships with."""
     items: list[Record] = []
     for method, versions in sorted(engine.state.margin.items()):
+        deciding = sum(each.effective_ns <= engine.state.time_ns for each in versions)
         for number, each in enumerate(versions, start=1):
-            effective = wire_time(each.effective_ns)
-            items.append({"name": method, "version": number, "effective": effective, "values": each.parameters})
-    return [{"name": "engine", "values": msgspec.to_builtins(engine.state.parameters)}, *items]
+            items.append({
+                "name": method, "version": number, "effective": wire_time(each.effective_ns),
+                "grace_ns": each.grace_ns, "ramp_ns": each.ramp_ns, "in_force": number == deciding,
+                "values": each.parameters, "shipped": _shipped(method),
+            })  # fmt: skip
+    own = msgspec.to_builtins(engine.state.parameters)
+    return [{"name": "engine", "in_force": True, "values": own, "shipped": _shipped("engine")}, *items]
+
+
+@functools.cache
+def _shipped(name: str) -> Record | None:
+    """Parameters of a method, or of the engine, as they come with the package; None for a method that has none."""
+    if name == "engine":
+        found: Record = msgspec.to_builtins(EngineParameters())
+    elif not effective_dates(name):
+        return None
+    else:
+        found = msgspec.to_builtins(read_parameters(method_named(name)))
+    return found
 
 
 def insurance_record(engine: Engine, published: Iterable[Published]) -> Record:

@@ -2,7 +2,8 @@
 
 Positions come from trades with one account of the house's, `COUNTERPARTY`. A stand-in of money lets each trade pass the
 checks that hold for new risk, and is taken back afterwards, so that the book ends with the balances it states and is
-judged as it is: an account that is under water starts under water.
+judged as it is: an account that is under water starts under water. The counterparty keeps as much money as the book holds:
+it stands for the rest of a market, and sums over all accounts stay of the book's size.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from crossmargin.margin.methods import method_named
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.market.vol_surface import Smile
 from crossmargin.portfolio import Portfolio, Position
-from crossmargin.units import USD
+from crossmargin.units import USD, Currency
 
 COUNTERPARTY = "opening"
 QUANTUM = Decimal("0.00000001")
@@ -39,6 +40,7 @@ def opening_commands(book: Iterable[Portfolio], market: MarketSnapshot) -> Itera
     yield from _setup(portfolios, market, numbered)
     for portfolio in portfolios:
         yield from _account(portfolio, market, numbered)
+    yield from _counterparty_as_it_stays(portfolios, market, numbered)
 
 
 def market_update(market: MarketSnapshot, book: Iterable[Portfolio], command_id: str) -> ask.UpdateMarket:
@@ -62,9 +64,32 @@ def _setup(portfolios: tuple[Portfolio, ...], market: MarketSnapshot, ids: Itera
     yield _observed(market, contracts, next(ids))
     yield ask.OpenAccount(id=next(ids), account=COUNTERPARTY)
     for coin in sorted(market.index):
-        amount = (STAND_IN_USD / Decimal(str(market.index_price(coin)))).quantize(QUANTUM)
-        yield ask.Deposit(id=next(ids), account=COUNTERPARTY, asset=coin, amount=amount)
+        yield ask.Deposit(id=next(ids), account=COUNTERPARTY, asset=coin, amount=_stand_in(coin, market))
     yield ask.FundLayer(id=next(ids), layer="insurance", amount=Decimal(2_000_000))
+
+
+def _stand_in(coin: Currency, market: MarketSnapshot) -> Decimal:
+    return (STAND_IN_USD / Decimal(str(market.index_price(coin)))).quantize(QUANTUM)
+
+
+def _counterparty_as_it_stays(
+    portfolios: tuple[Portfolio, ...], market: MarketSnapshot, ids: Iterator[str]
+) -> Iterator[ask.Command]:
+    """Leave the counterparty the worth of what the book holds, in `MONEY`, and what it paid for options."""
+    held = Decimal(0)
+    paid = {str(coin): Decimal(0) for coin in market.index}
+    for portfolio in portfolios:
+        for balance in portfolio.balances:
+            price = 1.0 if balance.currency == USD else market.index_price(balance.currency)
+            held += max(Decimal(0), Decimal(repr(balance.amount)) * Decimal(repr(price)))
+        for position in portfolio.positions:
+            if isinstance(position.instrument, Option):
+                coin, premium = _premium(position, market)
+                paid[coin] = paid.get(coin, Decimal(0)) - premium  # what it took from the account is the other's
+    yield ask.Deposit(id=next(ids), account=COUNTERPARTY, asset=MONEY, amount=held.quantize(QUANTUM) + QUANTUM)
+    for coin in sorted(market.index):
+        amount = _stand_in(coin, market) - max(Decimal(0), paid[str(coin)])
+        yield ask.ReverseDeposit(id=next(ids), account=COUNTERPARTY, asset=coin, amount=amount)
 
 
 def _contracts(portfolios: tuple[Portfolio, ...]) -> dict[str, Contract]:

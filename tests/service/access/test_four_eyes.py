@@ -6,6 +6,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from crossmargin.client.house_records import AccessLog
 from crossmargin.service.access import approvals as of_approvals
 from crossmargin.service.access.roles import Scope
 
@@ -138,3 +139,38 @@ def test_what_waits_is_written_down_before_it_is_done(desk, limit, access):
     decide(desk("ann", Scope.READ, Scope.ADMIN), named, "reject")
     last = list(access.log.entries())[-1]
     assert (last.who, last.decision.split()[0], last.decision.split()[-1]) == ("ann", "rejected", "tom")
+
+
+def test_parameters_that_fit_no_method_are_refused_before_anybody_is_asked_to_look(desk, access):
+    ann = desk("ann-misfit", Scope.READ, Scope.ADMIN)
+    items = ann.send("GET", "/api/v1/parameters").json()["items"]
+    found = next(item for item in items if item["name"] == "scenario_grid")
+    assert found["in_force"]
+    assert found["values"] == found["shipped"]
+    body = {"method": "scenario_grid", "parameters": {**found["values"], "maintenance_factor": "much"}}
+    waiting = len(access.approvals.all())
+    answer = ann.send("POST", "/api/v1/parameters", msgspec.json.encode(body), idempotency_key="misfit")
+    assert answer.status_code == 400
+    assert answer.json()["error"]["rule"] == "parameters must fit scenario_grid"
+    assert "maintenance_factor" in answer.json()["error"]["finding"]
+    assert len(access.approvals.all()) == waiting
+
+
+def test_the_log_tells_owners_who_asked_for_what_and_from_where(desk):
+    ann, vic = desk("ann-asks", Scope.READ, Scope.ADMIN), desk("vic", Scope.READ)
+    assert change(ann, "logged").status_code == 202
+    assert vic.send("POST", "/api/v1/stress", b'{"moves": {"BTC": -0.1}}').status_code == 403
+    newest = ann.send("GET", "/api/v1/access-log?limit=2").json()
+    assert [item["who"] for item in newest["items"]] == ["vic", "ann-asks"]
+    assert newest["items"][0]["decision"].startswith("refused: this needs the scope risk")
+    assert newest["items"][1]["action"].startswith("POST /api/v1/parameters")
+    assert newest["items"][1]["address"] == "testclient"
+    assert msgspec.json.decode(msgspec.json.encode(msgspec.convert(newest, AccessLog))) == newest
+    older = ann.send("GET", f"/api/v1/access-log?limit=1&cursor={newest['next']}").json()["items"]
+    assert older[0]["sequence"] == newest["items"][1]["sequence"] - 1
+    of_ann = ann.send("GET", "/api/v1/access-log?who=ann-asks").json()["items"]
+    assert {item["who"] for item in of_ann} == {"ann-asks"}
+    refused = ann.send("GET", "/api/v1/access-log?who=vic&action=REFUSED").json()["items"]
+    assert [item["action"].split()[1] for item in refused] == ["/api/v1/stress"]
+    assert ann.send("GET", "/api/v1/access-log?action=no%20such%20thing").json() == {"items": [], "next": None}
+    assert vic.send("GET", "/api/v1/access-log").status_code == 403

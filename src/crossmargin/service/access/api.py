@@ -7,16 +7,20 @@ import anyio.to_thread
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.datastructures import Cookie, State
-from litestar.params import FromPath, HeaderParameter, JSONBody
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 
 from crossmargin.engine.commands import SetMarginParameters, SetParameters
+from crossmargin.engine.margin_rules import parsed_parameters
 from crossmargin.errors import InputError
 from crossmargin.service.access.approvals import Approval, Watched
+from crossmargin.service.access.audit import Entry
 from crossmargin.service.access.guard import Access, address_of, caller
 from crossmargin.service.access.rate_limits import TooManyError
 from crossmargin.service.access.roles import ForbiddenError, Lane, Principal, UnauthorizedError
 from crossmargin.service.access.sessions import CSRF_COOKIE, SESSION_COOKIE
 from crossmargin.service.commands import answered, command_id, outcome
+from crossmargin.service.error_records import rule_and_finding
+from crossmargin.service.reading import Limit
 from crossmargin.service.views import Record, wire_time
 
 AnyRequest = Request[Any, Any, State]
@@ -90,8 +94,18 @@ async def change_parameters(
     if "id" in data or "type" in data:
         raise InputError("a command is named by its Idempotency-Key, the body held an id or a type")
     command = msgspec.convert({**data, "id": command_id(who, key), "type": kind.__name__}, type=kind)
+    if isinstance(command, SetMarginParameters):
+        _require_fit(command)
     waiting = waits(state, who, command)
     return await answered(state.writer, command) if waiting is None else waiting
+
+
+def _require_fit(command: SetMarginParameters) -> None:
+    """Refuse at once what the engine would refuse once a second owner has looked at it."""
+    try:
+        parsed_parameters(command.method, command.parameters)
+    except ValueError as error:
+        raise InputError(f"parameters must fit {command.method}, {error}") from error
 
 
 @get("/approvals", sync_to_thread=False)
@@ -122,6 +136,20 @@ async def decide(
     return Response(told, status_code=status)
 
 
+@get("/access-log", sync_to_thread=True)
+def access_log(
+    state: State,
+    limit: Limit = 100,
+    cursor: FromQuery[int | None] = None,
+    who: FromQuery[str | None] = None,
+    action: FromQuery[str | None] = None,
+) -> Record:
+    """Who asked for what, from where, and what was decided: the newest first, of one owner or one kind if asked so."""
+    found = _access(state).log.newest(limit + 1, before=cursor, who=who, action=action)
+    items = [_entry_record(each) for each in found[:limit]]
+    return {"items": items, "next": str(found[limit - 1].sequence) if len(found) > limit else None}
+
+
 def waits(state: State, who: Principal | None, command: Watched) -> Response[Record] | None:
     """Return the answer to a command that a second owner must approve; None where none must."""
     access: Access | None = state.access
@@ -148,7 +176,7 @@ def too_many(_: AnyRequest, error: TooManyError) -> Response[Record]:
 
 
 def _error(status: int, error: Exception) -> Response[Record]:
-    rule, _, finding = str(error).partition(", ")
+    rule, finding = rule_and_finding(str(error))
     return Response({"error": {"rule": rule, "finding": finding}}, status_code=status)
 
 
@@ -166,6 +194,12 @@ def _principal_record(who: Principal) -> Record:
         "accounts": None if who.accounts is None else sorted(who.accounts),
         "open": False,
     }
+
+
+def _entry_record(entry: Entry) -> Record:
+    record: Record = msgspec.to_builtins(entry)
+    del record["time_ns"], record["before"]
+    return {**record, "time": wire_time(entry.time_ns)}
 
 
 def _approval_record(approval: Approval) -> Record:

@@ -4,6 +4,7 @@ Whoever can write the file can cut off its end, or write all of it anew: `verifi
 somewhere else and compared.
 """
 
+import contextlib
 import hashlib
 import sqlite3
 import threading
@@ -49,6 +50,7 @@ class AuditLog:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
+        self._path = path
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._database.execute("PRAGMA journal_mode = WAL")
         # the journal of commands is what must outlive a loss of power; this must outlive a death of the process
@@ -106,6 +108,32 @@ class AuditLog:
                 raise BrokenChainError(f"an entry must hold the hash of the one before, {sequence} does not")
             before, expected = stated, expected + 1
             yield entry
+
+    def newest(
+        self, limit: int, *, before: int | None = None, who: str | None = None, action: str | None = None
+    ) -> list[Entry]:
+        """Return entries as they stand, the newest first and at most `limit`; `verified` says whether they can be believed.
+
+        Parameters
+        ----------
+        before
+            Only entries of lower sequences.
+        who
+            Only what this owner asked for, name for name.
+        action
+            Only entries whose action or decision holds this text, whatever its case.
+        """
+        # a connection of its own: to read far back keeps nobody from writing
+        with contextlib.closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            rows = database.execute(
+                "SELECT entry FROM audit WHERE (:before IS NULL OR sequence < :before)"
+                " AND (:who IS NULL OR json_extract(CAST(entry AS TEXT), '$.who') = :who)"
+                " AND (:action IS NULL OR instr(lower(json_extract(CAST(entry AS TEXT), '$.action') || ' '"
+                " || json_extract(CAST(entry AS TEXT), '$.decision')), lower(:action)) > 0)"
+                " ORDER BY sequence DESC LIMIT :limit",
+                {"before": before, "who": who, "action": action, "limit": limit},
+            ).fetchall()
+        return [msgspec.json.decode(held, type=Entry) for (held,) in rows]
 
     def verified(self) -> tuple[int, str]:
         """Return the count of entries and the hash of the last, every one checked."""

@@ -88,6 +88,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", f"{API}/bids"): Rule(scope=Scope.TRADE, bound=Bound.BODY),
     ("GET", f"{API}/approvals"): Rule(scope=_ADMIN, bound=Bound.HOUSE),
     ("POST", f"{API}/approvals/{{identifier}}"): Rule(scope=_ADMIN, bound=Bound.HOUSE),
+    ("GET", f"{API}/access-log"): Rule(scope=_ADMIN, bound=Bound.HOUSE, weight=5),
     ("GET", f"{API}/alerts"): Rule(scope=_RISK, bound=Bound.HOUSE),
     ("POST", f"{API}/alerts/{{identifier}}/acknowledge"): Rule(scope=_RISK, bound=Bound.HOUSE),
     ("POST", f"{API}/orders"): Rule(scope=Scope.TRADE, bound=Bound.BODY),

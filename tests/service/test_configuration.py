@@ -62,3 +62,15 @@ def test_the_command_says_it_in_one_line(tmp_path):
         assert ran.returncode == 2
         assert ran.stderr.startswith("error: a ")
         assert len(ran.stderr.splitlines()) == 1
+
+
+def test_feeds_are_set_like_everything_else(tmp_path):
+    path = tmp_path / "service.toml"
+    path.write_text('[service]\nfeeds = ["ccxt:deribit,kraken", "replay:day.csv"]\n')
+    held = ("ccxt:deribit,kraken", "replay:day.csv")
+    assert settings({}, {}, path).feeds == held
+    assert settings({}, {"CROSSMARGIN_FEEDS": "ccxt:okx,bybit  replay:other.csv@max"}, path).feeds == (
+        "ccxt:okx,bybit",
+        "replay:other.csv@max",
+    )
+    assert settings({"feeds": ["ccxt:okx"]}, {"CROSSMARGIN_FEEDS": "ccxt:bybit"}, path).feeds == ("ccxt:okx",)

@@ -112,7 +112,10 @@ def test_lists_and_history_survive_a_restart(tmp_path, url):
     folder = tmp_path / "j"
     writer = Writer(folder, opening=opening, projector=Projector(url, folder))
     told(writer, story())
-    paths = ("liquidation-events", "margin-calls", "audit", "draws", "accounts/levered-long/history")
+    paths = (
+        "liquidation-events", "margin-calls", "audit", "draws", "accounts/levered-long/history", "liquidations", "waterfall",
+        "insurance",
+    )  # fmt: skip
     with TestClient(application(writer)) as client:
         before = {path: client.get(f"/api/v1/{path}").json() for path in paths}
         first = client.get("/api/v1/liquidation-events?limit=2").json()
@@ -121,10 +124,25 @@ def test_lists_and_history_survive_a_restart(tmp_path, url):
     assert first["items"] + rest["items"] == before["liquidation-events"]["items"]
     assert len(before["liquidation-events"]["items"]) > 2
     assert len(before["accounts/levered-long/history"]["points"]) >= 12
+    assert before["liquidations"]["items"][0]["steps"]
     again = Writer(folder, projector=Projector(url, folder))
     with TestClient(application(again)) as client:
         assert {path: client.get(f"/api/v1/{path}").json() for path in paths} == before
     again.close()
+
+
+def test_liquidations_outlive_a_flood_of_other_events(tmp_path, monkeypatch):
+    """The events in memory are the last so many of all kinds, which a busy house passes within a minute."""
+    monkeypatch.setattr("crossmargin.service.writer.EVENTS_KEPT", 3)
+    folder, url = tmp_path / "j", f"sqlite:///{tmp_path}/flood.sqlite"
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder))
+    told(writer, story())
+    with TestClient(application(writer)) as client:
+        assert client.get("/api/v1/liquidations").json()["items"]
+        monkeypatch.setattr(writer, "projector", None)  # without the tables they are gone
+        assert not client.get("/api/v1/liquidations").json()["items"]
+    monkeypatch.undo()
+    writer.close()
 
 
 def test_what_was_missed_is_caught_up(tmp_path, url):

@@ -95,9 +95,9 @@ def serve(
         raise _missing(error) from error
     flags = {"host": host, "port": port, "folder": _text(folder), "database": database, "open": open_, "names": name,
              "certificate": _text(certificate), "private_key": _text(private_key), "proxy": proxy,
-             "workers": workers, "withdrawal_limits": withdrawal_limit, "alerts": _text(alerts)}  # fmt: skip
-    feeds = [parse_feed(each) for each in feed or ()]
+             "workers": workers, "withdrawal_limits": withdrawal_limit, "alerts": _text(alerts), "feeds": feed}  # fmt: skip
     chosen = settings(flags, os.environ, config)
+    feeds = [parse_feed(each) for each in chosen.feeds]
     require_tls(chosen)
     rules = AlertRules() if chosen.alerts is None else read_rules(Path(chosen.alerts), os.environ)
     known = [*secrets_in(chosen.database_url), *secrets_in(chosen.trace_endpoint)]

@@ -16,8 +16,8 @@ import msgspec
 from crossmargin.errors import InputError
 
 PREFIX = "CROSSMARGIN_"
-LISTS = ("names", "withdrawal_limits")
-"""Settings of several values, with commas between them in a variable."""
+LISTS = {"names": ",", "withdrawal_limits": ",", "feeds": None}
+"""Settings of several values, and what stands between them in a variable; white space between feeds, which hold commas."""
 
 MOST_WORKERS = 64
 
@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     workers: int = 0
     """Processes that margin books of nobody's, beside the engine's and one for streams; 0 leaves all to the engine's."""
+    feeds: tuple[str, ...] = ()
+    """Where prices come from, as `crossmargin.service.feeding.parse_feed` reads it; time is then theirs."""
     metrics_port: int | None = None
     """Port of this machine on which Prometheus reads the metrics without a key; none if not given."""
     alerts: str | None = None
@@ -113,7 +115,7 @@ def settings(flags: Mapping[str, Any], environment: Mapping[str, str], file: Pat
     found = {} if file is None else _in_file(file)
     found |= {name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment}
     found |= {name: value for name, value in flags.items() if value is not None}
-    found |= {name: found[name].split(",") for name in LISTS if isinstance(found.get(name), str)}
+    found |= {name: found[name].split(mark) for name, mark in LISTS.items() if isinstance(found.get(name), str)}
     try:
         # variables are text; a number in quotes is taken in the file too
         return msgspec.convert(found, Settings, strict=False)

@@ -1,11 +1,15 @@
 """The body of a refusal: a rule, then the finding; for whoever answers, with a framework or without."""
 
+import re
+
 from crossmargin.errors import CrossMarginError, InvariantError
 from crossmargin.service.views import Record
 
+_FINDING = re.compile(r", (?=was |were |had |held |found )")
+
 
 def rule_and_finding(said: str) -> tuple[str, str]:
-    """Return what stands before the first comma that is no interval's, and what stands after it.
+    """Return what stands before the finding, and the finding: from a comma and its verb, else the first comma of no interval.
 
     Examples
     --------
@@ -13,7 +17,12 @@ def rule_and_finding(said: str) -> tuple[str, str]:
     ('order_band must be inside (0, 1]', 'was 7.0')
     >>> rule_and_finding("a smile is a smile :(, was none")
     ('a smile is a smile :(', 'was none')
+    >>> rule_and_finding("a list must be one of draws, margin-calls, audit, was nonsense")
+    ('a list must be one of draws, margin-calls, audit', 'was nonsense')
     """
+    found = _FINDING.search(said)
+    if found is not None:
+        return said[: found.start()], said[found.start() + 2 :]
     depth = 0
     for place, letter in enumerate(said):
         depth += (letter in "([") - (letter in ")]")

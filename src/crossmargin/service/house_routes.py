@@ -1,6 +1,7 @@
 """Routes that ask about the house as a whole: sums, feeds, stress, lists of what happened, and who pays a default."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from litestar import get, post
@@ -68,23 +69,32 @@ def parameters(state: State) -> Record:
 
 @get("/liquidations", sync_to_thread=True)
 def liquidations(state: State) -> Record:
-    """Liquidations from start to end, the newest first, since this process started."""
-    writer: Writer = state.writer
-    return read(state, lambda _engine, _: {"items": lists.liquidation_items(writer.published), "next": None})
+    """Liquidations from start to end, the newest first; of the newest 5,000 steps."""
+    return {"items": lists.liquidation_items(_cleared(state)), "next": None}
 
 
 @get("/waterfall", sync_to_thread=True)
 def waterfall(state: State) -> Record:
-    """Return the layers of the waterfall in their order, and what they paid since this process started."""
-    writer: Writer = state.writer
-    return read(state, lambda engine, _: {"items": lists.waterfall_items(engine, writer.published), "next": None})
+    """Return the layers of the waterfall in their order, and what they have paid."""
+    told = _cleared(state)
+    return read(state, lambda engine, _: {"items": lists.waterfall_items(engine, told), "next": None})
 
 
 @get("/insurance", sync_to_thread=True)
 def insurance(state: State) -> Record:
-    """Return the insurance fund, what markets drew of it, and the draws since this process started."""
+    """Return the insurance fund, what markets drew of it, and the draws."""
+    told = _cleared(state)
+    return read(state, lambda engine, _: lists.insurance_record(engine, told))
+
+
+def _cleared(state: State) -> Sequence[views.Told]:
+    """Return what happened in liquidations: from the tables, which have all of it, else the last events in memory."""
     writer: Writer = state.writer
-    return read(state, lambda engine, _: lists.insurance_record(engine, writer.published))
+    if writer.projector is not None:
+        with contextlib.suppress(projection.DatabaseDownError):
+            return projection.cleared(projected(state))
+    with writer.lock:
+        return tuple(writer.published)
 
 
 HOUSE_ROUTES = [overview, fed, stress, listed, parameters, liquidations, waterfall, insurance]

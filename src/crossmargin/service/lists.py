@@ -21,21 +21,20 @@ from crossmargin.engine.parameters import EngineParameters
 from crossmargin.files.parameters import effective_dates, read_parameters
 from crossmargin.ledger.account import INSURANCE
 from crossmargin.margin.methods import method_named
-from crossmargin.service.views import Record, credit, event_record, wire_time
-from crossmargin.service.writer import Published
+from crossmargin.service.views import Record, Told, credit, event_record, wire_time
 
 STEPS = LiquidationOrdered | Liquidated | TakenOver | Defaulted | Deleveraged
 _SAID_ABOVE = frozenset({"sequence", "command", "account"})
 
 
-def liquidation_items(published: Iterable[Published]) -> list[Record]:
+def liquidation_items(told: Iterable[Told]) -> list[Record]:
     """Return every liquidation with its steps and who paid, the newest first.
 
-    One that began before `published` does has its steps, and no start.
+    One that began before `told` does has its steps, and no start.
     """
     open_now: dict[str, Record] = {}
     found: list[Record] = []
-    for each in published:
+    for each in told:
         event = each.event
         if not isinstance(event, LiquidationStarted | LiquidationEnded | Drawn | STEPS):
             continue
@@ -58,7 +57,7 @@ def liquidation_items(published: Iterable[Published]) -> list[Record]:
     return found[::-1]
 
 
-def _begun(each: Published, account: str) -> Record:
+def _begun(each: Told, account: str) -> Record:
     started = wire_time(each.time_ns)
     return {
         "sequence": each.sequence,
@@ -70,12 +69,12 @@ def _begun(each: Published, account: str) -> Record:
     }
 
 
-def waterfall_items(engine: Engine, published: Iterable[Published]) -> list[Record]:
-    """Return the layers in the order in which they pay, with what they paid in `published`; the fund says what it held."""
+def waterfall_items(engine: Engine, told: Iterable[Told]) -> list[Record]:
+    """Return the layers in the order in which they pay, with what they paid in `told`; the fund says what it held."""
     state = engine.state
     money = state.parameters.money
     drawn = dict.fromkeys(state.parameters.layers, Decimal(0))
-    for each in published:
+    for each in told:
         if isinstance(each.event, Drawn):
             drawn[each.event.layer] = drawn.get(each.event.layer, Decimal(0)) + each.event.amount
     sizes: dict[str, str] = {}
@@ -112,12 +111,12 @@ def _shipped(name: str) -> Record | None:
     return found
 
 
-def insurance_record(engine: Engine, published: Iterable[Published]) -> Record:
-    """Return what the fund holds, what each market has drawn of it ever, its cap, and the draws in `published`."""
+def insurance_record(engine: Engine, told: Iterable[Told]) -> Record:
+    """Return what the fund holds, what each market has drawn of it ever, its cap, and the draws in `told`."""
     state = engine.state
     money, cap = state.parameters.money, state.parameters.insurance_cap_per_market
     held = state.ledger.balance(INSURANCE, money) * state.assets[money].quantum if money in state.assets else Decimal(0)
-    draws = [each for each in published if isinstance(each.event, Drawn) and each.event.layer == "insurance"]
+    draws = [each for each in told if isinstance(each.event, Drawn) and each.event.layer == "insurance"]
     return {
         "time": wire_time(state.time_ns),
         "asset": money,

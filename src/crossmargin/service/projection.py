@@ -8,28 +8,35 @@ same transaction.
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sql
 from alembic import command as alembic
 from alembic.config import Config
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
+from crossmargin.engine.events import Event
 from crossmargin.errors import CrossMarginError, InputError
 from crossmargin.service.projection_changes import Change, Row
 from crossmargin.service.projection_tables import (
     ACCOUNTS,
     BALANCES,
     HAPPENED,
+    LIQUIDATIONS,
     METADATA,
     POSITION,
     POSITIONS,
     REQUIREMENTS,
+    WATERFALL,
 )
 
 CONNECT_TIMEOUT_S = 5
+MOST_CLEARED = 5_000
+"""Steps of liquidations that are told together, the newest; what the waterfall paid is told whole."""
 
 
 class DatabaseDownError(CrossMarginError):
@@ -154,6 +161,26 @@ def listed(database: sql.Engine, what: str, limit: int, before: int | None) -> l
     table = HAPPENED[what][0]
     question = sql.select(table).order_by(table.c.place.desc()).limit(limit)
     return _rows(database, question if before is None else question.where(table.c.place < before))
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event as the tables hold it; its place stands for its sequence."""
+
+    sequence: int
+    time_ns: int
+    command_id: str
+    event: Event
+
+
+def cleared(database: sql.Engine) -> list[Happened]:
+    """Return the steps of liquidations and what the waterfall paid, since the journal began, the oldest first."""
+    steps = sql.select(LIQUIDATIONS).order_by(LIQUIDATIONS.c.place.desc()).limit(MOST_CLEARED)
+    rows = [*_rows(database, steps), *_rows(database, sql.select(WATERFALL))]
+    return [
+        Happened(row["place"], row["time_ns"], row["command"], msgspec.json.decode(row["body"], type=Event))
+        for row in sorted(rows, key=lambda each: each["place"])
+    ]
 
 
 def history(database: sql.Engine, account: str, since_ns: int, until_ns: int) -> list[Row]:

@@ -48,6 +48,7 @@ def findings(chosen: Settings, environment: Mapping[str, str]) -> list[Finding]:
         "keys": lambda: _keys(chosen),
         "certificate": lambda: _certificate(chosen),
         "alerts": lambda: _alerts(chosen, environment),
+        "feeds": lambda: _feeds(chosen),
     }
     return [found(name, look) for name, look in looks.items()]
 
@@ -208,6 +209,16 @@ def _certificate(chosen: Settings) -> str:
             f"a certificate must be valid for a week at least, {chosen.certificate} is for {left_days:.1f} d"
         )
     return f"valid for {left_days:.0f} days"
+
+
+def _feeds(chosen: Settings) -> str:
+    from crossmargin.service.feeding import Recorded, parse_feed
+
+    asked = [parse_feed(each) for each in chosen.feeds]
+    for each in asked:
+        if isinstance(each, Recorded) and not each.path.is_file():
+            raise InputError(f"a recording must be a file, found none at {each.path}")
+    return f"{len(asked)} feeds" if asked else "none: prices come by the API alone"
 
 
 def _alerts(chosen: Settings, environment: Mapping[str, str]) -> str:

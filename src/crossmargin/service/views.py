@@ -8,11 +8,12 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
 from crossmargin.engine.engine import Engine
+from crossmargin.engine.events import Event
 from crossmargin.errors import MarketDataError
 from crossmargin.ledger.account import INSURANCE
 from crossmargin.margin.grid_books import GridFigures
@@ -21,9 +22,6 @@ from crossmargin.margin.methods import method_named
 from crossmargin.margin.requirements import requirements
 from crossmargin.portfolio import Portfolio
 from crossmargin.units import credit_to_money, requirement_to_money
-
-if TYPE_CHECKING:
-    from crossmargin.service.writer import Published
 
 Record = dict[str, Any]
 CENT = Decimal("0.01")
@@ -267,10 +265,23 @@ def _branch(node: Explanation, why: str | None) -> Record:
     }
 
 
-def event_record(item: "Published") -> Record:
+class Told(Protocol):
+    """An event with its place, the time at which the engine stood, and the id of its command."""
+
+    @property
+    def sequence(self) -> int: ...  # noqa: D102
+    @property
+    def time_ns(self) -> int: ...  # noqa: D102
+    @property
+    def command_id(self) -> str: ...  # noqa: D102
+    @property
+    def event(self) -> Event: ...  # noqa: D102
+
+
+def event_record(item: Told) -> Record:
     """Return an event with its place, its time and its command's id."""
     fields: Record = msgspec.to_builtins(item.event)
-    return {"sequence": item.sequence, "time": wire_time(item.time_ns), "command": item.command.id, **fields}
+    return {"sequence": item.sequence, "time": wire_time(item.time_ns), "command": item.command_id, **fields}
 
 
 def happened_record(row: Record) -> Record:

@@ -21,7 +21,7 @@ from time import perf_counter
 
 import msgspec
 
-from crossmargin.engine.commands import AdvanceTime, Command
+from crossmargin.engine.commands import AdvanceTime, BidAuction, Command, FillLiquidation, Halt, Resume, UpdateMarket
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Event, Refused, Repeated
 from crossmargin.errors import CrossMarginError, InputError
@@ -36,6 +36,11 @@ _LOG = logging.getLogger(__name__)
 
 LARGEST_BATCH = 512
 LONGEST_QUEUE = 20_000
+URGENT = (AdvanceTime, UpdateMarket, Halt, Resume, FillLiquidation, BidAuction)
+"""Time, prices, what operators must not wait for, and what ends a liquidation: a lane of their own past all the rest, so
+that a flood of orders neither holds up a liquidation nor shuts out who can end it. Within a lane the order is kept."""
+_WAKE = object()
+"""In the queue: something urgent waits."""
 EVENTS_KEPT = 100_000
 """Events that are still told to a stream that resumes, and in lists; the journal has all."""
 
@@ -56,6 +61,11 @@ class Published:
     time_ns: int
     command: Command
     event: Event
+
+    @property
+    def command_id(self) -> str:
+        """What the command is named by."""
+        return self.command.id
 
 
 Answer = tuple[Event, ...]
@@ -111,7 +121,8 @@ class Writer:
         self._since_snapshot = 0
         self.opening_progress: tuple[int, int] | None = None
         """While the engine opens: how many commands are applied, of how many; None until that is known."""
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Waiting | object | None] = queue.SimpleQueue()
+        self._urgent: deque[_Waiting] = deque()
         self._thread = threading.Thread(target=self._work, args=(opening,), name="writer", daemon=True)
         self._thread.start()
         if not background:
@@ -190,9 +201,13 @@ class Writer:
             raise Busy(f"the writer has stopped, {self.failure}" if self.failure else "the writer has stopped")
         if not self._opened.is_set():
             raise Starting("the engine is being opened")
-        if self._queue.qsize() >= LONGEST_QUEUE:
+        urgent = isinstance(command, URGENT)
+        if (len(self._urgent) if urgent else self._queue.qsize()) >= LONGEST_QUEUE:
             raise Busy(f"{LONGEST_QUEUE} commands wait already")
-        self._queue.put(_Waiting(command, answer, perf_counter()))
+        item = _Waiting(command, answer, perf_counter())
+        if urgent:
+            self._urgent.append(item)
+        self._queue.put(_WAKE if urgent else item)
         if self._failure is not None:
             self._turn_away()  # it may have come after the writer had looked for the last time
 
@@ -281,23 +296,34 @@ class Writer:
                     batch.append(self._queue.get_nowait())
                 except queue.Empty:
                     break
-            asked = [item for item in batch if item is not None]
-            going = len(asked) == len(batch)
+            going = None not in batch
+            asked = [*self._urgent_waiting(), *(item for item in batch if isinstance(item, _Waiting))]
             if asked:
                 self._write(asked)
             if self.failure is not None:
                 going = False
                 self._turn_away()
 
+    def _urgent_waiting(self) -> list[_Waiting]:
+        """Take out at most a batch of what is urgent; for each of them the queue holds a wake-up."""
+        found: list[_Waiting] = []
+        with contextlib.suppress(IndexError):
+            while len(found) < LARGEST_BATCH:
+                found.append(self._urgent.popleft())
+        return found
+
     def _turn_away(self) -> None:
         """Answer what still waits after a failure: none of it was written."""
         while True:
+            left = self._urgent_waiting()
             try:
                 item = self._queue.get_nowait()
             except queue.Empty:
-                return
-            if item is not None:
-                _tell([(item, Busy(f"the writer has stopped, {self.failure}"))])
+                if not left:
+                    return
+                item = None
+            left += [item] if isinstance(item, _Waiting) else []
+            _tell([(each, Busy(f"the writer has stopped, {self.failure}")) for each in left])
 
     def _write(self, asked: list[_Waiting]) -> None:
         try:

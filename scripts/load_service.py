@@ -1,6 +1,7 @@
-"""Load on a running service: ``python scripts/load_service.py margin|orders|stream --port 8000``.
+"""Load on a running service: ``python scripts/load_service.py margin|orders|lists|stream --port 8000``.
 
-``margin`` posts a 20-position book and ``orders`` orders as fast as it goes, or at a rate; ``stream`` holds subscribers and
+``margin`` posts a 20-position book, ``orders`` orders and ``lists`` asks for accounts and the overview as fast as it goes, or
+orders at a rate; ``stream`` holds subscribers and
 proves by sequence that none of them lost a message. The server's CPU time is stated apart from this process's own. Where
 the service asks for keys, ``--keys FILE`` names one on each line, its id and its secret: orders are signed with them in
 turn, and each key is one caller with limits of its own.
@@ -68,8 +69,9 @@ class Connection:
         return cls(port, reader, writer)
 
     async def ask(self, path: str, body: bytes, headers: str = "") -> bytes:
-        """Post a body and return the answer's; anything but success ends the program."""
-        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nContent-Type: application/json\r\n{headers}"
+        """Post a body, or get where it is empty, and return the answer's; anything but success ends the program."""
+        first = f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\n"
+        head = f"{first}Host: 127.0.0.1:{self._port}\r\nContent-Type: application/json\r\n{headers}"
         self._writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         answer = await self._reader.readuntil(b"\r\n\r\n")
         (length,) = LENGTH.findall(answer)
@@ -101,6 +103,23 @@ async def margin(port: int, seconds: float) -> dict:
 
     connections = [await Connection.open(port) for _ in range(CONNECTIONS)]
     await connections[0].ask("/api/v1/margin", body)  # which builds the risk array
+    until = time.perf_counter() + seconds
+    await asyncio.gather(*(ask(each) for each in connections))
+    return figures(waits, seconds)
+
+
+async def lists(port: int, seconds: float) -> dict:
+    """Ask for the first accounts and for the overview in turn, as fast as it goes."""
+    waits: list[float] = []
+
+    async def ask(connection: Connection) -> None:
+        for path in itertools.cycle(("/api/v1/accounts", "/api/v1/overview")):
+            if (began := time.perf_counter()) >= until:
+                return
+            await connection.ask(path, b"")
+            waits.append(time.perf_counter() - began)
+
+    connections = [await Connection.open(port) for _ in range(CONNECTIONS)]
     until = time.perf_counter() + seconds
     await asyncio.gather(*(ask(each) for each in connections))
     return figures(waits, seconds)
@@ -203,7 +222,7 @@ async def stream(port: int, subscribers: int, channels: list[str]) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["margin", "orders", "stream"])
+    parser.add_argument("what", choices=["margin", "orders", "lists", "stream"])
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--pid", type=int, nargs="*", default=[], help="of the server, to state its CPU time")
     parser.add_argument("--seconds", type=float, default=10.0)
@@ -217,6 +236,7 @@ def main() -> None:
     work = {
         "margin": lambda: margin(asked.port, asked.seconds),
         "orders": lambda: orders(asked.port, asked.seconds, asked.per_second, keys),
+        "lists": lambda: lists(asked.port, asked.seconds),
         "stream": lambda: stream(asked.port, asked.subscribers, asked.channels),
     }[asked.what]()
     server, own, began = sum(map(cpu_seconds, asked.pid)), own_seconds(), time.perf_counter()

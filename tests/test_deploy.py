@@ -106,6 +106,16 @@ def test_the_image_copies_what_is_there_and_starts_the_command():
     assert "--uid 10001" in " ".join(of("RUN"))
 
 
+def test_the_image_holds_what_settings_may_ask_for():
+    """Feeds from venues and traces are extras of their own: an image of the service's alone refused both."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (copied,) = [rest for rest in of("COPY") if ".lock" in rest]
+    lock = next(name for name in copied.split() if name.endswith("image.lock"))
+    locked = {line.partition("==")[0] for line in (ROOT / lock).read_text().splitlines() if "==" in line}
+    wanted = {re.split(r"[\[>=;]", each)[0] for name in ("service", "live", "tracing") for each in extras[name]}
+    assert wanted <= locked
+
+
 def test_the_images_health_check_is_of_a_guarded_service_too(tmp_path):
     """Run as it stands, against a service with keys, and against one that has failed."""
     import contextlib

@@ -1,20 +1,29 @@
 """A secret in what cannot be served, in what fails while it is answered, and in what libraries log of their work."""
 
+import asyncio
 import json
 import logging
 import sys
 import traceback
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
+from prometheus_client import generate_latest
 
 from crossmargin import cli
+from crossmargin.cli import access
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.service import alert_channels, error_answers, views
+from crossmargin.service.access.keys import master_key
+from crossmargin.service.access.users import UserStore
 from crossmargin.service.alert_channels import Delivery
 from crossmargin.service.application import application
 from crossmargin.service.logs import channel_secrets, open_logs
+from crossmargin.service.measures import Measures
+from crossmargin.service.metrics import CountRequests
 from crossmargin.service.opening import opening_commands
+from crossmargin.service.tracing import TraceRequests
 from crossmargin.service.writer import Writer
 
 PLANTED = "planted-4x7Kq2"
@@ -33,9 +42,9 @@ def logs():
 
 @pytest.fixture
 def told(capsys, monkeypatch, tmp_path, logs):
-    """Run `serve` in this process; return all that it printed, and the traceback where it ended in one."""
+    """Run a command in this process; return all that it printed, and the traceback where it ended in one."""
 
-    def run(config, rules="", **environment):
+    def run(config, rules="", command=("serve",), **environment):
         for name, text in (("crossmargin.toml", config), ("alerts.toml", rules), ("bad.pem", PEM)):
             (tmp_path / name).write_text(text)
         for name, value in environment.items():
@@ -43,7 +52,7 @@ def told(capsys, monkeypatch, tmp_path, logs):
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "access.sqlite").touch(mode=0o600)  # keys are looked for there
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["crossmargin", "serve", "--config", "crossmargin.toml", "--folder", "data"])
+        monkeypatch.setattr(sys, "argv", ["crossmargin", *command, "--config", "crossmargin.toml", "--folder", "data"])
         capsys.readouterr()
         raised = ""
         with pytest.raises(BaseException) as stopped:  # noqa: PT011  (whatever it is, it is looked at)
@@ -90,6 +99,28 @@ def test_a_service_that_cannot_start_says_so_in_one_line_without_the_secret(told
     assert said in text
     assert PLANTED not in text
     assert len(text.strip().splitlines()) == 1, text
+
+
+@pytest.mark.parametrize("own", [{"CROSSMARGIN_SECRET": PLANTED}, {"CROSSMARGIN_KEY_FILE": "bad.pem"}])
+@pytest.mark.parametrize("shown", [(), ("--json",)])
+def test_the_doctor_tells_what_is_wrong_without_the_secret(told, shown, own):
+    text = told(
+        f"""{OPEN}database = "postgresql://me:{PLANTED}@127.0.0.1:1/x"
+certificate = "bad.pem"
+private_key = "bad.pem"
+alerts = "alerts.toml"
+trace_endpoint = "http://127.0.0.1:1/?token={PLANTED}"
+""",
+        f'[channels]\ndesk = "json://ops:{PLANTED}@h"\n',
+        ("doctor", "--service", *shown),
+        CROSSMARGIN_KEY="0123456789abcdef",
+        CROSSMARGIN_MASTER_KEY=PLANTED,
+        **own,
+    )
+    assert "must be PEM" in text
+    assert "own key" in text
+    assert PLANTED not in text
+    assert "Traceback" not in text
 
 
 def test_the_search_finds_what_a_refusal_would_tell(told, monkeypatch):
@@ -192,3 +223,53 @@ def test_an_answer_about_what_does_not_fit_repeats_nothing_of_it(failing):
 def test_the_frameworks_own_answer_would_repeat_it(failing, monkeypatch):
     monkeypatch.setattr(error_answers, "_misfits", lambda error: error.detail)
     assert PLANTED in failing.get(f"/api/v1/accounts?limit={PLANTED}").text
+
+
+PATH = f"/api/v1/accounts/{PLANTED}"
+
+
+def answered_through(layer, route):
+    """Ask for a path with the secret in it through a layer that knows only the route."""
+
+    async def answer(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(_message):
+        pass
+
+    headers = [(b"authorization", PLANTED.encode()), (b"cookie", PLANTED.encode())]
+    scope = {"type": "http", "method": "GET", "path": PATH, "query_string": PLANTED.encode(), "headers": headers}
+    asyncio.run(layer.handle(scope | {"path_template": route, "state": {}}, None, send, answer))
+
+
+@pytest.mark.parametrize(("route", "is_told"), [("/api/v1/accounts/{name}", False), (PATH, True)], ids=["on", "off"])
+def test_metrics_and_traces_tell_the_route_and_not_the_path(route, is_told):
+    """Were the path told in the route's place, as with the second, the secret in it would be."""
+    sdk = pytest.importorskip("opentelemetry.sdk.trace")
+    memory = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter").InMemorySpanExporter()
+    provider, measures = sdk.TracerProvider(), Measures()
+    provider.add_span_processor(sdk.export.SimpleSpanProcessor(memory))
+    answered_through(CountRequests(measures), route)
+    answered_through(TraceRequests(provider.get_tracer("crossmargin")), route)
+    spans = "".join(each.to_json() for each in memory.get_finished_spans())
+    metrics = generate_latest(measures.registry).decode()
+    assert route in spans
+    assert route in metrics
+    assert (PLANTED in spans, PLANTED in metrics) == (is_told, is_told)
+
+
+@pytest.mark.parametrize("is_on", [True, False], ids=["on", "off"])
+def test_lists_of_users_leave_out_what_is_kept_of_a_password(tmp_path, capsys, monkeypatch, is_on):
+    users = UserStore(tmp_path / "access.sqlite")
+    users.set("ada", password=PLANTED, role="admin", accounts=None)
+    users.close()
+    master_key(tmp_path, create=True)
+    if not is_on:
+        monkeypatch.setattr(access, "_record", msgspec.to_builtins)
+    monkeypatch.setattr(sys, "argv", ["crossmargin", "users", "list", "--folder", str(tmp_path), "--json"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    told = capsys.readouterr().out
+    assert '"ada"' in told
+    assert ("argon2" in told) != is_on
+    assert PLANTED not in told

@@ -53,8 +53,10 @@ class Sink(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.taken.append((self.path.partition("?")[0].encode(), body))
-        self.send_response(200)
+        # a collector that takes nothing, and repeats in its answer what it was asked
+        self.send_response(400 if "traces" in self.path else 200)
         self.end_headers()
+        self.wfile.write(f"no such place: {self.path}".encode())
 
     def log_message(self, *_):
         pass
@@ -143,6 +145,23 @@ def run(capsys, monkeypatch, *arguments):
 
 
 def test_a_service_that_is_full_of_secrets_tells_none(tmp_path, sink, capsys, monkeypatch):
+    sinks, secrets, written = told_by_a_service(tmp_path, sink, capsys, monkeypatch)
+    assert leaks(sinks, secrets) == []
+    asked = {name: content for name, content in sinks.items() if name.startswith(("answer", "command"))}
+    assert leaks(asked, {"what is kept of a password": "argon2"}) == []
+    # the search would find them: each stands in the file or the variable that it was written to
+    assert {name for _, name in leaks(written, secrets)} == set(secrets) - {"key", "password", "cookie", "signature"}
+
+
+@pytest.mark.soak
+def test_without_the_hiding_the_log_tells_a_secret(tmp_path, sink, capsys, monkeypatch):
+    without = {"PYTHONPATH": str(Path(__file__).with_name("without_redaction"))}
+    sinks, secrets, _ = told_by_a_service(tmp_path, sink, capsys, monkeypatch, **without)
+    assert leaks(sinks, secrets) == [("log", "trace")]
+
+
+def told_by_a_service(tmp_path, sink, capsys, monkeypatch, **more):
+    """Return what each sink of a service holds, the secrets that were planted, and where they were."""
     folder, metrics_port, backup = tmp_path / "data", free_port(), tmp_path / "backup"
     small_folder(folder)
     environment = {
@@ -161,7 +180,7 @@ def test_a_service_that_is_full_of_secrets_tells_none(tmp_path, sink, capsys, mo
     secrets = {"master": MASTER, "key": secret, "password": PASSWORD, "database": DATABASE, "channel": CHANNEL,
                "path": PATH, "dead channel": DEAD, "trace": TRACE, "variable": OWN_VARIABLE}  # fmt: skip
     config = configured(tmp_path, sink, metrics_port)
-    with served(folder, "--config", str(config), **environment) as service:
+    with served(folder, "--config", str(config), **environment, **more) as service:
         sinks = ask_all(service, Key(id=made.id, secret=secret), secrets)
         service.until(lambda: any(path == f"/{PATH}".encode() for path, _ in sink.taken))
         service.until(lambda: b"127.0.0.1" in service.log.read_bytes())
@@ -184,8 +203,7 @@ def test_a_service_that_is_full_of_secrets_tells_none(tmp_path, sink, capsys, mo
     assert b"GET /api/v1/accounts/{name}" in sinks["traces and alerts"]
     assert b"cannot be written" in sinks["log"]
     assert b"sending JSON" in sinks["log"]
-    assert leaks(sinks, secrets) == []
-    # the search would find them: each stands in the file or the variable that it was written to
+    assert b"Failed to export" in sinks["log"]
     where = {"configuration": config.read_bytes() + (tmp_path / "alerts.toml").read_bytes()}
     where["environment"] = "\0".join(environment.values()).encode()
-    assert {name for _, name in leaks(where, secrets)} == set(secrets) - {"key", "password", "cookie", "signature"}
+    return sinks, secrets, where

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from crossmargin.errors import CrossMarginError, InputError, InvariantError, MarketDataError
     from crossmargin.files.book import read_book
     from crossmargin.files.history import read_history
+    from crossmargin.files.instrument_records import read_instrument_records
     from crossmargin.files.market import read_market
     from crossmargin.files.sample import sample_book, sample_market
     from crossmargin.notebook import Changed, Explained, Requirements, explain, requirements, what_if
@@ -28,6 +29,7 @@ __all__ = [
     "explain",
     "read_book",
     "read_history",
+    "read_instrument_records",
     "read_market",
     "requirements",
     "sample_book",
@@ -39,6 +41,7 @@ _MODULES = {
     "crossmargin.errors": ("CrossMarginError", "InputError", "InvariantError", "MarketDataError"),
     "crossmargin.files.book": ("read_book",),
     "crossmargin.files.history": ("read_history",),
+    "crossmargin.files.instrument_records": ("read_instrument_records",),
     "crossmargin.files.market": ("read_market",),
     "crossmargin.files.sample": ("sample_book", "sample_market"),
     "crossmargin.notebook": ("Changed", "Explained", "Requirements", "explain", "requirements", "what_if"),

@@ -85,11 +85,6 @@ def credit_to_money(amount: float, quantum: Decimal) -> Decimal:
     return _quantize(amount, quantum, decimal.ROUND_FLOOR)
 
 
-def money_to_float(amount: Decimal) -> float:
-    """Return exact money as the nearest float, for analytics."""
-    return float(amount)
-
-
 def _quantize(amount: float, quantum: Decimal, rounding: str) -> Decimal:
     if not math.isfinite(amount):
         raise InputError(f"an amount of money must be finite, was {amount}")

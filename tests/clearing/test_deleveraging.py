@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.clearing.least_burden import largest_burden_by_milp
 
 from crossmargin.clearing.deleveraging import (
     POLICIES,
@@ -10,12 +11,10 @@ from crossmargin.clearing.deleveraging import (
     deleverage,
     fewest_percent,
     fill_in_order,
-    largest_burden_by_milp,
     lot_limit,
     percentiles,
-    priority,
 )
-from crossmargin.errors import InputError, InvariantError
+from crossmargin.errors import InputError
 
 people = st.lists(
     st.tuples(st.integers(0, 50), st.integers(0, 5000), st.floats(0.1, 50), st.booleans()), min_size=1, max_size=8
@@ -76,27 +75,6 @@ def test_the_queue_example_that_bitmex_publishes() -> None:
     assert fill_in_order([1, 1, 1], [0, 5, 5], 6) == [(1, 5), (2, 1)]
 
 
-@pytest.mark.parametrize(
-    ("entry", "mark", "bankrupt", "expected"),
-    [
-        (100.0, 120.0, 60.0, 0.2 * 2.0),
-        (100.0, 90.0, 60.0, -0.1 / 3.0),
-        (-100.0, -80.0, -160.0, 0.2 * 1.0),
-        (100.0, 100.0, 50.0, 0.0),
-        (100.0, 0.0, -50.0, 0.0),
-    ],
-    ids=["a long that gained", "a long that lost", "a short that gained", "nothing gained", "worth nothing"],
-)
-def test_the_place_in_the_queue(entry: float, mark: float, bankrupt: float, expected: float) -> None:
-    assert priority(entry, mark, bankrupt) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(("entry", "mark", "bankrupt"), [(0.0, 2.0, 1.0), (1.0, 1.0, 1.0), (1.0, 1.0, 2.0)])
-def test_a_candidate_without_entry_or_beyond_bankruptcy_is_refused(entry: float, mark: float, bankrupt: float) -> None:
-    with pytest.raises(InputError, match="a candidate must have"):
-        priority(entry, mark, bankrupt)
-
-
 def test_lots_that_a_profit_carries() -> None:
     winner = Winner(name="a", lots=10, profit=99)
     # 25 a lot: three of them are 75, four would be 100
@@ -124,12 +102,6 @@ def test_pro_rata_goes_by_lots_and_the_queue_by_profit_times_leverage() -> None:
     # two lots over three equal profits: the first two in the alphabet give one each, and have none left to give
     equal = [Winner(name="a", lots=1, profit=1), Winner(name="b", lots=1, profit=1), Winner(name="c", lots=5, profit=1)]
     assert [(c.name, c.lots) for c in deleverage("integer", equal, 2, 0)] == [("a", 1), ("b", 1)]
-
-
-def test_a_program_without_an_optimum_is_our_mistake() -> None:
-    # nobody can give fewer than no lots
-    with pytest.raises(InvariantError, match="must have an optimum"):
-        largest_burden_by_milp([-1], [Winner(name="a", lots=1, profit=1)], -5)
 
 
 def test_budgets_without_lots_and_lots_of_unequal_profit() -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from tests.clearing.least_burden import largest_burden_by_milp
 
-from crossmargin.clearing.deleveraging import Winner, deleverage, fewest_percent, largest_burden_by_milp, lot_limit
+from crossmargin.clearing.deleveraging import Winner, deleverage, fewest_percent, lot_limit
 
 WINNERS = 120
 MICRO = 1_000_000

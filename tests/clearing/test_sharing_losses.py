@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossmargin.clearing.interest import RateCurve, borrow_rate, interest_charge, interest_factor, utilisation
+from crossmargin.clearing.interest import RateCurve, borrow_rate, interest_charge, utilisation
 from crossmargin.clearing.liquidation_size import (
     DisposalTerms,
     base_to_cover,
@@ -14,7 +14,7 @@ from crossmargin.clearing.liquidation_size import (
     disposal_sizes,
     stepped_share,
 )
-from crossmargin.clearing.loss_sharing import Loser, collect, equity_haircut, floor_shares, withdrawal_factor
+from crossmargin.clearing.loss_sharing import Loser, collect, equity_haircut, floor_shares
 from crossmargin.clearing.network_position import NetworkPosition
 from crossmargin.errors import InputError
 from crossmargin.units import NANOSECONDS_PER_YEAR
@@ -65,16 +65,6 @@ def test_floors_leave_the_remainder_to_the_last() -> None:
             floor_shares(collected, gains)
 
 
-def test_the_share_withheld_from_withdrawals() -> None:
-    # the loss over all balances with it: 25 of 75 + 25
-    assert withdrawal_factor(Fraction(25), Fraction(75)) == Fraction(1, 4)
-    assert withdrawal_factor(Fraction(0), Fraction(0)) == 0
-    assert withdrawal_factor(Fraction(1), Fraction(0)) == 1
-    for bankruptcy, total in ((-1, 1), (1, -1)):
-        with pytest.raises(InputError, match="bankruptcy"):
-            withdrawal_factor(Fraction(bankruptcy), Fraction(total))
-
-
 def test_a_rate_curve_bends_at_its_optimum() -> None:
     # Hyperliquid's dollar loans: 5 % up to 80 % utilisation, then 0.05 + 4.75 (u - 0.8)
     curve = RateCurve(minimum=0.05, multiplier=0.0, high_multiplier=4.75, optimal=0.8)
@@ -84,8 +74,6 @@ def test_a_rate_curve_bends_at_its_optimum() -> None:
     assert utilisation(0.0, 5.0) == 0.0
     assert utilisation(-1.0, 5.0) == 0.0
     assert utilisation(4.0, 1.0) == 0.25
-    # exp(0.1 / 2) - 1
-    assert interest_factor(0.1, 365 * 43_200) == pytest.approx(0.05127109637602404, rel=1e-14)
 
 
 @pytest.mark.parametrize(

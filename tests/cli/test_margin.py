@@ -191,3 +191,20 @@ def test_bad_input_gives_one_clear_line_and_code_two(run: Run, arguments: list[s
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert said in err
+
+
+def test_the_largest_order_passes_and_one_lot_more_does_not(run: Run) -> None:
+    name = "deribit:BTC/USD:BTC"
+    code, out, err = run("what-if", "hedger", "--largest", name, "buy", "--largest", name, "sell", "--json")
+    assert (code, err) == (0, "")
+    bought, sold = json.loads(out)
+    assert (bought["side"], sold["side"]) == ("buy", "sell")
+    for found, sign in ((bought, 1), (sold, -1)):
+        assert found["contracts"] > 0.0
+        for lots, passes in ((0, True), (2, False)):
+            trade = sign * (found["contracts"] + 10 * lots)
+            after = json.loads(run("what-if", "hedger", "--add", name, trade, "--json")[1])["after"]
+            assert (after["equity"] >= after["initial"]) is passes
+    assert "most contracts" in run("what-if", "hedger", "--largest", name, "buy")[1]
+    code, out, err = run("what-if", "hedger", "--largest", name, "buy", "--close", "all")
+    assert (code, out, err.count("\n")) == (2, "", 1)

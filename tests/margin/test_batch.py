@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossmargin.errors import InputError
-from crossmargin.margin.batch import Books, exceeding, net_linear, passes_screen, screen_of, shortfalls
+from crossmargin.margin.batch import Books, exceeding, passes_screen, screen_of, shortfalls
 
 
 def books(rng: np.random.Generator, accounts: int, instruments: int) -> Books:
@@ -50,25 +50,6 @@ def test_a_screen_on_few_drivers_passes_what_is_comfortably_within() -> None:
     official, _ = shortfalls(held, pnl, 0.975)
     passed = passes_screen(held, screen_of(pnl, 0.975, n_factors=4), 1.2 * official, threads=2)
     assert passed[official > 0.0].mean() > 0.95
-
-
-def test_linear_positions_of_a_coin_become_one_and_the_margin_stays() -> None:
-    rng = np.random.default_rng(2)
-    coin, other = rng.normal(size=(2, 50))
-    pnl = np.stack([coin, 2.5 * coin, -0.1 * coin, other, 3.0 * other, rng.normal(size=50), coin**2])
-    # row 6 is declared linear in error: it is no multiple, and is left alone
-    groups = np.array([0, 0, 0, 1, 1, -1, 0])
-    held = Books(
-        indptr=np.array([0, 5, 5, 8]),
-        rows=np.array([0, 1, 2, 5, 6, 3, 4, 5]),
-        quantities=np.array([1.0, 2.0, 10.0, -1.0, 0.5, 4.0, -1.0, 2.0]),
-    )
-    netted = net_linear(held, pnl, groups)
-    assert netted.indptr.tolist() == [0, 3, 3, 5]
-    # 1 + 2 * 2.5 - 10 * 0.1 of the first row; 4 - 3 of the fourth
-    assert netted.quantities == pytest.approx([5.0, -1.0, 0.5, 1.0, 2.0], rel=1e-14)
-    for before, after in zip(shortfalls(held, pnl, 0.9), shortfalls(netted, pnl, 0.9), strict=True):
-        assert after == pytest.approx(before, rel=1e-12)
 
 
 def test_books_that_cannot_be_are_refused() -> None:

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from crossmargin import InputError
 from crossmargin.market.index_price import IndexRules, Source, index_price
-from crossmargin.market.mark_price import MarkRules, mark_price, smoothed_basis
 from crossmargin.market.snapshot import Price, Quality
 
 SECOND = 1_000_000_000
@@ -66,15 +65,3 @@ def test_without_any_source_there_is_no_price() -> None:
     assert index_price(said([math.nan]), NOW).price is None
     with pytest.raises(InputError, match="counts once"):
         index_price(said([1.0]) * 2, NOW)
-
-
-@given(st.floats(1.0, 1e6), st.floats(-1e6, 1e6), st.floats(0.001, 0.5))
-def test_the_mark_never_leaves_its_band(index: float, basis: float, band: float) -> None:
-    mark = mark_price(Price(index), basis, MarkRules(band=band))
-    assert index * (1 - band) <= mark.value <= index * (1 + band)
-    assert mark.quality is (Quality.GOOD if mark.value == index + basis else Quality.BOUND)
-
-
-def test_the_basis_is_taken_over_by_half_in_each_half_life() -> None:
-    assert smoothed_basis(8.0, 0.0, 60.0, MarkRules(half_life_seconds=30.0)) == 2.0
-    assert smoothed_basis(8.0, 1.0, 0.0, MarkRules(half_life_seconds=0.0)) == 1.0

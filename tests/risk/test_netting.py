@@ -1,14 +1,9 @@
 """Linear positions net to one number per coin; isolated groups stand apart."""
 
-import numpy as np
-import pytest
-
 from crossmargin.instruments.symbols import parse_contract
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.portfolio import Balance, Portfolio, Position
-from crossmargin.risk.netting import linear_exposures, netting_sets
-from crossmargin.risk.risk_array import risk_array
-from crossmargin.scenarios.scenario_set import ScenarioSet
+from crossmargin.risk.netting import netting_sets
 from crossmargin.units import AccountId, Currency
 
 BTC, ETH, USDT, USDC = (Currency(name) for name in ("BTC", "ETH", "USDT", "USDC"))
@@ -22,27 +17,6 @@ MARKET = MarketSnapshot(
     index={BTC: Price(100_000.0), ETH: Price(4_000.0), USDT: Price(0.95), USDC: Price(1.0)},
     marks={BOOK[0].instrument.id: Price(100_100.0), BOOK[1].instrument.id: Price(99_900.0)},
 )
-
-
-def test_linear_perpetuals_of_one_coin_are_one_exposure() -> None:
-    rng = np.random.default_rng(1)
-    factors = np.exp(0.2 * rng.standard_normal((3, 500)))
-    moves = ScenarioSet(
-        name="random",
-        underlyings=(BTC, ETH, USDT),
-        price_factor=factors,
-        vol_shock=np.zeros((3, 500)),
-        labels=tuple(map(str, range(500))),
-    )
-    risk = risk_array([p.instrument for p in BOOK], MARKET, moves)
-    exposures, others = linear_exposures(BOOK, MARKET)
-    assert others == (BOOK[3],)
-    netted = sum(
-        amount * (moves.price_factors(coin) - 1.0) * moves.price_factors(settle)
-        for (coin, settle), amount in exposures.items()
-    )
-    one_by_one = sum(p.quantity * risk.row(p.instrument.id) for p in BOOK[:3])
-    assert netted == pytest.approx(one_by_one, rel=1e-11, abs=1e-6)
 
 
 def test_every_position_stands_in_one_netting_set() -> None:

@@ -17,7 +17,6 @@ from crossmargin.scenarios.vol_comovement import (
     STICKY_STRIKE,
     fit_spot_vol,
     joint_covariance,
-    residual_covariance,
     stickiness,
     strike_beta,
 )
@@ -48,8 +47,6 @@ def test_the_joint_covariance_is_that_of_simulated_moves() -> None:
     returns = rng.multivariate_normal(np.zeros(2), price, 400_000).T
     vols = betas @ returns + rng.multivariate_normal(np.zeros(2), residual, 400_000).T
     assert joint_covariance(price, betas, residual) == pytest.approx(np.cov(np.concatenate([returns, vols])), abs=0.06)
-    fits = tuple(fit_spot_vol(r, v) for r, v in zip(returns[:1], vols[:1], strict=True))
-    assert residual_covariance(returns[:1], vols[:1], fits) == pytest.approx(residual[:1, :1], abs=0.02)
 
 
 @pytest.mark.parametrize("ratio", [STICKY_STRIKE, STICKY_DELTA])

@@ -64,7 +64,6 @@ def test_range_estimates_recover_the_variance_of_a_random_walk() -> None:
     klass = volatility.garman_klass_variance(np.ones(2_000), high, low, close).mean()
     # a walk seen 2,000 times a day misses a little of its range
     assert klass == pytest.approx(4e-4, rel=0.06)
-    assert volatility.parkinson_variance(high, low).mean() == pytest.approx(4e-4, rel=0.06)
 
 
 def test_missing_returns_are_refused_by_name() -> None:

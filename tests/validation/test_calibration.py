@@ -1,11 +1,13 @@
 """A coin's calibration finds the volatility and the tail that its moves were drawn from."""
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run
@@ -17,6 +19,8 @@ from crossmargin.validation.calibration import calibrations
 from crossmargin.validation.collateral_calibration import dependence, pair_offsets
 from crossmargin.validation.daily_bars import DailyBars
 from crossmargin.validation.implied_calibration import implied_calibration
+
+LAST = dt.datetime(2024, 7, 1, tzinfo=dt.UTC)
 
 
 def test_drawn_coins_are_found_again_and_a_young_one_is_left_out() -> None:
@@ -46,11 +50,37 @@ def test_drawn_coins_are_found_again_and_a_young_one_is_left_out() -> None:
         assert loss["ewma 0.99"] < loss["ewma 0.97"] < loss["ewma 0.94"] < loss["ewma 0.9"]
 
 
+@pytest.fixture
+def few_coins(shared: Path, tmp_path: Path) -> Path:
+    """Return a folder with the history of five coins: what is judged of one coin or pair is judged as in the whole."""
+    names = [f"{coin}USDT" for coin in ("BTC", "ETH", "SOL", "LTC", "SUI")]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name, time in (("perp_1d", "date"), ("perp_1h", "timestamp")):
+        rows = pl.scan_parquet(shared / "data" / f"{name}.parquet").filter(
+            pl.col("symbol").is_in(names), pl.col(time).is_between(dt.datetime(2022, 6, 1, tzinfo=dt.UTC), LAST)
+        )
+        rows.collect().write_parquet(folder / f"{name}.parquet")
+    (folder / "dvol_btc_daily.parquet").symlink_to(shared / "data" / "dvol_btc_daily.parquet")
+    return folder
+
+
 def test_calibrate_as_typed(
+    run: Run, few_coins: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    check_calibrated(run, few_coins, tmp_path, record_property)
+
+
+@pytest.mark.soak
+def test_calibrate_as_typed_on_every_coin(
     run: Run, shared: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
+    check_calibrated(run, shared / "data", tmp_path, record_property)
+
+
+def check_calibrated(run: Run, data: Path, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     page = tmp_path / "page.html"
-    arguments = ["calibrate", "--data", shared / "data", "--to", "2024-06-30"]
+    arguments = ["calibrate", "--data", data, "--to", "2024-06-30", "--offset-cap", 0.5]
     code, out, _ = run(*arguments, "--report", page, "--json")
     assert code == 0
     found = json.loads(out)
@@ -60,6 +90,15 @@ def test_calibrate_as_typed(
     assert "Correlation" in page.read_text(encoding="utf-8")
     cuts = {(cut["currency"], cut["amount"]): cut["haircut"] for cut in found["haircuts"]}
     assert cuts["BTC", 1e6] < cuts["LTC", 1e6] < cuts["LTC", 1e7] < cuts["LTC", 1e8] <= 1.0
+    for coin, tiers in found["haircut_tiers"].items():
+        assert [tier["up_to"] for tier in tiers] == [1e6, 1e7, 1e8]
+        marginal = [tier["haircut"] for tier in tiers]
+        assert marginal == sorted(marginal)
+        # selling the whole loses what its tiers charge, to half a percent of rounding of each
+        charged = marginal[0] * 1e6 + marginal[1] * 9e6 + marginal[2] * 9e7
+        assert charged == pytest.approx(cuts[coin, 1e8] * 1e8, abs=0.011 * 1e8)
+    for offset in found["offsets"]:
+        assert offset["charged"] == pytest.approx(max(offset["together"], 0.5 * offset["alone"]))
     for pair in ("BTC-ETH", "SOL-ETH"):
         shares = [offset["share"] for offset in found["offsets"] if offset["pair"] == pair]
         # as it is, towards one, towards none, towards against one another
@@ -85,7 +124,8 @@ def test_calibrate_as_typed(
     assert set(losses) == {"ranges", "ewma 0.9", "ewma 0.94", "ewma 0.97", "ewma 0.99", "garch", "gjr"}
     assert records["BTC"]["forecast_chosen"] == min(losses, key=losses.get)
     record_property("outside_cases", len(records))
-    assert run("calibrate", "--data", shared / "data", "--to", "yesterday")[0] == 2
+    assert run("calibrate", "--data", data, "--to", "yesterday")[0] == 2
+    assert run("calibrate", "--data", data, "--offset-cap", "2")[0] == 2
 
 
 def test_a_vol_that_follows_the_price_is_found_to_and_one_that_knows_the_day_is_believed() -> None:

@@ -9,9 +9,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from crossmargin.errors import InputError, InvariantError, invariant
+from crossmargin.errors import InputError, invariant
 from crossmargin.ledger.rounding import share_out
 
 
@@ -76,26 +74,6 @@ def deleverage(policy: str, winners: Sequence[Winner], lots: int, budget: int) -
     )
 
 
-def priority(entry_value: float, mark_value: float, bankrupt_value: float) -> float:
-    """Return the place in the queue, highest first: ``profit share x leverage``, a loss divided by it instead.
-
-    ``profit share = (mark - entry) / |entry|``, ``leverage = |mark| / (mark - bankrupt)``; values of shorts are < 0.
-    Longs and shorts queue apart (bitmex.com/app/autoDeleveragingExamples, read 2026-11).
-
-    Examples
-    --------
-    >>> round(priority(entry_value=100.0, mark_value=120.0, bankrupt_value=60.0), 6)
-    0.4
-    """
-    if entry_value == 0.0 or mark_value <= bankrupt_value:
-        raise InputError("a candidate must have an entry value and be worth more than at its bankruptcy")
-    profit_share = (mark_value - entry_value) / abs(entry_value)
-    leverage = abs(mark_value) / (mark_value - bankrupt_value)
-    if profit_share > 0.0 or leverage == 0.0:
-        return profit_share * leverage
-    return profit_share / leverage
-
-
 def fill_in_order(scores: Sequence[float], quantities: Sequence[int], quantity: int) -> list[tuple[int, int]]:
     """Return ``(place, quantity)`` of the fills that close `quantity` against the highest scores first.
 
@@ -152,7 +130,7 @@ def fewest_percent(limits: Sequence[int], winners: Sequence[Winner], lots: int) 
 
     Everybody first gives the whole lots of his share in proportion to profit, his limit at most, which no optimum
     undercuts; each lot left then goes to whom it burdens least. For one constraint and increasing burdens that greedy
-    step is exact; `largest_burden_by_milp` shows it.
+    step is exact; a test shows it by mixed-integer programming.
     """
     goal = min(lots, sum(limits))
     profits = [max(winner.profit, 1) for winner in winners]
@@ -187,29 +165,3 @@ def _burden(lots: int, profit: int) -> int:
 
 
 POLICIES: dict[str, Policy] = {"queue": queue, "pro rata": pro_rata, "integer": fewest_percent}
-
-
-def largest_burden_by_milp(limits: Sequence[int], winners: Sequence[Winner], lots: int) -> float:
-    """Return the smallest possible largest ``lots / profit``, by mixed-integer programming (HiGHS).
-
-    ``min t  s.t.  sum n = lots, n_i <= t profit_i, 0 <= n_i <= limit_i whole``; the check on `fewest_percent`.
-    """
-    from scipy.optimize import Bounds, LinearConstraint, milp  # slow to load, and seldom needed
-
-    count = len(winners)
-    profits = np.array([float(max(winner.profit, 1)) for winner in winners])
-    cost = np.append(np.zeros(count), 1.0)
-    scale = profits.max()
-    burden = np.hstack([np.eye(count), -(profits / scale)[:, None]])
-    total = np.append(np.ones(count), 0.0)[None, :]
-    goal = float(min(lots, sum(limits)))
-    result = milp(
-        cost,
-        constraints=[LinearConstraint(burden, -np.inf, 0.0), LinearConstraint(total, goal, goal)],
-        integrality=np.append(np.ones(count), 0.0),
-        bounds=Bounds(np.zeros(count + 1), np.append(np.array(limits, dtype=np.float64), np.inf)),
-        options={"mip_rel_gap": 0.0},
-    )
-    if not result.success or result.fun is None:
-        raise InvariantError(f"the program must have an optimum: {result.message}")
-    return float(result.fun) / float(scale)

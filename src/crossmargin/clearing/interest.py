@@ -1,6 +1,5 @@
 """Interest on borrowed cash as a function of utilisation, with a kink."""
 
-import math
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -41,11 +40,6 @@ def borrow_rate(curve: RateCurve, used: float) -> float:
     """
     below = min(used, curve.optimal)
     return curve.minimum + curve.multiplier * below + curve.high_multiplier * (used - below)
-
-
-def interest_factor(rate: float, seconds: float) -> float:
-    """Return the growth of a debt at continuous annual `rate` over `seconds`, in years of 365 days."""
-    return math.expm1(rate * seconds / (365 * 86_400))
 
 
 def interest_charge(owed: int, annual_rate: Decimal, elapsed_ns: int) -> int:

@@ -85,13 +85,3 @@ def floor_shares(collected: int, gains: Sequence[int]) -> tuple[int, ...]:
     shares = [gain * collected // expected for gain in gains]
     shares[-1] += collected - sum(shares)
     return tuple(shares)
-
-
-def withdrawal_factor(bankruptcy: Fraction, total: Fraction) -> Fraction:
-    """Return the fraction withheld from withdrawals while a loss is socialised: ``X / (total + X)``.
-
-    Paradex (tradeparadex/paradex-docs, commit 9b82a75a); the page's worked table divides by `total` alone.
-    """
-    if bankruptcy < 0 or total < 0:
-        raise InputError("a bankruptcy and the total of balances must not be negative")
-    return bankruptcy / (total + bankruptcy) if bankruptcy else Fraction(0)

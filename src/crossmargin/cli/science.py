@@ -41,7 +41,9 @@ NOTES = (
 )
 
 
-def calibrate(*, data: Path, to: str | None = None, report: Path | None = None, json: bool = False) -> None:
+def calibrate(
+    *, data: Path, to: str | None = None, offset_cap: float = 1.0, report: Path | None = None, json: bool = False
+) -> None:
     """State each coin's volatility forecast, tail, buffer and haircut, and each pair's offset, from the history of DATA.
 
     Parameters
@@ -50,11 +52,15 @@ def calibrate(*, data: Path, to: str | None = None, report: Path | None = None, 
         Folder with perp_1d.parquet, perp_1h.parquet for better variances, and dvol_btc_daily.parquet for implied vol.
     to
         Last day to look at (ISO).
+    offset_cap
+        Most that netting may save of the legs of a pair: 0.8 charges a fifth of them whatever their correlation.
     report
         Write an HTML report there too, with the correlations.
     json
         Print records instead of tables.
     """
+    if not 0.0 <= offset_cap <= 1.0:
+        raise InputError(f"a cap on the offset must be inside [0, 1], was {offset_cap}")
     if report is not None and not report.parent.is_dir():
         raise InputError(f"a report must go into an existing folder, found none at {report.parent}")
     bars = read_daily_bars(data)
@@ -67,11 +73,11 @@ def calibrate(*, data: Path, to: str | None = None, report: Path | None = None, 
     implied = None if vols is None or BTC not in past.currencies else implied_calibration(past, BTC, vols)
     if report is not None:
         day = dates[past.days_ns.size - 1]
-        sections = calibration_sections(found, haircuts, offsets, moved, implied)
+        sections = calibration_sections(found, haircuts, offsets, moved, implied, cap=offset_cap)
         page = sections_page("What the history says", f"{len(found)} coins on {day}", sections, NOTES)
         report.write_text(page, encoding="utf-8")
     if json:
-        write_json(calibration_record(found, haircuts, offsets, moved, implied))
+        write_json(calibration_record(found, haircuts, offsets, moved, implied, cap=offset_cap))
         return
     for each in (
         calibration_table(found, console.width),
@@ -80,6 +86,6 @@ def calibrate(*, data: Path, to: str | None = None, report: Path | None = None, 
         *([buffer_table(found, console.width)] if found else []),
         *([] if implied is None else [implied_table(implied, console.width)]),
         haircut_table(haircuts, console.width),
-        offset_table(offsets, console.width),
+        offset_table(offsets, console.width, offset_cap),
     ):
         console.print(each)

@@ -1,17 +1,21 @@
 """What a change would do to an account's margin."""
 
 from pathlib import Path
+from typing import Literal
 
 from crossmargin.cli.app import console, write_json
 from crossmargin.cli.inputs import Given, Observed, account_of
 from crossmargin.errors import InputError
 from crossmargin.files.changes import ChangeRow, change_of, read_changes
 from crossmargin.files.parameters import read_parameters
+from crossmargin.instruments.native_names import parse_instrument_name
 from crossmargin.margin.methods import DEFAULT_METHOD, method_named
-from crossmargin.margin.what_if import WhatIf
+from crossmargin.margin.requirements import risk_for
+from crossmargin.margin.what_if import WhatIf, largest_order, traded
 from crossmargin.margin.what_if import what_if as margin_what_if
 from crossmargin.market.snapshot import MarketSnapshot
-from crossmargin.report.table import requirement_record, what_if_table, what_ifs_table
+from crossmargin.portfolio import Portfolio, Side
+from crossmargin.report.table import largest_orders_table, requirement_record, what_if_table, what_ifs_table
 
 DEFAULT = Observed()
 Pairs = list[tuple[str, float]]
@@ -27,6 +31,7 @@ def what_if(
     vol: Pairs | None = None,
     deposit: Pairs | None = None,
     withdraw: Pairs | None = None,
+    largest: list[tuple[str, Literal["buy", "sell"]]] | None = None,
     changes: Path | None = None,
     book: Path | None = None,
     method: str = DEFAULT_METHOD,
@@ -53,6 +58,8 @@ def what_if(
         Coin (or "all") and the relative move of its vols: 0.5 is half as much again.
     deposit, withdraw
         Currency and amount.
+    largest
+        Instrument and side: the most contracts that can be traded at the mark with no deficit, instead of a change.
     changes
         JSON list of many such changes instead; each may name its account and method (`schema changes`).
     book
@@ -72,6 +79,11 @@ def what_if(
         deposit=_summed(deposit),
         withdraw=_summed(withdraw),
     )
+    if largest:
+        if changes is not None or asked != ChangeRow():
+            raise InputError("the largest order is asked of the book as it is, a change was given too")
+        _largest(account_of(book, account, market), market, largest, method, given.as_of, json=json)
+        return
     if changes is None:
         result = _answer(asked, account, method, book, market, given.as_of)
         if json:
@@ -103,6 +115,30 @@ def _answer(
 ) -> WhatIf:
     portfolio, chosen = account_of(book, account, market), method_named(method)
     return margin_what_if(portfolio, market, change_of(row, portfolio, market), chosen, read_parameters(chosen, as_of))
+
+
+def _largest(
+    portfolio: Portfolio,
+    market: MarketSnapshot,
+    asked: list[tuple[str, Literal["buy", "sell"]]],
+    method: str,
+    as_of: str | None,
+    *,
+    json: bool,
+) -> None:
+    chosen = method_named(method)
+    parameters = read_parameters(chosen, as_of)
+    found = []
+    for name, side in asked:
+        contract = parse_instrument_name(name)
+        # one contract more brings its scenarios into the risk array
+        risk = risk_for([portfolio, traded(portfolio, contract, 1.0, market)], market, chosen, parameters)
+        size = largest_order(portfolio, market, risk, chosen, parameters, contract, Side(side))
+        found.append({"instrument": contract.id, "side": side, "contracts": size})
+    if json:
+        write_json(found)
+    else:
+        console.print(largest_orders_table(found, console.width))
 
 
 def _summed(pairs: Pairs | None) -> dict[str, float]:

@@ -12,10 +12,8 @@ from typing import TypedDict
 
 from crossmargin.errors import InputError
 from crossmargin.instruments.contracts import (
-    Asset,
     Contract,
     Future,
-    Instrument,
     Option,
     OptionType,
     Perpetual,
@@ -30,26 +28,6 @@ _CANONICAL = re.compile(
     rf"(?::(?P<settle>{_TICKER})(?:-(?P<expiry>\d{{6}})(?:-(?P<strike>(?:0|[1-9]\d*)(?:\.\d*[1-9])?)-(?P<type>[CP]))?)?)?"
 )
 _EXPIRY_HOUR_UTC = 8  # Deribit, OKX, Binance, Bybit and Derive settle dated contracts at 08:00 UTC
-
-
-def parse_instrument(text: str) -> Instrument:
-    """Return the instrument named by a canonical id, or the asset named by a bare ticker.
-
-    Raises
-    ------
-    InputError
-        If `text` is neither.
-
-    Examples
-    --------
-    >>> parse_instrument("deribit:BTC/USD:BTC-260327-100000-C").strike
-    Decimal('100000')
-    >>> parse_instrument("USDC").id
-    'USDC'
-    """
-    if re.fullmatch(_TICKER, text):
-        return Asset(currency=Currency(text))
-    return parse_contract(text)
 
 
 def parse_contract(text: str, terms: Terms | None = None) -> Contract:

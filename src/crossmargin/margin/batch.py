@@ -19,7 +19,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmargin.compilation import kernel, parallel_kernel, screening_kernel
+from crossmargin.compilation import parallel_kernel, screening_kernel
 from crossmargin.errors import InputError
 from crossmargin.risk.kernels import portfolio_tails, tail_shape
 from crossmargin.units import BoolArray, FloatArray, IntArray
@@ -84,64 +84,6 @@ def shortfalls(books: Books, pnl: FloatArray, confidence: float, *, threads: int
 def _check_rows(books: Books, pnl: FloatArray) -> None:
     if books.rows.size and int(books.rows.max()) >= pnl.shape[0]:
         raise InputError(f"rows must lie in the risk array of {pnl.shape[0]} rows, largest was {books.rows.max()}")
-
-
-def net_linear(books: Books, pnl: FloatArray, linear: IntArray) -> Books:
-    """Return equal books in which the linear positions of each coin are one position.
-
-    Parameters
-    ----------
-    linear : integers of shape (n_instruments,)
-        A group (a coin) for every row that may be netted, -1 for the rest. Within a group a row is netted only if it is
-        a multiple of the group's first row, to rounding; so a wrong group costs speed, never a wrong margin.
-    """
-    lead, factor = _multiples(pnl, linear)
-    indptr, rows, quantities = np.zeros_like(books.indptr), np.empty_like(books.rows), np.empty_like(books.quantities)
-    filled = _net(books.indptr, books.rows, books.quantities, lead, factor, indptr, rows, quantities)
-    return Books(indptr=indptr, rows=rows[:filled], quantities=quantities[:filled])
-
-
-def _multiples(pnl: FloatArray, linear: IntArray) -> tuple[IntArray, FloatArray]:
-    lead, factor = np.arange(linear.size), np.ones(linear.size)
-    for group in np.unique(linear[linear >= 0]):
-        members = np.flatnonzero(linear == group)
-        first = pnl[members[0]]
-        widest = int(np.argmax(np.abs(first)))
-        if first[widest] == 0.0:
-            continue
-        ratios = pnl[members, widest] / first[widest]
-        error = np.abs(pnl[members] - ratios[:, None] * first).max(axis=1)
-        exact = error <= 8.0 * np.finfo(float).eps * np.abs(pnl[members]).max(axis=1)
-        lead[members[exact]], factor[members[exact]] = members[0], ratios[exact]
-    return lead, factor
-
-
-@kernel
-def _net(
-    indptr: IntArray,
-    rows: IntArray,
-    quantities: FloatArray,
-    lead: IntArray,
-    factor: FloatArray,
-    out_indptr: IntArray,
-    out_rows: IntArray,
-    out_quantities: FloatArray,
-) -> int:
-    place = np.full(lead.size, -1)
-    filled = 0
-    for a in range(indptr.size - 1):
-        start = filled
-        for k in range(indptr[a], indptr[a + 1]):
-            row = lead[rows[k]]
-            # a place from an earlier account lies before this one's start
-            if place[row] < start:
-                place[row] = filled
-                out_rows[filled] = row
-                out_quantities[filled] = 0.0
-                filled += 1
-            out_quantities[place[row]] += factor[rows[k]] * quantities[k]
-        out_indptr[a + 1] = filled
-    return filled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from crossmargin.margin.offsets import Offset
 from crossmargin.report.columns import Column, table
 from crossmargin.report.sections import DataTable, Section
 from crossmargin.scenarios.grouped_t import TailFit
@@ -149,13 +150,13 @@ def haircut_table(found: Sequence[CoinHaircuts], width: int) -> Table:
     return table(columns, width, title="haircuts by amount, securing a book that is long BTC; parts of the smallest")
 
 
-def offset_table(found: Sequence[PairOffsets], width: int) -> Table:
-    """Return one row per pair: the share that netting saves, as it is and under broken correlations."""
+def offset_table(found: Sequence[PairOffsets], width: int, cap: float = 1.0) -> Table:
+    """Return one row per pair: the share that netting saves, at most `cap`, as it is and under broken correlations."""
     laws = [law.law for law in found[0].laws] if found else []
     columns = (
         Column(heading="pair", cells=[each.pair for each in found], words=True),
         *(
-            Column(heading=law.split(",")[0], cells=[f"{each.laws[place].share:.0%}" for each in found])
+            Column(heading=law.split(",")[0], cells=[f"{_granted(each.laws[place], cap):.0%}" for each in found])
             for place, law in enumerate(laws)
         ),
     )
@@ -166,14 +167,21 @@ def offset_table(found: Sequence[PairOffsets], width: int) -> Table:
     )
 
 
+def _granted(offset: Offset, cap: float) -> float:
+    """Share of the sum of the parts that is saved where no more than `cap` may be."""
+    return 1.0 - offset.capped(cap) / offset.total if offset.total > 0.0 else 0.0
+
+
 def calibration_record(
     coins: Sequence[Calibration],
     haircuts: Sequence[CoinHaircuts],
     offsets: Sequence[PairOffsets],
     found: Dependence,
     implied: ImpliedCalibration | None = None,
+    *,
+    cap: float = 1.0,
 ) -> dict[str, Any]:
-    """Return plain values of all."""
+    """Return plain values of all; `charged` is what a pair needs where netting saves at most `cap` of its legs."""
     return {
         "coins": [
             {
@@ -207,8 +215,18 @@ def calibration_record(
             for each in haircuts
             for cut in each.by_size
         ],
+        "haircut_tiers": {
+            each.currency: [{"haircut": tier.haircut, "up_to": tier.up_to} for tier in each.tiers] for each in haircuts
+        },
         "offsets": [
-            {"pair": each.pair, "law": law.law, "alone": law.total, "together": law.together, "share": law.share}
+            {
+                "pair": each.pair,
+                "law": law.law,
+                "alone": law.total,
+                "together": law.together,
+                "share": law.share,
+                "charged": law.capped(cap),
+            }
             for each in offsets
             for law in each.laws
         ],
@@ -234,6 +252,8 @@ def calibration_sections(
     offsets: Sequence[PairOffsets],
     found: Dependence,
     implied: ImpliedCalibration | None = None,
+    *,
+    cap: float = 1.0,
 ) -> list[Section]:
     """Return the page's sections: coins, correlations, haircuts, offsets."""
     heads = ("coin", "days", "vol forecast", "EWMA vol", "tail index, losses", "tail index, gains", *_TAIL_HEADS)
@@ -244,7 +264,7 @@ def calibration_sections(
     )  # fmt: skip
     cuts = tuple((each.currency, *(f"{cut.total:.1%}" for cut in each.by_size)) for each in haircuts)
     cut_heads = ("coin", *(_dollars(cut.amount) for cut in (haircuts[0].by_size if haircuts else ())))
-    nets = tuple((each.pair, *(f"{law.share:.0%}" for law in each.laws)) for each in offsets)
+    nets = tuple((each.pair, *(f"{_granted(law, cap):.0%}" for law in each.laws)) for each in offsets)
     net_heads = ("pair", *(law.law for law in (offsets[0].laws if offsets else ())))
     return [
         Section(heading="Volatility and tails", tables=(DataTable(heads=heads, rows=rows),)),

@@ -115,6 +115,16 @@ def what_if_table(result: WhatIf, width: int) -> Table:
     return table(columns, width, title=f"{result.before.account} · {result.before.method}")
 
 
+def largest_orders_table(found: Sequence[Mapping[str, Any]], width: int) -> Table:
+    """Return one row per order asked about: the most contracts that pass."""
+    columns = (
+        Column(heading="instrument", cells=[each["instrument"] for each in found], words=True),
+        Column(heading="side", cells=[each["side"] for each in found], words=True),
+        Column(heading="most contracts", cells=[f"{each['contracts']:,.10g}" for each in found]),
+    )
+    return table(columns, width, title="largest orders at the mark that leave no deficit")
+
+
 def what_ifs_table(changes: Sequence[str], results: Sequence[WhatIf], width: int) -> Table:
     """Return one row per change: initial requirement and excess after it, and what it adds to each."""
     columns = (

@@ -52,15 +52,3 @@ def value_at_risk_contributions(
     if at.size == 0:
         raise InputError("the value at risk must be the loss of a scenario")
     return np.asarray(-position_pnl[:, at[0]])
-
-
-def gaussian_contributions(covariance: FloatArray, amounts: FloatArray, multiple: float) -> FloatArray:
-    """Return ``multiple * a_i (C a)_i / sqrt(a' C a)``: contributions to `multiple` standard deviations.
-
-    Examples
-    --------
-    >>> gaussian_contributions(np.diag([9.0, 16.0]), np.ones(2), multiple=5.0)
-    array([ 9., 16.])
-    """
-    marginal = covariance @ amounts
-    return np.asarray(multiple * amounts * marginal / np.sqrt(amounts @ marginal))

@@ -130,21 +130,6 @@ def joint_covariance(price: FloatArray, betas: FloatArray, residual: FloatArray)
     return np.asarray(np.block([[price, cross.T], [cross, cross @ betas.T + residual]]))
 
 
-def residual_covariance(returns: FloatArray, vol_moves: FloatArray, fits: tuple[SpotVol, ...]) -> FloatArray:
-    """Return the covariance of the residuals of `fits` over the periods that are complete for all.
-
-    Parameters
-    ----------
-    returns, vol_moves : arrays of shape (n_coins, n_times)
-        A row per fit.
-    """
-    errors = np.array([v - f.alpha - f.beta * r for r, v, f in zip(returns, vol_moves, fits, strict=True)])
-    complete = np.isfinite(errors).all(axis=0)
-    if complete.sum() < FEWEST_PAIRS:
-        raise InputError(f"vol-vol dependence needs {FEWEST_PAIRS} complete periods, had {complete.sum()}")
-    return np.asarray(np.atleast_2d(np.cov(errors[:, complete])))
-
-
 def stickiness(beta: float, atm_vol: float, skew: float) -> float:
     """Return the skew-stickiness ratio of a relative vol beta: ``beta * vol / skew``.
 

@@ -92,22 +92,6 @@ def effective_days(decay: float, tolerance: float) -> float:
     return math.log(tolerance) / math.log(decay)
 
 
-def age_weights(decay: float, n: int) -> FloatArray:
-    """Return weights ``decay**(i-1) (1-decay)/(1-decay**n)``, newest first (Boudoukh, Richardson & Whitelaw 1998).
-
-    Examples
-    --------
-    >>> age_weights(0.98, 250)[:2].round(8)
-    array([0.02012893, 0.01972635])
-    """
-    return np.asarray(decay ** np.arange(n) * (1.0 - decay) / (1.0 - decay**n))
-
-
-def parkinson_variance(high: FloatArray, low: FloatArray) -> FloatArray:
-    """Return the variance of a period from its range: ``ln(high/low)**2 / (4 ln 2)`` (Parkinson 1980)."""
-    return np.asarray(np.log(high / low) ** 2 / (4.0 * math.log(2.0)))
-
-
 def garman_klass_variance(open_: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray) -> FloatArray:
     """Return the variance of a period from its open, high, low and close (Garman & Klass 1980, J. Business 53).
 
@@ -115,11 +99,6 @@ def garman_klass_variance(open_: FloatArray, high: FloatArray, low: FloatArray, 
     """
     spread, drift = np.log(high / low), np.log(close / open_)
     return np.asarray(0.5 * spread**2 - (2.0 * math.log(2.0) - 1.0) * drift**2)
-
-
-def realised_variance(returns: FloatArray) -> FloatArray:
-    """Return the sum of squared intraday returns over the last axis."""
-    return np.asarray(np.square(returns).sum(axis=-1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,11 +119,6 @@ class Garch:
     def persistence(self) -> float:
         """``alpha + gamma / 2 + beta``: the share of a shock to variance that is left a period later."""
         return self.alpha + 0.5 * self.gamma + self.beta
-
-    @property
-    def long_run_variance(self) -> float:
-        """The variance it returns to; infinite when persistence is 1 or more."""
-        return self.omega / (1.0 - self.persistence) if self.persistence < 1.0 else math.inf
 
     def variance_path(self, returns: FloatArray) -> FloatArray:
         """Return the variance forecast of each period and the one after, shape (n_times + 1,)."""

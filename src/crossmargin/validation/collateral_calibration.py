@@ -9,7 +9,8 @@ import numpy as np
 from crossmargin.errors import InputError
 from crossmargin.instruments.symbols import parse_contract
 from crossmargin.margin.add_ons import Liquidity
-from crossmargin.margin.haircuts import Haircut, HaircutRules, haircut
+from crossmargin.margin.collateral import HaircutTier
+from crossmargin.margin.haircuts import Haircut, HaircutRules, haircut, haircut_schedule
 from crossmargin.margin.offsets import Offset, offset_on, stressed_offsets
 from crossmargin.market.snapshot import MarketSnapshot, Price
 from crossmargin.portfolio import Portfolio, Position
@@ -38,10 +39,11 @@ _BTC, _USDT = Currency("BTC"), Currency("USDT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoinHaircuts:
-    """Haircuts of a coin by size, for a book that is long BTC."""
+    """Haircuts of a coin by size, for a book that is long BTC, and the tiers that charge as much."""
 
     currency: Currency
     by_size: tuple[Haircut, ...]
+    tiers: tuple[HaircutTier, ...]
 
 
 def coin_haircuts(
@@ -76,7 +78,8 @@ def coin_haircuts(
         book = scenarios.price_factors(_BTC) - 1.0
         market, chosen = liquidity[currency], rules or HaircutRules()
         by_size = tuple(haircut(currency, size, scenarios, market, chosen, book) for size in sizes)
-        found.append(CoinHaircuts(currency=currency, by_size=by_size))
+        schedule = haircut_schedule({currency: sizes}, scenarios, liquidity, chosen, book)
+        found.append(CoinHaircuts(currency=currency, by_size=by_size, tiers=schedule.tiers[currency]))
     return tuple(found)
 
 

@@ -1,4 +1,4 @@
-"""The readers by folder name, and `verify_folders`, which runs them.
+"""The readers by folder name, and `each_folder`, which runs them.
 
 A reader is a function of the folder's path that returns a `Tally`. It translates the cases into calls of the same
 functions that margin a book, and holds no formula of its own.
@@ -63,19 +63,14 @@ class FolderOutcome:
     tally: Tally | None = None
 
 
-def verify_folders(directory: Path) -> list[FolderOutcome]:
-    """Run every case folder below `directory` for which a reader exists; name the others.
+def each_folder(directory: Path) -> Iterator[FolderOutcome]:
+    """Run every case folder below `directory` for which a reader exists and name the others, one by one.
 
     Raises
     ------
     InputError
         If `directory` is not a folder.
     """
-    return list(each_folder(directory))
-
-
-def each_folder(directory: Path) -> Iterator[FolderOutcome]:
-    """Yield the outcomes of `verify_folders` one by one, so that a long run can show how far it is."""
     if not directory.is_dir():
         raise InputError(f"the cases must be a folder, found none at {directory}")
     for folder in sorted(entry for entry in directory.iterdir() if entry.is_dir()):

@@ -8,16 +8,19 @@ import sys
 import threading
 import time
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from litestar.testing import TestClient
 
+from crossmargin.cli import serve
 from crossmargin.engine.commands import Deposit
 from crossmargin.engine.engine import Engine
 from crossmargin.errors import InputError
 from crossmargin.files.sample import UNDER_WATER, sample_book, sample_market, solvent_sample_book
 from crossmargin.service import writer as writing
 from crossmargin.service.application import application
+from crossmargin.service.configuration import Settings
 from crossmargin.service.opening import opening_commands
 from crossmargin.service.writer import Busy, Starting, Writer
 from crossmargin.store.journal import open_journal
@@ -124,6 +127,24 @@ def test_a_folder_begun_otherwise_is_not_opened_with_the_sample(tmp_path):
     second = Writer(tmp_path, opening=cash_only)
     second.close()
     assert second.engine.state.sequence == 1
+
+
+def test_a_house_of_ones_own_begins_with_a_file(tmp_path, monkeypatch, caplog):
+    """That of the operations guide: nothing of the sample is in it, and a refusal is told."""
+    guide = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    lines = guide.split("```json\n")[1].split("```")[0]
+    path = tmp_path / "opening.jsonl"
+    path.write_text(lines + '{"type": "OpenAccount", "id": "begin-4", "account": "a", "method": "none"}\n')
+    monkeypatch.setattr("crossmargin.service.rehearsal.rehearse", lambda: None)
+    writer = Writer(tmp_path / "j", opening=serve._opening(Settings(opening=str(path))))
+    state = writer.engine.state
+    assert (set(state.assets), state.parameters.money, len(state.listings)) == ({"USDC"}, "USDC", 0)
+    assert "a" not in state.accounts
+    assert "begin-4 was refused" in caplog.text
+    writer.close()
+    path.write_text("{}")
+    with pytest.raises(InputError, match="line 1 must hold a command"):
+        serve._opening(Settings(opening=str(path)))
 
 
 def test_snapshots_are_written_at_the_end_and_every_so_many_commands(tmp_path, monkeypatch):

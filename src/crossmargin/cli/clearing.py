@@ -224,6 +224,17 @@ def _report(commands: int, events: int, engine: Engine, *, json: bool) -> None:
         console.print(f"{commands} commands, {events} events, state hash {record['state_hash']}", soft_wrap=True)
 
 
+def commands_in(path: Path) -> tuple[Command, ...]:
+    """Return the commands of a file, one JSON object a line.
+
+    Raises
+    ------
+    InputError
+        If there is no file, or a line holds no command.
+    """
+    return tuple(command for batch in _batches(_lines(path)) for command in batch)
+
+
 def _lines(path: Path | None) -> Iterable[bytes]:
     if path is None:
         yield from sys.stdin.buffer

@@ -13,7 +13,7 @@ from crossmargin.cli.app import console
 from crossmargin.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import uvicorn
     from litestar import Litestar
@@ -35,6 +35,7 @@ def serve(
     folder: Path | None = None,
     database: str | None = None,
     config: Path | None = None,
+    opening: Path | None = None,
     feed: list[str] | None = None,
     alerts: Path | None = None,
     open_: bool | None = None,
@@ -63,6 +64,9 @@ def serve(
         URL of the tables that follow the journal, like postgresql://user@host/name; SQLite in the folder if not given.
     config
         TOML file with a table [service].
+    opening
+        File of the commands that a new folder begins with, one JSON object a line as `crossmargin run` reads them; the
+        sample book if not given. An empty file begins an empty house.
     feed
         Where prices come from: replay:FILE or replay:FILE@SPEED (max waits for nothing), or ccxt:VENUE,VENUE. Time is then
         the feed's.
@@ -95,7 +99,8 @@ def serve(
         raise _missing(error) from error
     flags = {"host": host, "port": port, "folder": _text(folder), "database": database, "open": open_, "names": name,
              "certificate": _text(certificate), "private_key": _text(private_key), "proxy": proxy,
-             "workers": workers, "withdrawal_limits": withdrawal_limit, "alerts": _text(alerts), "feeds": feed}  # fmt: skip
+             "workers": workers, "withdrawal_limits": withdrawal_limit, "alerts": _text(alerts), "feeds": feed,
+             "opening": _text(opening)}  # fmt: skip
     chosen = settings(flags, os.environ, config)
     feeds = [parse_feed(each) for each in chosen.feeds]
     require_tls(chosen)
@@ -210,17 +215,28 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _writer(chosen: "Settings") -> "Writer":
-    from crossmargin.files.sample import sample_market, solvent_sample_book
-    from crossmargin.service.opening import opening_commands
-    from crossmargin.service.projector import Projector
+def _opening(chosen: "Settings") -> "Callable[[], tuple[Command, ...]]":
+    """Return what gives the commands that a new folder begins with; a file is read at once, so that it can be refused."""
+    from crossmargin.cli.clearing import commands_in
     from crossmargin.service.rehearsal import rehearse
-    from crossmargin.service.writer import Writer
+
+    own = None if chosen.opening is None else commands_in(Path(chosen.opening))
 
     def opening() -> tuple["Command", ...]:
-        rehearse()
-        return tuple(opening_commands(solvent_sample_book(), sample_market()))
+        from crossmargin.files.sample import sample_market, solvent_sample_book
+        from crossmargin.service.opening import opening_commands
 
+        rehearse()
+        return tuple(opening_commands(solvent_sample_book(), sample_market())) if own is None else own
+
+    return opening
+
+
+def _writer(chosen: "Settings") -> "Writer":
+    from crossmargin.service.projector import Projector
+    from crossmargin.service.writer import Writer
+
+    opening = _opening(chosen)
     folder = Path(chosen.folder)
     folder.mkdir(parents=True, exist_ok=True)
     return Writer(

@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     workers: int = 0
     """Processes that margin books of nobody's, beside the engine's and one for streams; 0 leaves all to the engine's."""
+    opening: str | None = None
+    """File of the commands that a new folder begins with, as JSON lines; the sample if not given."""
     feeds: tuple[str, ...] = ()
     """Where prices come from, as `crossmargin.service.feeding.parse_feed` reads it; time is then theirs."""
     metrics_port: int | None = None

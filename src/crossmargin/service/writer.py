@@ -264,6 +264,9 @@ class Writer:
             applied = runner.submit(rest, watch=lambda number, *_: self._tell_progress(number - start, len(rest)))
             for command, events in zip(rest, applied, strict=True):
                 self._publish(command, runner.engine.state.time_ns, events)
+                for event in events:
+                    if isinstance(event, Refused):
+                        _LOG.error("of the opening %s was refused: %s, %s", command.id, event.reason, event.detail)
             self._since_snapshot += len(rest)
         with contextlib.suppress(CrossMarginError):  # an account without a price has no figures yet
             for name in runner.engine.state.accounts:

@@ -1,7 +1,7 @@
 """What the engine does not keep: orders with their times, labels and fills, and trades, told by its events.
 
-It is built from the events that the writer has published since the process started. An order that is older stands in
-the engine; its label and its times are not known any more.
+It is built from the events that the writer has published since the process started, before they are passed by newer
+ones. An order that is older stands in the engine; its label and its times are not known any more.
 """
 
 from collections import deque
@@ -13,8 +13,10 @@ from crossmargin.engine import commands as ask
 from crossmargin.engine import events as happened
 from crossmargin.engine.engine import Engine
 from crossmargin.service.deribit.quotes import Quotes, quotes
-from crossmargin.service.writer import Published
+from crossmargin.service.writer import Published, Writer
 
+FOLLOWED_EVERY = 5_000
+"""Events after which they are taken in though nobody asks: the writer keeps a multiple of that."""
 MOST_ORDERS = 100_000
 MOST_TRADES = 100_000
 MOST_TRADES_IN_ONE = 10_000
@@ -92,6 +94,12 @@ class History:
             self._take(item)
             self._seen = item.sequence
         return new
+
+    def keep_up(self, writer: Writer) -> None:
+        """Take in what would else be passed by newer events; to be called after every batch."""
+        if writer.sequence - self._seen >= FOLLOWED_EVERY:
+            with writer.lock:
+                self.follow(writer.published)
 
     def begin(self, engine: Engine) -> None:
         """Note the orders that are open already, so that their end is told of too."""

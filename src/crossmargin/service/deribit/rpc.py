@@ -45,6 +45,7 @@ def open_desk(writer: Writer, credentials: Credentials | None = None) -> Desk:
     """Return a desk that knows the orders that are open; without `credentials` a client id is an account's name."""
     desk = Desk(writer=writer, credentials=credentials or NoKeys())
     writer.when_open(desk.history.begin)
+    writer.listen(lambda: desk.history.keep_up(writer))
     return desk
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crossmargin.engine.commands import Command, Deposit, ListAsset, Resume
+from crossmargin.engine.commands import Command, Deposit, ListAsset, Resume, RunAudit
 from crossmargin.engine.engine import Engine
+from crossmargin.errors import InputError
 from crossmargin.files.story import play
 from crossmargin.store.journal import open_journal
 from crossmargin.store.records import RecordError
@@ -71,6 +72,26 @@ def test_every_altered_byte_is_found_and_its_record_named(tmp_path: Path) -> Non
         with pytest.raises(RecordError) as caught:
             replay(open_journal(tmp_path / "j"))
         assert caught.value.number == expected
+
+
+def test_a_folder_has_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the lock the second's record has a number of the first's, and the journal cannot be read any more."""
+    path = tmp_path / "j"
+    first = open_journal(path, write=True)
+    with pytest.raises(InputError, match="one writer"):
+        open_journal(path, write=True)
+    assert len(list(open_journal(path).read())) == 1  # who only reads is let in
+    monkeypatch.setattr("crossmargin.store.journal.fcntl.flock", lambda *_: None)
+    second = open_journal(path, write=True)
+    for journal in (second, first):
+        journal.append([RunAudit(id="a")])
+        journal.close()
+    with pytest.raises(RecordError):
+        list(open_journal(path).read())
+    monkeypatch.undo()
+    third = open_journal(tmp_path / "k", write=True)
+    third.close()
+    open_journal(tmp_path / "k", write=True).close()
 
 
 @pytest.mark.parametrize("what", ["drop", "swap", "repeat"])

@@ -70,6 +70,8 @@ async def commands(
     if "id" in data:
         raise InputError("a command is named by its Idempotency-Key, the body held an id")
     command: AtOnce | Waiting = msgspec.convert({**data, "id": command_id(who, key)}, type=kind)
+    if who is not None:  # the guard's entry tells the route, and of its body the digest
+        await state.access.note(request, who, f"asked for {kind.__name__}")
     waiting = waits(state, who, command) if isinstance(command, FourEyes) else None
     return await answered(state.writer, command) if waiting is None else waiting
 

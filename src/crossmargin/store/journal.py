@@ -2,9 +2,10 @@
 
 A record is on disk, synced, before its command is applied. `append` takes many records and syncs once. A file whose
 last line was cut off by a crash holds a record that nobody was told of: opening for writing removes it; reading refuses
-it.
+it. Two can never write: a folder is locked by who writes it, and a database takes no number twice.
 """
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -88,12 +89,18 @@ class FileJournal:
         self._folder = folder
         self._number, self._hash, self._in_segment = 0, GENESIS, 0
         self._file: int | None = None
+        self._lock: int | None = None
         if write:
             folder.mkdir(parents=True, exist_ok=True)
-            self._cut_torn_tail()
-            for _ in self.read():
-                pass
-            self._open_last()
+            self._lock = _locked(folder)  # before anything is cut: the tail may be another's record on its way
+            try:
+                self._cut_torn_tail()
+                for _ in self.read():
+                    pass
+                self._open_last()
+            except BaseException:
+                self.close()
+                raise
 
     def _segments(self) -> list[Path]:
         return sorted(self._folder.glob("*.journal"))
@@ -183,10 +190,11 @@ class FileJournal:
         return self._number, self._hash
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        """Let go of the file and of the folder."""
+        for held in (self._file, self._lock):
+            if held is not None:
+                os.close(held)
+        self._file = self._lock = None
 
     def _writable(self) -> int:
         if self._file is None:
@@ -210,6 +218,17 @@ class FileJournal:
             os.truncate(segments[-1], whole)
         if whole == 0:
             segments[-1].unlink()  # a segment whose header never reached the disk
+
+
+def _locked(folder: Path) -> int:
+    """Hold a lock on the folder that the system lets go of when the process dies."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(held)
+        raise InputError(f"a journal must have one writer, another process holds {folder}") from error
+    return held
 
 
 def _parse(number: int, previous: str, line: bytes) -> Payload:

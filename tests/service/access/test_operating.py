@@ -59,7 +59,7 @@ def deposited(caller, amount):
     return caller.send("POST", "/api/v1/deposits", body, idempotency_key=f"operated-{next(COUNT)}")
 
 
-def test_an_operator_halts_and_reopens_while_it_runs(officer, desk, writer):
+def test_an_operator_halts_and_reopens_while_it_runs(officer, desk, writer, access):
     trader = desk("tess", Scope.TRADE)
     order = {"account": OWN, "instrument": INSTRUMENT, "side": "sell", "quantity": "1000", "price": "100000"}
 
@@ -69,6 +69,7 @@ def test_an_operator_halts_and_reopens_while_it_runs(officer, desk, writer):
         return trader.send("POST", "/api/v1/orders", body, idempotency_key=name).json()
 
     assert "Halted" in kinds(asked(officer, "Halt", reason="the index of BTC is in doubt"))
+    assert [(each.who, each.decision) for each in access.log.entries()][-1] == ("officer", "asked for Halt")
     assert placed()["error"]["rule"] == "HALTED_RISK_REDUCTION_ONLY"
     assert "Resumed" in kinds(asked(officer, "Resume", reason="confirmed with two venues"))
     assert placed().get("error", {}).get("rule") != "HALTED_RISK_REDUCTION_ONLY"

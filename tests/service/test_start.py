@@ -19,8 +19,9 @@ from crossmargin.engine.engine import Engine
 from crossmargin.errors import InputError
 from crossmargin.files.sample import UNDER_WATER, sample_book, sample_market, solvent_sample_book
 from crossmargin.service import writer as writing
+from crossmargin.service.alert_rules import AlertRules
 from crossmargin.service.application import application
-from crossmargin.service.configuration import Settings
+from crossmargin.service.configuration import Settings, settings
 from crossmargin.service.opening import opening_commands
 from crossmargin.service.writer import Busy, Starting, Writer
 from crossmargin.store.journal import open_journal
@@ -105,6 +106,13 @@ def test_a_writer_that_cannot_open_says_why(tmp_path):
         assert client.get("/health").status_code == 503
         assert client.get("/health").json()["status"] == "failed"
     writer.close()
+
+
+def test_a_service_that_cannot_open_ends_and_says_why(tmp_path):
+    """It stayed and answered 503 for ever where it failed before the server was there to be told."""
+    (tmp_path / "journal").write_text("not a folder")
+    with pytest.raises(InputError, match="must be able to write its journal, a journal is a folder"):
+        serve._run(settings({"folder": str(tmp_path), "open": True, "port": 0}, {}), (), AlertRules(), "")
 
 
 def test_an_opening_that_was_cut_short_goes_on_with_the_rest(tmp_path):

@@ -160,12 +160,13 @@ def _run(chosen: "Settings", feeds: "Sequence[Recorded | Venues]", rules: "Alert
             _serve_metrics(chosen, writer, answering.state.figures, stack)
             server = _server(answering, chosen, writer, tracer)
 
-            def stop_on_failure() -> None:
+            async def stop_on_failure() -> None:
                 # a supervisor starts the process again, and the journal says what is on disk
                 if writer.failure is not None:
                     server.should_exit = True
 
-            writer.listen(stop_on_failure)
+            # asked every second, not told: the writer may have failed before anybody could listen
+            server.config.callback_notify, server.config.timeout_notify = stop_on_failure, 1
             if chosen.tick_s and not feeds:
                 clock.start()
             with ended_in_order(server):

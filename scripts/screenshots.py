@@ -34,6 +34,7 @@ from crossmargin.service.writer import Writer
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 WHAT_IF = quote('{"price_moves":{"BTC":-0.1},"trades":[{"instrument":"deribit:BTC/USD:BTC","quantity":"-2000"}]}')
+DRAFT = quote('{"order_band":"0.25"}')
 PAGES = {
     "overview": ("#/overview", ".figure b"),
     "accounts": ("#/accounts", "[role=rowheader] a"),
@@ -43,10 +44,13 @@ PAGES = {
     "insurance": ("#/insurance", ".figure b"),
     "replay": ("#/replay", ".replay"),
     "parameters": ("#/parameters", "main table tbody tr"),
-    "audit": ("#/audit", "tbody tr"),
 }
-KNOWN = ("login", "approvals")
-"""Those of a service that asks who is there."""
+KNOWN = {
+    "approvals": ("#/approvals", ".card h2"),
+    "propose": (f"#/parameters?of=engine&propose=1&set={DRAFT}", "tr.own"),
+    "audit": ("#/audit", "main tbody tr"),
+}
+"""Those of a service that asks who is there, as a second owner sees them."""
 OWNERS = ("ann", "bob")
 PASSWORD = "for the pictures only"
 WHOLE = ("overview", "account", "liquidations", "insurance")
@@ -124,7 +128,7 @@ def take(
 
 def main() -> None:
     images = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
-    wanted = sys.argv[2:] or [*PAGES, *KNOWN]
+    wanted = sys.argv[2:] or [*PAGES, "login", *KNOWN]
     images.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
         commands = tuple(opening_commands(solvent_sample_book(), sample_market()))
@@ -143,9 +147,11 @@ def main() -> None:
         with served(application(writer, access=access)) as site:
             if "login" in wanted:
                 take(browser, site, "login", "", ".login", images)
-            if "approvals" in wanted:
+            if set(wanted) & set(KNOWN):
                 ask_for_a_change(site, access.users)
-                take(browser, site, "approvals", "#/approvals", ".card h2", images, OWNERS[1])
+            for name, (address, sign) in KNOWN.items():
+                if name in wanted:
+                    take(browser, site, name, address, sign, images, OWNERS[1])
         access.close()
         browser.close()
         writer.close()

@@ -112,7 +112,13 @@ const frame = (s: Surface, [i, j]: Cell): Record<string, string> => ({
   bottom: `${PAD.bottom + ((HEIGHT - PAD.top - PAD.bottom) * j) / s.vols.length}px`, height: `${(HEIGHT - PAD.top - PAD.bottom) / s.vols.length}px`,
 });
 
-export function Heatmap({ surface: s, of }: { surface: Surface; of: "pnl" | "excess" }) {
+/** The moves of price and vols from the present to a cell; null where a map tells levels of vol. */
+function movesTo(s: Surface, [i, j]: Cell): { price: number; vol: number } | null {
+  const round = (value: number): number => Math.round(value * 100) / 100;
+  return Math.min(...s.vols) < 0 ? { price: round(s.prices[i]! / present(s)[0] - 1), vol: round(s.vols[j]!) } : null;
+}
+
+export function Heatmap({ surface: s, of, ask }: { surface: Surface; of: "pnl" | "excess"; ask: (moves: { price: number; vol: number }) => void }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [cell, setCell] = useState<Cell | null>(null);
   const z = s[of];
@@ -133,7 +139,9 @@ export function Heatmap({ surface: s, of }: { surface: Surface; of: "pnl" | "exc
     const j = Math.floor(((box.bottom - PAD.bottom - event.clientY) / (HEIGHT - PAD.top - PAD.bottom)) * s.vols.length);
     setCell(z[j]?.[i] === undefined ? null : [i, j]);
   };
+  const moves = cell && movesTo(s, cell);
   const step = (event: KeyboardEvent): void => {
+    if (event.key === "Enter" && moves) ask(moves);
     const by = STEPS[event.key];
     if (!by) return;
     event.preventDefault();
@@ -142,11 +150,11 @@ export function Heatmap({ surface: s, of }: { surface: Surface; of: "pnl" | "exc
   };
   return <figure class="plot">
     <figcaption>{title}, USD, by price and vol{s.boundary.length > 0 && "; line: liquidation"}; cross: present</figcaption>
-    <div class="map" role="group" tabIndex={0} aria-label={`${title}, cell by cell with the arrow keys`} onKeyDown={step} onBlur={() => setCell(null)}>
+    <div class="map" role="group" tabIndex={0} aria-label={`${title}, cell by cell with the arrow keys`} onKeyDown={step} onBlur={() => setCell(null)} onDblClick={() => moves && ask(moves)}>
       <canvas ref={canvas} role="img" style={{ height: `${HEIGHT}px` }} onPointerMove={point} onPointerDown={point} onPointerLeave={() => setCell(null)}
         aria-label={`${title} by ${s.underlying} price and vol: from ${usd(worst)} to ${usd(best)} USD. ${s.boundary.length ? "A line marks where liquidation starts." : "No liquidation within the grid."} The table below has the figures.`} />
       {cell && value !== undefined && <i class="cell" style={frame(s, cell)} />}
     </div>
-    <p class="scale"><span class="num">{compact(-most)}</span><i /><span class="num">{compact(most)}</span> <span class="dim num" role="status">{cell && typeof value === "number" ? `${s.underlying} ${priceText(s, s.prices[cell[0]]!)}, vols ${volText(s, s.vols[cell[1]]!)}: ${usd(value)} USD` : `on the map ${compact(worst)} to ${compact(best)}; point at a cell, or walk by arrow keys`}</span></p>
+    <p class="scale"><span class="num">{compact(-most)}</span><i /><span class="num">{compact(most)}</span> <span class="dim num" role="status">{cell && typeof value === "number" ? `${s.underlying} ${priceText(s, s.prices[cell[0]]!)}, vols ${volText(s, s.vols[cell[1]]!)}: ${usd(value)} USD${moves ? "; Enter or a double click asks what if" : ""}` : `on the map ${compact(worst)} to ${compact(best)}; point at a cell, or walk by arrow keys`}</span></p>
   </figure>;
 }

@@ -27,7 +27,7 @@ function times(marks: number[]): string[] {
 function options(width: number): uPlot.Options {
   const axis = { stroke: ink("dim"), grid: { stroke: ink("rule"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   return {
-    width, height: HEIGHT, cursor: { drag: { x: true, y: false } }, legend: { live: true },
+    width, height: HEIGHT, padding: [8, 26, null, null], cursor: { drag: { x: true, y: false } }, legend: { live: true },
     scales: { x: { time: true } },
     axes: [{ ...axis, values: (_, marks) => times(marks) }, { ...axis, size: 62, values: (_, marks) => marks.map((mark) => compact(mark)) }],
     series: [

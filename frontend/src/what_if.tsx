@@ -33,6 +33,12 @@ function fromAddress(): WhatIf {
   }
 }
 
+/** Put moves of a coin into the address, beside what is asked there already. */
+export function shareMoves(coin: string, { price, vol }: { price: number; vol: number }): void {
+  const asked = fromAddress();
+  remember({ if: JSON.stringify(complete({ ...asked, price_moves: { ...asked.price_moves, [coin]: price }, vol_moves: { ...asked.vol_moves, [coin]: vol } })) });
+}
+
 function Slider({ label, value, from, to, set }: { label: string; value: number; from: number; to: number; set: (value: number) => void }) {
   return <label class="slider"><span>{label}</span>
     <input type="range" min={from} max={to} step={0.01} value={value} aria-valuetext={move(value)} onInput={(event) => set(Number(event.currentTarget.value))} />

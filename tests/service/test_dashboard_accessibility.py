@@ -58,6 +58,13 @@ CHANGE = {
 DECIDED = {**CHANGE, "id": "a", "state": "approved", "decided_by": "ann", "decided": TIME}
 APPROVALS = {"items": [{**CHANGE, "id": "b", "state": "pending", "decided_by": None}, DECIDED]}
 
+ASKED = [
+    {"sequence": 9, "time": TIME, "who": "ann", "via": "session", "address": "10.0.0.7", "decision": "allowed", "detail": "",
+     "action": "POST /api/v1/parameters {}"},
+    {"sequence": 8, "time": TIME, "who": "unknown", "via": "unknown", "address": "10.0.0.9", "detail": "",
+     "action": "POST /api/v1/session", "decision": "refused: login"},
+]  # fmt: skip
+
 
 def known(page, site):
     """Let the stand-in know who is there: an owner who may decide."""
@@ -66,6 +73,7 @@ def known(page, site):
     page.route("**/health", lambda route: route.fulfill(json={"status": "ok", "open": False}))
     page.route("**/api/v1/session", lambda route: route.fulfill(json=ann))
     page.route("**/api/v1/approvals", lambda route: route.fulfill(json=APPROVALS))
+    page.route("**/api/v1/access-log*", lambda route: route.fulfill(json={"items": ASKED, "next": "7"}))
 
 
 def test_the_page_of_approvals_can_be_read_named_and_walked_by_anybody(visit, console, still_site):
@@ -75,6 +83,31 @@ def test_the_page_of_approvals_can_be_read_named_and_walked_by_anybody(visit, co
     page.reload()
     page.wait_for_selector("td:text('approved')")
     assert page.get_by_role("button", name="Approve").count() == 1
+    assert amiss(page) == {}
+    assert console == []
+
+
+def test_the_audit_that_an_owner_sees_is_for_anybody_too(visit, console, still_site):
+    page = visit(*PAGES["overview"])
+    known(page, still_site)
+    page.goto(f"{still_site}#/audit")
+    page.reload()
+    page.wait_for_selector("td:text('asked for other parameters')")
+    assert amiss(page) == {}
+    assert console == []
+
+
+def test_a_proposal_is_for_anybody_too_where_it_is_typed_where_it_is_wrong_and_where_it_is_looked_at(visit, console):
+    page = visit("#/parameters?propose=1", "form.propose")
+    page.click("summary")  # all values as JSON
+    assert amiss(page) == {}
+    page.get_by_label("order band").fill("wide")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("form.propose [role=alert]")
+    assert amiss(page) == {}
+    page.get_by_label("order band").fill("0.3")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h2:text('1 change of engine')")
     assert amiss(page) == {}
     assert console == []
 
@@ -97,7 +130,7 @@ def unnamed(page):
 
 
 MARK = """() => {
-    const wanted = "a[href], button, input, select, summary, [tabindex]";
+    const wanted = "a[href], button, input, select, textarea, summary, [tabindex]";
     const found = [...document.querySelectorAll(wanted)].filter(each =>
         !each.disabled && each.tabIndex >= 0 && each.checkVisibility({visibilityProperty: true}));
     found.forEach((each, at) => each.dataset.tab = at);

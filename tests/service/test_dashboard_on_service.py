@@ -94,6 +94,29 @@ def test_a_what_if_in_the_page_is_the_services_own(visit, site, record_property)
     assert "excess" in page.locator("#what-if tbody").inner_text()
 
 
+def test_a_map_is_walked_by_keys_and_asks_what_if_at_its_cell(visit) -> None:
+    page = visit("account", sign="canvas")
+    said = page.locator("figure", has_text="Excess, USD").get_by_role("status")
+    page.get_by_role("group", name="Excess, cell by cell with the arrow keys").focus()
+    page.keyboard.press("ArrowLeft")  # the first shows where the present stands
+    now = said.inner_text()
+    assert "vols 0%" in now
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowUp")
+    page.wait_for_function(
+        "before => !document.querySelector('figure .scale [role=status]').innerText.includes(before)", arg=now
+    )
+    assert "vols +" in said.inner_text()
+    page.keyboard.press("Enter")
+    page.wait_for_function("decodeURIComponent(location.hash).includes('vol_moves')")
+    asked = (
+        page.get_by_role("slider", name="BTC price").input_value(),
+        page.get_by_role("slider", name="BTC vols").input_value(),
+    )
+    assert float(asked[0]) < 0 < float(asked[1])
+    page.wait_for_selector("#what-if tbody tr")
+
+
 def test_a_page_asks_nothing_of_a_service_that_opens_and_goes_on_once_it_is_open(visit, tmp_path) -> None:
     go = threading.Event()
 

@@ -11,7 +11,7 @@ import { Scroll } from "../scroll";
 import { Series } from "../series";
 import { State, UsageBar } from "../usage";
 import { Age, Figure } from "../why";
-import { WhatIfBuilder } from "../what_if";
+import { shareMoves, WhatIfBuilder } from "../what_if";
 import type { Account, AccountRow, Node, Surface } from "../wire";
 import { fields } from "../items";
 
@@ -50,7 +50,7 @@ function Branch({ node, whole, depth = 0 }: { node: Node; whole: number; depth?:
   return <li><details open={depth < 2}><summary>{line}</summary><ul>{ordered.map((child) => <Branch node={child} whole={whole} depth={depth + 1} />)}</ul></details></li>;
 }
 
-function Surfaces({ name, coins, stamp }: { name: string; coins: string[]; stamp: number }) {
+function Surfaces({ name, coins, stamp, ask }: { name: string; coins: string[]; stamp: number; ask: (coin: string, moves: { price: number; vol: number }) => void }) {
   const [coin, setCoin] = useState(coins[0]!);
   const answer = useAnswer(() => api.surface(name, coin), [name, coin, stamp]);
   return <section>
@@ -58,7 +58,7 @@ function Surfaces({ name, coins, stamp }: { name: string; coins: string[]; stamp
     {coins.length > 1 && <p class="row" role="group" aria-label="Underlying">{coins.map((each) => <button type="button" aria-pressed={each === coin} onClick={() => setCoin(each)}>{each}</button>)}</p>}
     <Await answer={answer} what="surface">{(surface, at) => <>
       <p>Nearest liquidation, vols unchanged: <b class="num">{nearest(surface) === null ? "none on the map" : `${coin} ${move(nearest(surface))}`}</b> <span class="dim">(read off the map: an estimate)</span> <Age at={at} stale={60_000} /></p>
-      <div class="pair"><Heatmap surface={surface} of="excess" /><Heatmap surface={surface} of="pnl" /></div>
+      <div class="pair"><Heatmap surface={surface} of="excess" ask={(moves) => ask(coin, moves)} /><Heatmap surface={surface} of="pnl" ask={(moves) => ask(coin, moves)} /></div>
       <details><summary>The excess in figures <Age at={at} stale={60_000} /></summary><SurfaceTable surface={surface} /></details>
     </>}</Await>
   </section>;
@@ -128,6 +128,7 @@ export function AccountPage({ name }: { name: string }) {
   // What is derived from the account is asked again at a readable pace, and only when its figures have changed.
   const [asked, setAsked] = useState({ row, at: Date.now() });
   if (row && asked.row !== row && Date.now() - asked.at > REFRESH_MS) setAsked({ row, at: Date.now() });
+  const [chosen, setChosen] = useState(0); // cells of a map that were asked for: each begins the what-if anew
   const answer = useAnswer(() => api.account(name), [name, asked.at]);
   const tree = useAnswer(() => api.explain(name), [name, asked.at]);
   const past = useAnswer(() => api.history(name), [name, asked.at]);
@@ -138,13 +139,13 @@ export function AccountPage({ name }: { name: string }) {
       const coins = [...new Set(account.positions.map(({ instrument }) => coinOf(instrument)))].sort();
       return <>
         <Top row={account} at={at} source={`GET /api/v1/accounts/${name}`} />
-        <WhatIfBuilder account={account} coins={coins} />
+        <WhatIfBuilder key={chosen} account={account} coins={coins} />
         <div class="pair">
           <section><h2>Why: what the figures are made of, USD</h2><Await answer={tree} what="explanation">{(node) =>
             <ul class="tree"><Branch node={node} whole={largest(node)} /></ul>}</Await></section>
           <section><h2>Over time</h2><Await answer={past} what="history">{(points) => points.length ? <Series points={points} /> : <p class="dim">No history yet.</p>}</Await></section>
         </div>
-        {coins.length > 0 ? <Surfaces name={name} coins={coins} stamp={asked.at} /> : <p class="dim">No position, so no price moves this account but those of its collateral.</p>}
+        {coins.length > 0 ? <Surfaces name={name} coins={coins} stamp={asked.at} ask={(coin, moves) => { shareMoves(coin, moves); setChosen(chosen + 1); document.getElementById("what-if")?.scrollIntoView({ block: "start" }); }} /> : <p class="dim">No position, so no price moves this account but those of its collateral.</p>}
         <Compare name={name} own={account.method} stamp={asked.at} />
         <Queue name={name} stamp={asked.at} />
         <Holdings account={account} at={at} />

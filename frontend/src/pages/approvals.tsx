@@ -36,8 +36,9 @@ function Binding({ command }: Approval) {
   return <p class="dim">Takes force {from ? `${clock(new Date(from! / 1e6).toISOString())} UTC` : "at once"}{grace ? `; maintenance waits ${digits(grace / 3_600e9)} hours` : ""}{ramp ? `, then rises over ${digits(ramp / 3_600e9)} hours` : ""}.</p>;
 }
 
-function Waiting({ item, force, decided }: { item: Approval; force: Item[]; decided: (error: Error | null) => void }) {
-  const change = changeOf(item, force);
+function Waiting({ item, force, decided }: { item: Approval; force: Item[] | null; decided: (error: Error | null) => void }) {
+  const ofParameters = /^Set(Margin)?Parameters$/.test(String(item.command.type));
+  const change = force && changeOf(item, force);
   const [asking, setAsking] = useState(false);
   const own = session.value?.user === item.asked_by;
   const decide = (decision: "approve" | "reject"): void => {
@@ -46,7 +47,7 @@ function Waiting({ item, force, decided }: { item: Approval; force: Item[]; deci
   };
   return <article class="card">
     <h2>{title(item)} <span class="dim">asked by {item.asked_by}, <span class="num">{clock(item.asked.iso)} UTC</span></span></h2>
-    {change ? <><Diff {...change} all={false} names={{ before: "in force", after: "proposed" }} /><Binding {...item} /></> : <p><ItemText of={{ ...item.command, type: null, id: null }} /></p>}
+    {change ? <><Diff {...change} all={false} names={{ before: "in force", after: "proposed" }} /><Binding {...item} /></> : ofParameters ? <p class="dim loading" role="status">Asking what is in force …</p> : <p><ItemText of={{ ...item.command, type: null, id: null }} /></p>}
     {own ? <p class="dim">You asked for this: another owner has to decide.</p> : <p class="row">
       <button type="button" class="main" disabled={asking} onClick={() => decide("approve")}>Approve</button>
       <button type="button" disabled={asking} onClick={() => decide("reject")}>Reject</button></p>}
@@ -71,7 +72,7 @@ export function ApprovalsPage() {
     {error && <Problem error={error} what="decision" />}
     {!held && !error && <p class="dim loading" role="status">Asking what waits …</p>}
     {held && waiting.length === 0 && <p>Nothing waits. <a href={to("parameters", "", { propose: "1" })}>Propose a change of parameters</a></p>}
-    {waiting.map((item) => <Waiting key={item.id} item={item} force={inForce.items} decided={(problem) => { setError(problem); ask(); }} />)}
+    {waiting.map((item) => <Waiting key={item.id} item={item} force={inForce.at > 0 ? inForce.items : null} decided={(problem) => { setError(problem); ask(); }} />)}
     {done.length > 0 && <><h2>Decided</h2><Scroll name="Decided"><table><caption>The newest first; times UTC</caption>
       <thead><tr><th scope="col">what</th><th scope="col">asked by</th><th scope="col">decided</th><th scope="col">by</th><th scope="col" class="optional">when</th></tr></thead>
       <tbody>{done.map((item) => <tr><th scope="row">{title(item)}</th><td>{item.asked_by}</td><td>{item.state === "rejected" ? <span class="warn">rejected</span> : item.state}</td><td>{text(item.decided_by)}</td><td class="optional num">{text(item.decided)}</td></tr>)}</tbody></table></Scroll></>}

@@ -1,4 +1,5 @@
 /** Who asked for what, when and from where, by the service's own log; and what the engine has noted of itself. */
+import { useEffect, useState } from "preact/hooks";
 import { clock } from "../format";
 import { events, session } from "../live";
 import { Problem } from "../load";
@@ -8,7 +9,7 @@ import { Scroll } from "../scroll";
 import { isTime } from "../wire";
 import type { Item } from "../wire";
 import { Age } from "../why";
-import { Listing, useList } from "./items";
+import { Listing, Moment, useList } from "./items";
 import type { Listed } from "./items";
 
 /** What a request does, in words: by method and path, the longest path first. */
@@ -52,7 +53,7 @@ function Entries({ list }: { list: Listed }) {
     <thead><tr><th scope="col">when</th><th scope="col">who</th><th scope="col">did what</th><th scope="col" class="optional">from</th><th scope="col" class="optional">by</th><th scope="col">outcome</th></tr></thead>
     <tbody>{list.items.map((item) => {
       const { what, on, refused, outcome } = deed(item);
-      return <tr key={String(item.sequence)}><td class="num nowrap">{isTime(item.time) ? clock(item.time.iso) : "–"}</td>
+      return <tr key={String(item.sequence)}><td class="num nowrap">{isTime(item.time) ? <Moment text={clock(item.time.iso)} /> : "–"}</td>
         <th scope="row"><button type="button" class="plain" title="only of this one" onClick={() => remember({ ...Object.fromEntries(route.value.query), who: String(item.who) })}>{String(item.who)}</button></th>
         <td title={`${String(item.action)}; ${String(item.detail)}`}>{what}{on && <>, <b>{on}</b></>}<span class="narrow dim">from {String(item.address)}, {by(item.via)}</span></td>
         <td class="num optional">{String(item.address)}</td><td class="optional">{by(item.via)}</td>
@@ -64,12 +65,14 @@ function Asked() {
   const { query } = route.value;
   const [who, action] = [query.get("who") ?? "", query.get("action") ?? ""];
   const question = new URLSearchParams({ ...(who && { who }), ...(action && { action }) }).toString();
+  const [typed, setTyped] = useState(who);
+  useEffect(() => setTyped(who), [who]);
   const list = useList(`access-log${question && `?${question}`}`, 0);
   const change = (changes: Record<string, string>): void => remember({ ...Object.fromEntries(query), ...changes });
   const known = [...new Set(list.items.map((item) => String(item.who)))].sort();
   return <>
-    <form class="row" role="search" onSubmit={(event) => { event.preventDefault(); change({ who: String(new FormData(event.currentTarget).get("who")).trim() }); }}>
-      <label>who <input type="search" name="who" list="audit-who" value={who} placeholder="everybody" onChange={(event) => change({ who: event.currentTarget.value.trim() })} /></label>
+    <form class="row" role="search" onSubmit={(event) => { event.preventDefault(); change({ who: typed.trim() }); }}>
+      <label>who <input type="search" list="audit-who" value={typed} placeholder="everybody" onInput={(event) => setTyped(event.currentTarget.value)} onChange={() => change({ who: typed.trim() })} /></label>
       <datalist id="audit-who">{known.map((name) => <option value={name} />)}</datalist>
       <label>what <select value={action} onChange={(event) => change({ action: event.currentTarget.value })}><option value="">everything</option>{KINDS.map(([label, part]) => <option value={part}>{label}</option>)}</select></label>
       <span class="num" role="status">{list.items.length === 1 ? "1 entry" : `${list.items.length} entries`}{list.next ? ", more to load" : ""}</span> {list.at > 0 && <Age at={list.at} stale={60_000} />}

@@ -32,18 +32,21 @@ const isNumber = (value: unknown): boolean => typeof value === "number" || (type
 /** What is there for a machine: the CSV has it. */
 const HIDDEN = new Set(["sequence"]);
 /** What a phone has no room for. */
-const SPARED = new Set(["command", "level", "equity", "initial", "effective_ns"]);
+const SPARED = new Set(["command", "level", "equity", "initial", "effective_ns", "deadline_ns"]);
 /** What a reader looks for first. */
 const FIRST = ["time", "account", "type", "what"];
 const place = (name: string): number => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
 const classes = (...names: (string | false)[]): string => names.filter(Boolean).join(" ");
+
+/** A day and its time, which a phone puts under each other, and never breaks within. */
+export const Moment = ({ text }: { text: string }) => <>{text.split(" ").flatMap((part) => [<span class="whole">{part}</span>, " "])}</>;
 
 export function ItemTable({ items, caption }: { items: Item[]; caption: string }) {
   const names = fields(items).filter((name) => !HIDDEN.has(name)).sort((a, b) => place(a) - place(b));
   const right = new Set(names.filter((name) => items.every((item) => item[name] === null || item[name] === undefined || isNumber(item[name])) && !name.endsWith("_ns")));
   return <Scroll name={caption}><table><caption>{caption}</caption>
     <thead><tr>{names.map((name) => <th scope="col" class={classes(right.has(name) && "n", SPARED.has(name) && "optional")}>{words(name)}</th>)}</tr></thead>
-    <tbody>{items.map((item) => <tr>{names.map((name) => <td class={classes(right.has(name) ? "n" : (isTime(item[name]) || name.endsWith("_ns") || name === "account") && "nowrap", SPARED.has(name) && "optional")}>{name === "account" ? <a href={to("account", String(item.account))}>{String(item.account)}</a> : name === "type" ? <b>{deed(String(item.type))}</b> : named(name, item[name])}</td>)}</tr>)}</tbody>
+    <tbody>{items.map((item) => <tr>{names.map((name) => <td class={classes(right.has(name) ? "n" : (isTime(item[name]) || name.endsWith("_ns") || name === "account") && "nowrap", SPARED.has(name) && "optional")}>{name === "account" ? <a href={to("account", String(item.account))}>{String(item.account)}</a> : name === "type" ? <b>{deed(String(item.type))}</b> : isTime(item[name]) || name.endsWith("_ns") ? <Moment text={named(name, item[name])} /> : named(name, item[name])}</td>)}</tr>)}</tbody>
   </table></Scroll>;
 }
 

@@ -5,7 +5,7 @@ import numpy as np
 from crossmargin.compilation import literal_kernel
 from crossmargin.margin.coin_slices import DELTA, EXPIRY, REACH, SHORT, UNIT, CoinGrid, CoinSlices
 from crossmargin.margin.scan_loss import BLOCK
-from crossmargin.risk.exact_sum import ROUNDING, exact_sum
+from crossmargin.risk.exact_sum import ROUNDING, add_with_rests, bounds_of, exact_sum, with_rest
 from crossmargin.units import FloatArray
 
 PAD = 8
@@ -18,8 +18,9 @@ VALUE_SUM, EXPOSURE, COINS, NET, SIZES, GROSS, SUMS = 0, 3, 6, 9, 12, 15, 16
 def add_up(dense: FloatArray, lines: FloatArray, sums: FloatArray) -> None:
     """Add up the positions of a block of accounts, each in the order of rows, account beside account.
 
-    `dense` is contracts by row and account. Three sums are kept with what their additions rounded away (Knuth, The Art
-    of Computer Programming 2, 4.2.2), so that `round_sums` can round them once.
+    `dense` is contracts by row and account. Sums are kept with what their additions rounded away (Knuth, The Art of
+    Computer Programming 2, 4.2.2), so that `round_sums` can round them once; those over the few expiries, which often
+    lie half way between two floats, with what that rounded away too.
     """
     sums[:] = 0.0
     for k in range(lines.shape[0]):
@@ -30,8 +31,8 @@ def add_up(dense: FloatArray, lines: FloatArray, sums: FloatArray) -> None:
             _add_shorts(held, lines[k, SHORT], sums[COINS], sums[COINS + 1], sums[COINS + 2])
         _add_sizes(held, lines[k, DELTA], lines[k, REACH], sums[SUMS + int(lines[k, EXPIRY])], sums[GROSS])
     for e in range(SUMS, sums.shape[0]):
-        _add_products(sums[e], 1.0, sums[NET], sums[NET + 1], sums[NET + 2])
-        _add_products(np.abs(sums[e]), 1.0, sums[SIZES], sums[SIZES + 1], sums[SIZES + 2])
+        add_with_rests(sums[e], sums[NET], sums[NET + 1], sums[NET + 2])
+        add_with_rests(np.abs(sums[e]), sums[SIZES], sums[SIZES + 1], sums[SIZES + 2])
 
 
 @literal_kernel
@@ -48,11 +49,7 @@ def _add_shorts(held: FloatArray, coins: float, total: FloatArray, lost: FloatAr
 
 @literal_kernel
 def _add(b: int, term: float, total: FloatArray, lost: FloatArray, size: FloatArray) -> None:
-    before = total[b]
-    after = before + term
-    part = after - before
-    rest = (before - (after - part)) + (term - part)
-    total[b] = after
+    total[b], rest = with_rest(total[b], term)
     lost[b] += rest
     size[b] += abs(rest)
 
@@ -65,13 +62,19 @@ def _add_sizes(held: FloatArray, delta: float, reach: float, expiry: FloatArray,
 
 
 @literal_kernel
-def round_sums(
-    total: FloatArray, lost: FloatArray, size: FloatArray, count: int, low: FloatArray, high: FloatArray
-) -> None:
-    """Write each `total` with what it lost, rounded once, to `low` and `high`: they differ where rounding is in doubt."""
-    for b in range(total.size):
-        reach = 2.0 * count * ROUNDING * size[b] + 4.0 * ROUNDING * abs(lost[b])
-        low[b], high[b] = total[b] + (lost[b] - reach), total[b] + (lost[b] + reach)
+def round_sums(sums: FloatArray, count: int, bounds: FloatArray) -> None:
+    """Write each sum with what it lost, rounded once, to two rows of `bounds`: they differ where rounding is in doubt.
+
+    `count` is no less than the terms of any sum.
+    """
+    for at in (EXPOSURE, COINS):
+        total, lost, size, low, high = sums[at], sums[at + 1], sums[at + 2], bounds[at], bounds[at + 1]
+        for b in range(BLOCK):
+            reach = 2.0 * count * ROUNDING * size[b] + 4.0 * ROUNDING * abs(lost[b])
+            low[b], high[b] = total[b] + (lost[b] - reach), total[b] + (lost[b] + reach)
+    for at in (NET, SIZES):
+        for b in range(BLOCK):
+            bounds[at, b], bounds[at + 1, b] = bounds_of(sums[at, b], sums[at + 1, b], sums[at + 2, b])
 
 
 @literal_kernel

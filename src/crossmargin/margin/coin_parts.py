@@ -51,8 +51,7 @@ def _margin_slice(
         size = min(BLOCK, last - start)
         _spread(indptr, slices.places, slices.quantities, start, size, dense)
         add_up(dense, own.lines, sums)
-        for at in (EXPOSURE, COINS, NET, SIZES):
-            round_sums(sums[at], sums[at + 1], sums[at + 2], sums.shape[0] + dense.shape[0], bounds[at], bounds[at + 1])
+        round_sums(sums, dense.shape[0], bounds)
         sharpen(slices, own, start, size, sums, bounds)
         is_hedged = not grid.is_dollar[c] and _hedge(grid, slices, own, cash, start, size, hedging, bounds, sums)
         if is_hedged:

@@ -35,17 +35,33 @@ def sum_exactly(terms: FloatArray, partials: FloatArray) -> float:
     """
     total, lost, size = 0.0, 0.0, 0.0
     for k in range(terms.size):
-        term = terms[k]
-        after = total + term
-        part = after - total
-        # what the addition rounded away, exactly (Knuth, The Art of Computer Programming 2, 4.2.2)
-        rest = (total - (after - part)) + (term - part)
-        lost += rest
-        size += abs(rest)
-        total = after
-    reach = 2.0 * terms.size * ROUNDING * size + 4.0 * ROUNDING * abs(lost)
-    low, high = total + (lost - reach), total + (lost + reach)
+        total, rest = with_rest(total, terms[k])
+        lost, beyond = with_rest(lost, rest)
+        size += abs(beyond)
+    low, high = bounds_of(total, lost, size)
     return low if low == high else _all_digits(terms, partials)
+
+
+@literal_kernel
+def with_rest(total: float, term: float) -> tuple[float, float]:
+    """Return a sum of two floats and what it rounded away, exactly (Knuth, The Art of Computer Programming 2, 4.2.2)."""
+    after = total + term
+    part = after - total
+    return after, (total - (after - part)) + (term - part)
+
+
+@literal_kernel
+def bounds_of(total: float, lost: float, size: float) -> tuple[float, float]:
+    """Return the two floats between which a sum lies: if they are one, the sum rounded once.
+
+    `lost` is the sum of what additions rounded away, and `size` that of the sizes of what adding those up rounded away:
+    0 where `lost` is exact, as it nearly always is. Half way between two floats the rounding of `lost` itself would
+    leave the sum in doubt; sums of few terms often lie there.
+    """
+    if size == 0.0:
+        return total + lost, total + lost
+    reach = 2.0 * size + 4.0 * ROUNDING * abs(lost)
+    return total + (lost - reach), total + (lost + reach)
 
 
 @literal_kernel
@@ -118,19 +134,21 @@ def sum_columns(terms: FloatArray, size: int, out: FloatArray) -> None:
     lost, sizes = np.zeros(size), np.zeros(size)
     out[:size] = 0.0
     for j in range(terms.shape[0]):
-        _add(terms[j], out, lost, sizes)
+        add_with_rests(terms[j], out, lost, sizes)
     for b in range(size):
-        low, high = rounded(out[b], lost[b], sizes[b], terms.shape[0])
+        low, high = bounds_of(out[b], lost[b], sizes[b])
         out[b] = low if low == high else exact_sum(terms[:, b].copy())
 
 
 @literal_kernel
-def _add(term: FloatArray, total: FloatArray, lost: FloatArray, size: FloatArray) -> None:
+def add_with_rests(term: FloatArray, total: FloatArray, lost: FloatArray, size: FloatArray) -> None:
+    """Add a term to each sum, what that rounds away to `lost`, and the size of what that rounds away to `size`."""
     for b in range(lost.size):
-        before = total[b]
+        before, gone = total[b], lost[b]
         after = before + term[b]
         part = after - before
         rest = (before - (after - part)) + (term[b] - part)
-        total[b] = after
-        lost[b] += rest
-        size[b] += abs(rest)
+        kept = gone + rest
+        part = kept - gone
+        total[b], lost[b] = after, kept
+        size[b] += abs((gone - (kept - part)) + (rest - part))

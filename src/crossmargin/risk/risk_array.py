@@ -8,7 +8,7 @@ library's exponential or a sum whose order may vary, so the bits are the same on
 """
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -75,28 +75,31 @@ class RiskArray:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Expiry:
-    """Options of one underlying, pair of currencies and expiry, and what of them no price changes.
+class _Options:
+    """Options side by side, those of one underlying, pair of currencies and expiry together; no price changes them.
 
     Attributes
     ----------
-    places : integers of shape (n_options,)
-        Rows in the risk array.
+    expiries
+        Options of each expiry; the first of them stands for what they have in common.
+    expiry, rows : integers of shape (n_options,)
+        Number of the expiry, and row in the risk array.
     strikes, sizes : arrays of shape (n_options,)
         Quote currency, and coins per contract.
     is_call : booleans of shape (n_options,)
     """
 
-    options: tuple[Option, ...]
-    places: IntArray
+    expiries: tuple[tuple[Option, ...], ...]
+    expiry: IntArray
+    rows: IntArray
     strikes: FloatArray
     sizes: FloatArray
     is_call: BoolArray
 
     @property
-    def first(self) -> Option:
-        """One of them, for what they have in common."""
-        return self.options[0]
+    def firsts(self) -> list[Option]:
+        """One option of each expiry."""
+        return [options[0] for options in self.expiries]
 
 
 class Listed:
@@ -109,34 +112,34 @@ class Listed:
         self.items = tuple(sorted({item.id: item for item in instruments}.values(), key=lambda item: item.id))
         self.rows = {item.id: row for row, item in enumerate(self.items)}
         self.others = [(row, item) for row, item in enumerate(self.items) if not isinstance(item, Option)]
-        found: dict[tuple[Currency, Currency, Currency, int], list[tuple[int, Option]]] = {}
-        for row, item in enumerate(self.items):
-            if isinstance(item, Option):
-                found.setdefault((item.underlying, item.quote, item.settle, item.expiry_ns), []).append((row, item))
-        self.expiries = [_expiry(each) for each in found.values()]
+        self.options = _side_by_side([(row, item) for row, item in enumerate(self.items) if isinstance(item, Option)])
         self._vols: dict[int, tuple[object, FloatArray]] = {}
 
     def vols(self, number: int, market: MarketSnapshot) -> FloatArray:
         """Return the vols of the options of an expiry."""
-        expiry = self.expiries[number]
-        first = expiry.first
+        options = self.options.expiries[number]
+        first = options[0]
         surface = market.surfaces.get(first.underlying)
         # a surface holds the time from which its smiles are interpolated
         seen = surface, market.forward(first.underlying, first.expiry_ns)
         known = self._vols.get(number)
         if known is None or surface is None or known[0] != seen:
-            known = self._vols[number] = seen, np.array([market.vol(option) for option in expiry.options])
+            known = self._vols[number] = seen, np.array([market.vol(option) for option in options])
         return known[1]
 
 
-def _expiry(listed: Sequence[tuple[int, Option]]) -> _Expiry:
-    options = tuple(option for _, option in listed)
-    return _Expiry(
-        options=options,
-        places=np.array([row for row, _ in listed]),
-        strikes=np.array([option.strike_float for option in options]),
-        sizes=np.array([option.contract_size_float for option in options]),
-        is_call=np.array([option.is_call for option in options]),
+def _side_by_side(listed: Sequence[tuple[int, Option]]) -> _Options:
+    found: dict[tuple[Currency, Currency, Currency, int], list[tuple[int, Option]]] = {}
+    for row, item in listed:
+        found.setdefault((item.underlying, item.quote, item.settle, item.expiry_ns), []).append((row, item))
+    ordered = [each for group in found.values() for each in group]
+    return _Options(
+        expiries=tuple(tuple(option for _, option in group) for group in found.values()),
+        expiry=np.repeat(np.arange(len(found)), [len(group) for group in found.values()]),
+        rows=np.array([row for row, _ in ordered], dtype=np.int64),
+        strikes=np.array([option.strike_float for _, option in ordered]),
+        sizes=np.array([option.contract_size_float for _, option in ordered]),
+        is_call=np.array([option.is_call for _, option in ordered], dtype=np.bool_),
     )
 
 
@@ -159,10 +162,9 @@ def risk_array(
     for row, item in listed.others:
         pnl[row] = _profit(item, market, scenarios) * scenarios.damping
         bumped[row] = _profit(item, market, _one_basis_point(item.underlying))
-    if listed.expiries:
-        rows = np.concatenate([each.places for each in listed.expiries])
+    if listed.options.expiries:
+        rows, firsts = listed.options.rows, listed.options.firsts
         terms, certain = _terms(listed, market)
-        firsts = [each.first for each in listed.expiries]
         moved = _expiry_scenarios(firsts, market, [scenarios] * len(firsts))
         option_profits(terms, moved, out=pnl, rows=rows, threads=threads)
         _add_certain(certain, terms.expiry, moved, rows, pnl)
@@ -225,32 +227,29 @@ def _terms(listed: Listed, market: MarketSnapshot) -> tuple[OptionTerms, FloatAr
     The second array, of shape (n_options,), is what an option is worth for certain, in USD: the fixed part of a delivery
     price may be past its strike. What is left of a call then is the underlying, a call whose strike is next to nothing.
     """
-    strikes, scales, certain, forwards = [], [], [], []
-    for each in listed.expiries:
-        first = each.first
+    options, each = listed.options, np.empty((4, len(listed.options.expiries)))
+    for number, first in enumerate(options.firsts):
         forward = market.forward(first.underlying, first.expiry_ns)
         fixed = _delivery(first, market)
         unit = market.index_price(first.settle)
         # an inverse price is in coin: the dollar price over the delivery price; a linear one in quote currency
         unit /= fixed.expected(forward) if first.payoff is Payoff.INVERSE else market.index_price(first.quote)
-        size, is_call = each.sizes * unit, each.is_call
-        strike = np.array([fixed.strike_of_the_rest(struck) for struck in each.strikes.tolist()])
-        beyond = fixed.average * (1.0 - fixed.still_to_come) - each.strikes
-        open_still = strike > 0.0
-        strikes.append(np.where(open_still, strike, _NEXT_TO_NOTHING * forward))
-        scales.append(np.where(open_still | is_call, size * fixed.still_to_come, 0.0))
-        sure = np.maximum(np.where(is_call, beyond, -beyond), 0.0)
-        certain.append(np.where(open_still, 0.0, size * sure))
-        forwards.append(np.full(strike.size, forward))
+        each[:, number] = forward, fixed.still_to_come, (1.0 - fixed.still_to_come) * fixed.average, unit
+    forwards, still_to_come, known, units = each[:, options.expiry]
+    open_share = np.where(still_to_come > 0.0, still_to_come, 1.0)  # at expiry everything is fixed: no strike is left
+    strike = np.where(still_to_come > 0.0, (options.strikes - known) / open_share, 0.0)
+    size, beyond = options.sizes * units, known - options.strikes
+    is_open = strike > 0.0
     terms = OptionTerms(
-        expiry=np.repeat(np.arange(len(listed.expiries)), [len(each.options) for each in listed.expiries]),
-        forward=np.concatenate(forwards),
-        strike=np.concatenate(strikes),
-        vol=np.concatenate([listed.vols(number, market) for number in range(len(listed.expiries))]),
-        is_call=np.concatenate([each.is_call for each in listed.expiries]),
-        scale=np.concatenate(scales),
+        expiry=options.expiry,
+        forward=forwards,
+        strike=np.where(is_open, strike, _NEXT_TO_NOTHING * forwards),
+        vol=np.concatenate([listed.vols(number, market) for number in range(len(options.expiries))]),
+        is_call=options.is_call,
+        scale=np.where(is_open | options.is_call, size * still_to_come, 0.0),
     )
-    return terms, np.concatenate(certain)
+    sure = np.maximum(np.where(options.is_call, beyond, -beyond), 0.0)
+    return terms, np.where(is_open, 0.0, size * sure)
 
 
 _NEXT_TO_NOTHING = 1e-9
@@ -274,33 +273,48 @@ def _expiry_scenarios(
     options: Sequence[Option], market: MarketSnapshot, scenarios: Sequence[ScenarioSet]
 ) -> ExpiryScenarios:
     """Say what each of `scenarios` does to every option of the underlying and expiry of its option."""
-    now, later = [], []
-    moved: dict[str, list[FloatArray]] = {name: [] for name in ("moves", "factors", "floors", "conversion", "damping")}
-    for option, each in zip(options, scenarios, strict=True):
-        years = years_between(market.time_ns, option.expiry_ns)
-        moves = each.price_factors(option.underlying) * _basis_factor(option, market, each)
-        shocks = each.vol_shocks(option.underlying)
-        settle = each.price_factors(option.settle)
-        now.append(years)
-        later.append(years - each.horizon_years)
-        moved["moves"].append(moves)
-        moved["factors"].append(np.maximum(1.0 + shocks * _tenor_multiplier(years, each.vol_tenor), 0.0))
-        moved["floors"].append(np.where(shocks > 0.0, each.min_vol_up, 0.0))
-        # a coin price is the dollar price over the delivery price, of which the fixed part does not move
-        forward, fixed = market.forward(option.underlying, option.expiry_ns), _delivery(option, market)
-        share = fixed.still_to_come * forward / fixed.expected(forward)
-        delivered = moves if share == 1.0 else 1.0 + share * (moves - 1.0)
-        moved["conversion"].append(settle / delivered if option.payoff is Payoff.INVERSE else settle)
-        moved["damping"].append(each.damping)
-    return ExpiryScenarios(
-        years_now=np.array(now),
-        years_later=np.array(later),
-        moves=np.array(moved["moves"]),
-        vol_factors=np.array(moved["factors"]),
-        vol_floors=np.array(moved["floors"]),
-        conversion=np.array(moved["conversion"]),
-        damping=np.array(moved["damping"]),
+    years = np.array([years_between(market.time_ns, option.expiry_ns) for option in options])
+    pairs = list(zip(options, scenarios, strict=True))
+    moves = _each_once(ScenarioSet.price_factors, [(each, option.underlying) for option, each in pairs])
+    if any(each.basis is not None for each in scenarios):
+        moves *= np.array([np.broadcast_to(_basis_factor(option, market, each), each.size) for option, each in pairs])
+    shocks = _each_once(ScenarioSet.vol_shocks, [(each, option.underlying) for option, each in pairs])
+    tenors = np.array(
+        [_tenor_multiplier(time, each.vol_tenor) for time, each in zip(years.tolist(), scenarios, strict=True)]
     )
+    floors = np.array([each.min_vol_up for each in scenarios])
+    settle = _each_once(ScenarioSet.price_factors, [(each, option.settle) for option, each in pairs])
+    conversion = settle
+    is_inverse = np.array([option.payoff is Payoff.INVERSE for option in options])
+    if is_inverse.any():
+        # a coin price is the dollar price over the delivery price, of which the fixed part does not move
+        share = np.array([_moving_share(option, market) for option in options])[:, np.newaxis]
+        delivered = np.where(share == 1.0, moves, 1.0 + share * (moves - 1.0))
+        conversion = np.where(is_inverse[:, np.newaxis], settle / delivered, settle)
+    return ExpiryScenarios(
+        years_now=years,
+        years_later=years - np.array([each.horizon_years for each in scenarios]),
+        moves=moves,
+        vol_factors=np.maximum(1.0 + shocks * tenors[:, np.newaxis], 0.0),
+        vol_floors=np.where(shocks > 0.0, floors[:, np.newaxis], 0.0),
+        conversion=conversion,
+        damping=np.array([each.damping for each in scenarios]),
+    )
+
+
+def _each_once(
+    look_up: Callable[[ScenarioSet, Currency], FloatArray], wanted: list[tuple[ScenarioSet, Currency]]
+) -> FloatArray:
+    """Return a row of scenarios for each set and currency that is wanted; expiries share them."""
+    found = {(id(each), name): (each, name) for each, name in wanted}
+    rows = {key: look_up(*asked) for key, asked in found.items()}
+    return np.array([rows[id(each), name] for each, name in wanted])
+
+
+def _moving_share(option: Option, market: MarketSnapshot) -> float:
+    """Return the share of the expected delivery price that still moves with the forward."""
+    forward, fixed = market.forward(option.underlying, option.expiry_ns), _delivery(option, market)
+    return fixed.still_to_come * forward / fixed.expected(forward)
 
 
 def _tenor_multiplier(years: float, tenor: VolTenor) -> float:

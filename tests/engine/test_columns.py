@@ -83,3 +83,17 @@ def test_the_index_of_open_orders_follows_the_state() -> None:
         ):
             assert one.tolist() == other.tolist()
         assert list(kept.violations(name)) == []
+
+
+def test_an_asset_taken_on_after_its_first_price_has_columns_from_the_next_price_on() -> None:
+    engine = traded(0)
+    for number in range(2):
+        quotes = (ask.Quote(source="a", price=Decimal(100 + number)),)
+        engine.apply(ask.UpdateMarket(id=f"sol {number}", index={"SOL": quotes}))
+        engine.apply(ask.ListAsset(id=f"list {number}", asset="SOL", quantum=Decimal("0.0001")))
+    engine.apply(ask.Deposit(id="d", account="u0", asset="SOL", amount=Decimal(50)))
+    mirror, definition = engine._house.exposures, engine._house.definition
+    assert engine.health("u0") == definition.examine("u0", definition.book("u0"))
+    market = mirror._grid("u0")
+    assert market is not None
+    assert market.scales[market.numbers["SOL"]].tolist() == [1, 10_000]

@@ -95,3 +95,26 @@ def test_a_trade_between_ticks_is_patched_into_the_crowd(monkeypatch: pytest.Mon
     for name in ACCOUNTS:
         assert mirror.is_standing(name)
         assert engine.health(name) == definition.examine(name, definition.book(name))
+
+
+def test_a_perpetual_traded_between_ticks_is_marked_at_its_new_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposures, "MANY", len(ACCOUNTS))
+    engine, perpetual = prepared(), "x:BTC/USDC:USDC"
+    holdings = engine.state.ledger.holdings
+    lots = {name: holdings[name][perpetual].lots for name in ACCOUNTS if perpetual in holdings[name]}
+    long, short = max(lots, key=lambda name: lots[name]), min(lots, key=lambda name: lots[name])
+    assert lots[short] < 0 < lots[long]
+
+    def tick(name: str, price: int) -> None:
+        quotes = (ask.Quote(source="a", price=Decimal(price)),)
+        engine.apply(ask.UpdateMarket(id=name, index={"BTC": quotes}, marks={perpetual: Decimal(price)}))
+
+    tick("first", 60_010)
+    terms = {"instrument": perpetual, "quantity": Decimal("0.1"), "price": Decimal(60_000)}
+    engine.apply(ask.RecordTrade(id="t", buyer=short, seller=long, **terms))
+    assert holdings[long][perpetual].lots == lots[long] - 100
+    tick("second", 60_100)
+    mirror, definition = engine._house.exposures, engine._house.definition
+    for name in (long, short):
+        assert mirror.is_standing(name)
+        assert engine.health(name) == definition.examine(name, definition.book(name))

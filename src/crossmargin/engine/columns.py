@@ -5,8 +5,6 @@ asset before it becomes a float; an account whose numbers are too large for that
 method's own function, which gives the same bits.
 """
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -14,51 +12,15 @@ import numpy as np
 
 from crossmargin.compilation import literal_kernel
 from crossmargin.engine.book import Book
-from crossmargin.instruments.contracts import Payoff
+from crossmargin.engine.grid_market import AMPLE, EXACT, GridMarket
 from crossmargin.ledger.ledger import Holding, Ledger
-from crossmargin.ledger.settlement import ContractTerms
-from crossmargin.margin.grid_columns import GridColumns, PackedGrid, opened, packed
+from crossmargin.margin.grid_columns import opened
 from crossmargin.margin.grid_kernels import margin_book
 from crossmargin.margin.order_kernels import deficit_and_exposures, worst_subset_deficit
 from crossmargin.units import BoolArray, FloatArray, IntArray
 
-EXACT = 2**53
-"""Whole numbers up to here are floats."""
-AMPLE = 2**61
-"""Sums of whole numbers stay below this, so that no addition leaves 64 bits."""
 ENUMERATED = 12
 """Orders up to which every subset of fills is margined, if the bound does not already suffice."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridMarket:
-    """The market as the kernels read it.
-
-    Attributes
-    ----------
-    grid, columns
-        The same columns packed for kernels, and apart.
-    terms : integers of shape (n_instruments, 5)
-        Value of a lot in quanta at the mark as a fraction, most lots for which that fits, the number of the settlement
-        asset, and the sign of a long's value; the denominator is 0 for what is paid for.
-    lot_sizes : integers of shape (n_instruments, 2)
-        Contracts per lot as a fraction; 0 where that does not fit.
-    scales : integers of shape (n_currencies, 2)
-        A quantum as a fraction; 0 where that does not fit.
-    """
-
-    grid: PackedGrid
-    columns: GridColumns
-    rows: dict[str, int]
-    numbers: dict[str, int]
-    terms: IntArray
-    lot_sizes: IntArray
-    scales: IntArray
-
-    @property
-    def shape(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Instruments and currencies: books of one shape fit all markets of that shape."""
-        return tuple(self.rows), tuple(self.numbers)
 
 
 @dataclass(slots=True)
@@ -73,54 +35,6 @@ class BookColumns:
     cash: FloatArray
     marked: object = None
     """The market to which `cash` was marked."""
-
-
-def grid_market(
-    grid: GridColumns,
-    rows: dict[str, int],
-    currencies: Sequence[str],
-    contracts: dict[str, tuple[ContractTerms, Decimal]],
-    quanta: dict[str, Decimal],
-) -> GridMarket:
-    """Return the market of `grid`; `contracts` gives terms and mark, `quanta` the quantum of every asset taken on."""
-    numbers = {name: number for number, name in enumerate(currencies)}
-    terms = np.zeros((len(rows), 5), dtype=np.int64)
-    marks = grid.mark.copy()
-    for name, (contract, mark) in contracts.items():
-        marks[rows[name]] = float(mark)
-        terms[rows[name]] = _value_of_a_lot(contract, mark, numbers[contract.settle])
-    columns = grid._replace(mark=marks)
-    return GridMarket(
-        grid=packed(columns),
-        columns=columns,
-        rows=rows,
-        numbers=numbers,
-        terms=terms,
-        lot_sizes=_fractions({rows[name]: contract.lot_size for name, (contract, _) in contracts.items()}, len(rows)),
-        scales=_fractions({numbers[name]: size for name, size in quanta.items() if name in numbers}, len(numbers)),
-    )
-
-
-def _fractions(sizes: dict[int, Decimal], count: int) -> IntArray:
-    fractions = np.zeros((count, 2), dtype=np.int64)
-    for place, size in sizes.items():
-        numerator, denominator = size.as_integer_ratio()
-        if numerator < EXACT and denominator < EXACT:
-            fractions[place] = numerator, denominator
-    return fractions
-
-
-def _value_of_a_lot(terms: ContractTerms, mark: Decimal, settle: int) -> tuple[int, int, int, int, int]:
-    if terms.is_paid_up:
-        return 0, 0, 0, settle, 0
-    (numerator, denominator), (p, q) = terms.ratio(), mark.as_integer_ratio()
-    inverse = terms.contract.payoff is Payoff.INVERSE
-    a, b = (numerator * q, denominator * p) if inverse else (numerator * p, denominator * q)
-    common = math.gcd(a, b)
-    a, b = a // common, b // common
-    if a >= AMPLE or b >= AMPLE:
-        return 0, 1, -1, settle, 0  # no lots fit
-    return a, b, AMPLE // a, settle, -1 if inverse else 1
 
 
 def book_columns(ledger: Ledger, account: str, market: GridMarket) -> BookColumns | None:

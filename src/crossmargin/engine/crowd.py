@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from crossmargin.compilation import literal_kernel
-from crossmargin.engine.columns import BookColumns, GridMarket, mark_book
+from crossmargin.engine.columns import BookColumns, mark_book
+from crossmargin.engine.grid_market import GridMarket
 from crossmargin.margin.coin_parts import empty_parts, margin_coin_of_some
 from crossmargin.margin.coin_slices import CoinSlices, coin_slices, replace_quantities
 from crossmargin.margin.grid_columns import GridColumns, opened
@@ -19,6 +20,25 @@ from crossmargin.units import BoolArray, FloatArray, IntArray
 
 MANY = 16
 """Accounts from which on it pays to line them up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedPositions:
+    """Positions of many accounts that are marked to market, in compressed sparse rows: no mark moves the cash of others.
+
+    `is_marked` says of which rows of the market that is true.
+    """
+
+    is_marked: BoolArray
+    indptr: IntArray
+    rows: IntArray
+    lots: IntArray
+    costs: IntArray
+
+    def replace(self, place: int, book: BookColumns) -> None:
+        """Take over what the account at `place`, which holds the same contracts as before, holds of them now."""
+        own, chosen = slice(int(self.indptr[place]), int(self.indptr[place + 1])), self.is_marked[book.rows]
+        self.lots[own], self.costs[own] = book.lots[chosen], book.costs[chosen]
 
 
 @dataclass(slots=True)
@@ -50,6 +70,7 @@ class Crowd:
     figures: FloatArray
     places: dict[str, int]
     fits: BoolArray
+    marked: MarkedPositions | None = None
     grid: GridColumns | None = None
     slices: CoinSlices | None = None
     parts: FloatArray = field(default_factory=lambda: np.empty((0, 0, 0)))
@@ -67,6 +88,8 @@ class Crowd:
             return False
         self.lots[own], self.costs[own], self.quantities[own] = book.lots, book.costs, book.quantities
         self.quanta[place], self.credit[place] = book.quanta, credit
+        if self.marked is not None:
+            self.marked.replace(place, book)
         replace_quantities(self.slices, place, book.rows, book.quantities)
         self.patched.append(place)
         return True
@@ -74,10 +97,11 @@ class Crowd:
     def margin(self, market: GridMarket) -> None:
         """Bring cash and figures to the prices of `market`."""
         grid = opened(*market.grid)
-        cash = np.zeros_like(self.cash)
-        _mark_all(
-            market.terms, market.scales, self.indptr, self.rows, self.lots, self.costs, self.quanta, cash, self.fits
-        )
+        cash, is_marked = np.zeros_like(self.cash), market.terms[:, 1] != 0
+        if self.marked is None or not np.array_equal(self.marked.is_marked, is_marked):
+            self.marked = _marked(is_marked, self.indptr, self.rows, self.lots, self.costs)
+        whole = self.marked.indptr, self.marked.rows, self.marked.lots, self.marked.costs
+        _mark_all(market.terms, market.scales, *whole, self.quanta, cash, self.fits)
         if self.slices is None or self.grid is None:
             slices = coin_slices(grid.coin, grid.index_price.size, self.indptr, self.rows, self.quantities)
             self.slices, self.parts = slices, empty_parts(slices)
@@ -110,6 +134,14 @@ def lined_up(names: Sequence[str], books: Sequence[BookColumns], credit: Sequenc
         figures=np.zeros((count, 4)),
         places={name: place for place, name in enumerate(names)},
         fits=np.zeros(count, dtype=np.bool_),
+    )
+
+
+def _marked(is_marked: BoolArray, indptr: IntArray, rows: IntArray, lots: IntArray, costs: IntArray) -> MarkedPositions:
+    chosen = is_marked[rows]
+    before = np.concatenate([[0], np.cumsum(chosen)])
+    return MarkedPositions(
+        is_marked=is_marked, indptr=before[indptr], rows=rows[chosen], lots=lots[chosen], costs=costs[chosen]
     )
 
 

@@ -11,11 +11,9 @@ import numpy as np
 from crossmargin.engine.book import Book, Health
 from crossmargin.engine.columns import (
     BookColumns,
-    GridMarket,
     book_columns,
     columns_of,
     figures,
-    grid_market,
     margin_columns,
     mark_to_market,
     post_balance,
@@ -24,6 +22,7 @@ from crossmargin.engine.columns import (
 )
 from crossmargin.engine.crowd import MANY, Crowd, lined_up
 from crossmargin.engine.definition import Definition
+from crossmargin.engine.grid_market import GridMarket, MarketLayout, grid_market, market_layout
 from crossmargin.engine.headroom import Headrooms
 from crossmargin.engine.margin_rules import MarginRules
 from crossmargin.engine.market_view import GOOD, MarketView
@@ -31,7 +30,7 @@ from crossmargin.engine.rechecking import recheck, summed
 from crossmargin.engine.resting import AccountOrders
 from crossmargin.engine.state import State
 from crossmargin.errors import InvariantError, known
-from crossmargin.margin.grid_columns import GridLayout, grid_columns, grid_layout
+from crossmargin.margin.grid_columns import grid_columns
 from crossmargin.margin.grid_kernels import EQUITY, INITIAL, MAINTENANCE, WORTH
 from crossmargin.margin.scenario_grid import ScenarioGridParameters
 from crossmargin.units import USD, BoolArray, FloatArray, IntArray
@@ -60,7 +59,7 @@ class Exposures:
         self._trusted: BoolArray | None = None
         self._headrooms = Headrooms()
         self._out = np.empty(4)
-        self._layout: GridLayout | None = None
+        self._layout: MarketLayout | None = None
 
     def market_changed(self) -> None:
         """Forget everything that depends on prices."""
@@ -86,6 +85,10 @@ class Exposures:
         self._books.clear()
         self._crowd = None
         self.market_changed()
+
+    def assets_changed(self) -> None:
+        """Forget what is known of assets once prices change."""
+        self._layout = None
 
     def account_changed(self, account: str) -> None:
         """Forget what an account holds, and its figures."""
@@ -320,18 +323,23 @@ class Exposures:
         if not isinstance(parameters, ScenarioGridParameters) or risk is None:
             raise InvariantError("scenario_grid must have its own parameters, and scenarios")
         names = sorted({*self._state.market.index, USD})
-        contracts = {name: self._view.terms(name) for name in risk.rows if name in self._state.listings}
-        if self._layout is None or self._layout.instruments is not risk.instruments:
-            self._layout = grid_layout(risk, names)
-        rates = np.array(
-            [self._definition.open_interest_rate(name) if name in contracts else 0.0 for name in risk.rows]
-        )
+        if self._layout is None or not self._layout.fits(risk.instruments, names):
+            listed = [name for name in risk.rows if name in self._state.listings]
+            self._layout = market_layout(
+                risk,
+                names,
+                {name: self._view.terms(name) for name in listed},
+                {name: terms.quantum for name, terms in self._state.assets.items()},
+            )
+        layout = self._layout
+        rates = np.zeros(len(layout.rows))
+        for name, listing in self._state.listings.items():
+            if listing.open_interest_rate and name in layout.rows:
+                rates[layout.rows[name]] = self._definition.open_interest_rate(name)
         return grid_market(
-            grid_columns(risk, self._view.snapshot(), parameters, names, rates, self._layout),
-            {str(name): row for name, row in risk.rows.items()},
-            names,
-            {name: (terms, mark) for name, terms in contracts.items() if (mark := self._view.mark(name)) is not None},
-            {name: terms.quantum for name, terms in self._state.assets.items()},
+            grid_columns(risk, self._view.snapshot(), parameters, names, rates, layout.columns),
+            layout,
+            {name: known(self._view.mark(name), "mark of", name) for name in layout.marked},
         )
 
     def _own_columns(self, account: str, market: GridMarket) -> BookColumns | None:

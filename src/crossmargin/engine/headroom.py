@@ -9,7 +9,7 @@ computation would give; where it does not, the whole computation decides. Orders
 import math
 from dataclasses import dataclass
 
-from crossmargin.engine.columns import GridMarket
+from crossmargin.engine.grid_market import GridMarket
 from crossmargin.margin.grid_columns import INVERSE, OPTION, SPOT
 from crossmargin.units import FloatArray
 

@@ -37,6 +37,7 @@ def list_asset(house: House, command: ListAsset) -> No | None:
         deposit_cap=command.deposit_cap,
         accrued_ns=house.state.time_ns,
     )
+    house.exposures.assets_changed()
     return None
 
 

@@ -126,9 +126,11 @@ def _judged_mark(house: House, instrument_id: str, price: Decimal, index: dict[s
         return None
     seen = Observed(price=price, quality=GOOD, time_ns=house.state.time_ns)
     band = house.parameters.mark_band
+    if is_option or band is None:
+        return seen
     base = index.get(contract.base) or house.state.market.index.get(contract.base)
     quote = index[contract.quote].price if contract.quote in index else house.view.index(contract.quote)
-    if is_option or band is None or base is None or quote is None:
+    if base is None or quote is None:
         return seen
     middle, reach = base.price / quote, Decimal(repr(band))
     low, high = middle * (1 - reach), middle * (1 + reach)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossmargin.compilation import literal_kernel
-from crossmargin.engine.columns import BookColumns, GridMarket, mark_book
+from crossmargin.engine.columns import BookColumns, mark_book
+from crossmargin.engine.grid_market import GridMarket
 from crossmargin.ledger.ledger import Ledger
 from crossmargin.margin.grid_columns import opened
 from crossmargin.margin.grid_kernels import margin_book

@@ -54,9 +54,8 @@ class Sink(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.taken.append((self.path.partition("?")[0].encode(), body))
         # a collector that takes nothing, and repeats in its answer what it was asked
-        self.send_response(400 if "traces" in self.path else 200)
+        self.send_response(*((400, f"no such place: {self.path}") if "traces" in self.path else (200,)))
         self.end_headers()
-        self.wfile.write(f"no such place: {self.path}".encode())
 
     def log_message(self, *_):
         pass

@@ -22,6 +22,18 @@ def test_a_command_is_listed_by_the_first_line_of_its_docstring(name):
     assert line == (command.help if isinstance(command, cyclopts.App) else inspect.getdoc(command).splitlines()[0])
 
 
+def test_a_book_that_is_not_given_is_the_embedded_sample():
+    """All alike, but for `attribute`, which needs two snapshots of the market too."""
+    needed = set()
+    for name, (where, _) in COMMANDS.items():
+        module, _, attribute = where.partition(":")
+        command = getattr(importlib.import_module(f"crossmargin.cli.{module}"), attribute)
+        given = {} if isinstance(command, cyclopts.App) else inspect.signature(command).parameters
+        if "book" in given and given["book"].default is not None:
+            needed.add(name)
+    assert needed == {"attribute"}
+
+
 def test_every_command_can_be_reached():
     assert {name for name in app if not name.startswith("-")} == set(COMMANDS)
 

@@ -29,7 +29,7 @@ DEFAULT = Observed()
 
 
 def margin(
-    book: Path,
+    book: Path | None = None,
     *,
     method: str | None = None,
     given: Given = DEFAULT,
@@ -41,7 +41,7 @@ def margin(
     Parameters
     ----------
     book
-        Accounts, balances, positions and orders.
+        Accounts, balances, positions and orders; the embedded sample where not given.
     method
         Margin method of all accounts; by default the one that each names in the book, or scenario_grid.
     report
@@ -59,7 +59,8 @@ def margin(
     results = [answered[portfolio.account] for portfolio in held]
     if report is not None:
         found = every_method(held.portfolios, market, given.as_of, quiet=json)
-        write_report(report, book.stem, held.portfolios, market, next(iter(groups)), found, given.as_of, quiet=json)
+        title = "sample" if book is None else book.stem
+        write_report(report, title, held.portfolios, market, next(iter(groups)), found, given.as_of, quiet=json)
     if json:
         write_json([requirement_record(result) for result in results])
     else:

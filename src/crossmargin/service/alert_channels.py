@@ -2,19 +2,14 @@
 
 import logging
 
-import apprise
 import msgspec
 
 from crossmargin.service.alert_rules import AlertRule
 from crossmargin.service.alerting import Notice
 
 _LOG = logging.getLogger(__name__)
-KINDS = {
-    "info": apprise.NotifyType.INFO,
-    "warning": apprise.NotifyType.WARNING,
-    "critical": apprise.NotifyType.FAILURE,
-    "ended": apprise.NotifyType.SUCCESS,
-}
+KINDS = {"info": "info", "warning": "warning", "critical": "failure", "ended": "success"}
+"""What apprise calls ours."""
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,8 +37,12 @@ def deliveries(notice: Notice, rule: AlertRule) -> list[Delivery]:
 
 def deliver(delivery: Delivery, url: str) -> bool:
     """Tell a channel by apprise; tell whether it took it."""
+    import apprise  # slow to load, and a service starts without
+
     to = apprise.Apprise()
     if not to.add(url):
         _LOG.error("the URL of channel %s is none that apprise knows", delivery.channel)
         return False
-    return bool(to.notify(title=delivery.title, body=delivery.body, notify_type=KINDS[delivery.kind]))
+    return bool(
+        to.notify(title=delivery.title, body=delivery.body, notify_type=apprise.NotifyType(KINDS[delivery.kind]))
+    )

@@ -14,8 +14,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sql
-from alembic import command as alembic
-from alembic.config import Config
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
@@ -90,6 +88,9 @@ def _use_wal(connection: sqlite3.Connection, _: object) -> None:
 
 def migrate(database: sql.Engine) -> None:
     """Bring the tables to the form that this code reads."""
+    from alembic import command as alembic  # slow to load, and only who fills the tables needs them made
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")

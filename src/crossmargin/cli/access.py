@@ -88,13 +88,31 @@ def create_key(
 
 @keys.command(name="list")
 def list_keys(*, folder: Path | None = None, json: bool = False) -> None:
-    """List every key, without secrets."""
+    """List every key, without secrets.
+
+    Parameters
+    ----------
+    folder
+        Folder of the service; CROSSMARGIN_FOLDER, or crossmargin-data.
+    json
+        Print records instead of lines.
+    """
     _print([_record(key) for key in _keys(folder).all()], json=json)
 
 
 @keys.command(name="revoke")
 def revoke_key(key: str, *, folder: Path | None = None, json: bool = False) -> None:
-    """End a key; a running service refuses it from its next request on."""
+    """End a key; a running service refuses it from its next request on.
+
+    Parameters
+    ----------
+    key
+        Id of the key.
+    folder
+        Folder of the service; CROSSMARGIN_FOLDER, or crossmargin-data.
+    json
+        Print records instead of lines.
+    """
     ended = _keys(folder).revoke(key, time.time_ns())
     _noted(_log(folder), f"revoke key {key}", "")
     _print([_record(ended)], json=json)
@@ -138,13 +156,31 @@ def set_user(
 
 @users.command(name="list")
 def list_users(*, folder: Path | None = None, json: bool = False) -> None:
-    """List every user, without what is kept of the password."""
+    """List every user, without what is kept of the password.
+
+    Parameters
+    ----------
+    folder
+        Folder of the service; CROSSMARGIN_FOLDER, or crossmargin-data.
+    json
+        Print records instead of lines.
+    """
     _print([_record(user) for user in _users(folder).users()], json=json)
 
 
 @users.command(name="disable")
 def disable_user(name: str, *, folder: Path | None = None, json: bool = False) -> None:
-    """Let a user in no more; his sessions end."""
+    """Let a user in no more; his sessions end.
+
+    Parameters
+    ----------
+    name
+        Name of the user.
+    folder
+        Folder of the service; CROSSMARGIN_FOLDER, or crossmargin-data.
+    json
+        Print records instead of lines.
+    """
     ended = _users(folder).disable(name)
     _noted(_log(folder), f"disable user {name}", "")
     _print([_record(ended)], json=json)
@@ -241,7 +277,7 @@ def _print(records: list[dict[str, Any]], *, json: bool) -> None:
         write_json(records)
         return
     for record in records:
-        told = (f"{name} {_shown(value)}" for name, value in record.items() if value not in ([], "", None, False))
+        told = (f"{name} {_shown(value)}" for name, value in record.items() if value not in ([], (), "", None, False))
         console.print("  ".join(told), soft_wrap=True, markup=False, highlight=False)
 
 

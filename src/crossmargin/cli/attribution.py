@@ -39,8 +39,10 @@ def attribute(
         Market snapshot, or a file of many.
     after
         The later one; the same file where not given.
-    start, end
-        Use the newest snapshot at or before this time (UTC), where a file holds many.
+    start
+        Use the newest first snapshot at or before this time (UTC), where a file holds many.
+    end
+        Likewise of the second.
     account
         One account alone, line by line.
     report

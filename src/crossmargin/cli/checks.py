@@ -98,8 +98,14 @@ def doctor(
         Look at the service.
     config
         TOML file with a table [service].
-    folder, port, database, open_
-        As for `serve`.
+    folder
+        Folder of the journal, as for `serve`.
+    port
+        TCP port, as for `serve`.
+    database
+        URL of the tables, as for `serve`.
+    open_
+        The service asks nobody for a key, as for `serve`.
     compile_
         Compile the kernels that the service needs, so that its first start does not wait for them.
     json

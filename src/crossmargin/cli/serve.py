@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from crossmargin.cli.app import console
 from crossmargin.errors import InputError
 
@@ -45,6 +47,7 @@ def serve(
     proxy: str | None = None,
     workers: int | None = None,
     withdrawal_limit: list[str] | None = None,
+    json: bool = False,
 ) -> None:
     """Serve the public API and the dashboard, on the sample book where FOLDER is new.
 
@@ -88,6 +91,8 @@ def serve(
         0, as it is without the flag, leaves everything to the engine's. TLS must then end in a proxy.
     withdrawal_limit
         ASSET=AMOUNT that an account may withdraw in 24 hours on one pair of eyes; of other assets, nothing.
+    json
+        Say where it serves as a record; it is printed before the first request can come.
     """
     try:
         from crossmargin.service.alert_rules import AlertRules, read_rules
@@ -110,7 +115,10 @@ def serve(
     open_logs(sys.stderr, known=known)
     scheme = "http" if chosen.certificate is None else "https"
     to_whom = " to whoever is on this machine" if chosen.open else ""
-    _run(chosen, feeds, rules, f"{scheme}://{chosen.host}:{chosen.port}/ serves {chosen.folder}{to_whom}")
+    address = f"{scheme}://{chosen.host}:{chosen.port}/"
+    record = {"address": address, "folder": chosen.folder, "open": chosen.open, "process": os.getpid()}
+    said = msgspec.json.encode(record).decode() if json else f"{address} serves {chosen.folder}{to_whom}"
+    _run(chosen, feeds, rules, said)
 
 
 def serve_sample(port: int) -> None:
@@ -149,7 +157,7 @@ def _run(chosen: "Settings", feeds: "Sequence[Recorded | Venues]", rules: "Alert
     writer.when_open(_keep)
     clock = Clock(writer, tick_s=chosen.tick_s, longest_jump_s=chosen.longest_jump_s)
     with contextlib.suppress(OSError):  # who wrote it to a disk that is full has the service all the same
-        console.print(said, soft_wrap=True)
+        console.print(said, soft_wrap=True, markup=False)
     try:
         with contextlib.ExitStack() as stack:
             fed = stack.enter_context(feeding(writer, feeds))

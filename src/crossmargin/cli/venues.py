@@ -177,10 +177,14 @@ def parameters(
     ----------
     method
         Only this method.
-    since, until
-        Two ISO dates: show the difference of the sets in force, and what it does to the book.
-    book, market
-        The book of that effect (default: the sample).
+    since
+        ISO date: show the difference between the sets in force then and at `until`, and what it does to the book.
+    until
+        The later date.
+    book
+        The book of that effect; the embedded sample where not given.
+    market
+        Its snapshot; the embedded sample's where not given.
     json
         Print records.
     """

@@ -56,8 +56,10 @@ def what_if(
         Coin (or "all") and its relative move: -0.1 is -10 %.
     vol
         Coin (or "all") and the relative move of its vols: 0.5 is half as much again.
-    deposit, withdraw
-        Currency and amount.
+    deposit
+        Currency and amount that come.
+    withdraw
+        Currency and amount that go.
     largest
         Instrument and side: the most contracts that can be traded at the mark with no deficit, instead of a change.
     changes

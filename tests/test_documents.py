@@ -70,3 +70,48 @@ def test_every_decision_is_listed() -> None:
     listed = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
     for page in (DOCS / "decisions").glob("*.md"):
         assert page.name == "README.md" or f"({page.name})" in listed
+
+
+PRINTED = re.compile(r"crossmargin ([a-z][a-z-]*(?: [a-z]+)?)(.*)")
+
+
+def printed(page: Path) -> list[tuple[str, list[str]]]:
+    """Return the command lines that a page prints, in its code alone: each with the options that it names."""
+    told, prose, is_fenced = [], [], False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            is_fenced = not is_fenced
+        elif is_fenced or line.startswith("    crossmargin "):
+            told.append(line.strip().partition(" #")[0])
+        else:
+            prose.append(line)
+    told += [" ".join(span.split()) for span in re.findall(r"`([^`]*)`", "\n".join(prose))]
+    lines = [each for each in told if re.match(r"(\w+='[^']*' )*crossmargin [a-z]", each)]
+    return [
+        (words, re.findall(r"(?<!\S)--[a-z][a-z-]*", rest)) for line in lines for words, rest in PRINTED.findall(line)
+    ]
+
+
+PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+
+
+@pytest.mark.parametrize("page", [each for each in PAGES if printed(each)], ids=lambda p: p.name)
+def test_command_lines_of_a_page_are_commands_with_options_that_there_are(page: Path) -> None:
+    for words, options in printed(page):
+        name, _, sub = words.partition(" ")
+        assert name in app, f"no command {name}"
+        command = app[name]
+        if sub and sub in command:
+            command = command[sub]
+        arguments = [] if command.default_command is None else command.assemble_argument_collection()
+        known = {"--help", *(each for argument in arguments for each in argument.names)}
+        assert set(options) <= known, f"crossmargin {words}: no option {sorted(set(options) - known)}"
+
+
+def test_a_wrong_command_line_on_a_page_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "`crossmargin margin --jsn` and\n\n```sh\ncrossmargin keys create --owner desk   # once\n```\n",
+        encoding="utf-8",
+    )
+    assert printed(page) == [("keys create", ["--owner"]), ("margin", ["--jsn"])]

@@ -168,7 +168,7 @@ def test_an_operator_asks_for_a_command_of_the_house_once(client):
     assert "Repeated" not in {each["type"] for each in done.events}
     assert [each["type"] for each in again.events] == ["Repeated"]
     with pytest.raises(ServiceError, match="a type must be one of"):
-        client.operate("AdvanceTime", time_ns=1)
+        client.operate("Upgrade", version="2")
 
 
 def test_a_sub_account_is_one_name_in_a_path(client):

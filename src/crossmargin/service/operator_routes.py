@@ -1,7 +1,8 @@
 """Routes of whoever runs the house: its other commands, as a matching engine, a custodian or an operator asks for them.
 
-Orders, deposits, withdrawals and parameters have routes of their own, and time is the clock's. What takes an account's
-money or changes the rules waits for a second owner; what must not wait (a halt, a fill, a price) is done at once.
+Orders, deposits, withdrawals and parameters have routes of their own, and time is the clock's or the feeds'. What takes an
+account's money, changes the rules or moves time waits for a second owner; what must not wait (a halt, a fill, a
+price) is done at once.
 """
 
 from typing import Annotated, Any, TypeAlias, get_args
@@ -40,7 +41,8 @@ AtOnce: TypeAlias = (
     | ask.FundLayer
 )
 Waiting: TypeAlias = (
-    ask.ListAsset
+    ask.AdvanceTime
+    | ask.ListAsset
     | ask.ListInstrument
     | ask.TransferFunds
     | ask.ReverseDeposit

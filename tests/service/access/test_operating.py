@@ -110,9 +110,7 @@ def test_what_takes_money_waits_for_somebody_else(officer, desk, monkeypatch, wr
     assert held() < after, "without the control one pair of eyes takes it"
 
 
-@pytest.mark.parametrize(
-    "kind", ["PlaceOrder", "Withdraw", "Deposit", "SetParameters", "AdvanceTime", "Upgrade", "Nonsense", None]
-)
+@pytest.mark.parametrize("kind", ["PlaceOrder", "Withdraw", "Deposit", "SetParameters", "Upgrade", "Nonsense", None])
 def test_what_has_a_route_of_its_own_is_refused(officer, kind):
     answer = asked(officer, kind, account=OWN)
     assert answer.status_code == 400
@@ -121,7 +119,7 @@ def test_what_has_a_route_of_its_own_is_refused(officer, kind):
 
 def test_every_command_of_the_engine_is_operated_or_has_its_own_way():
     own_way = {"PlaceOrder", "Withdraw", "Deposit", "SetParameters", "SetMarginParameters", "BidAuction"}
-    not_asked_for = {"AdvanceTime", "Upgrade"}
+    not_asked_for = {"Upgrade"}
     known = {each.__name__ for each in operator_routes.ask.Command.__args__}
     assert set(operator_routes.OPERATED) == known - own_way - not_asked_for
     assert set(of_approvals.FourEyes.__args__) >= set(operator_routes.Waiting.__args__)

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from crossmargin.engine.commands import (
+    AdvanceTime,
     ChargeFee,
     ListAsset,
     ListInstrument,
@@ -29,6 +30,7 @@ DAY_NS = 86_400_000_000_000
 FourEyes = (
     SetParameters
     | SetMarginParameters
+    | AdvanceTime
     | ListAsset
     | ListInstrument
     | TransferFunds
@@ -37,7 +39,7 @@ FourEyes = (
     | SetCreditLine
     | RegisterBackstop
 )
-"""What changes the rules, or takes an account's money and is no withdrawal: a second owner must always approve."""
+"""What changes the rules, passes deadlines, or takes an account's money and is no withdrawal: it always needs two."""
 Watched = Withdraw | FourEyes
 
 

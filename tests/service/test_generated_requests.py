@@ -63,7 +63,7 @@ def operations(client):
     return [each.ok() for each in schema.get_all_operations()]
 
 
-def ask(client, case, answers, failures):
+def ask(client, case, answers, failures, asked):
     """Send a generated case; half of them about an account that is there, or few would get past the first check."""
     parameters = dict(case.path_parameters or {})
     for name, known in PATHS.items():
@@ -78,6 +78,7 @@ def ask(client, case, answers, failures):
         answers[f"not sent: {type(error).__name__}"] += 1
         return
     answers[answer.status_code] += 1
+    asked.add((case.method, case.path, hash((str(answer.request.url), answer.request.read()))))
     if answer.status_code >= 500:
         failures.setdefault((case.method, case.path), f"{sent} answered {answer.status_code}: {answer.text}")
         return
@@ -94,6 +95,7 @@ def hammer(client, operations, wanted, record_property):
     """Ask every route in turn until enough was sent; one that has no parameters is soon exhausted."""
     answers: Counter[int | str] = Counter()
     failures: dict[tuple[str, ...], str] = {}
+    asked: set[tuple[str, str, int]] = set()
     left = list(operations)
     while left and sum(answers.values()) < wanted:
         count = -(-(wanted - sum(answers.values())) // len(left))
@@ -103,14 +105,19 @@ def hammer(client, operations, wanted, record_property):
                       suppress_health_check=list(HealthCheck))  # fmt: skip
             @given(case=operation.as_strategy())
             def generated(case):
-                ask(client, case, answers, failures)
+                ask(client, case, answers, failures, asked)
 
             before = sum(answers.values())
             generated()
             if sum(answers.values()) - before < count:
                 left.remove(operation)
     record_property("generated_requests", {str(code): number for code, number in answers.items()})
-    print(dict(answers))
+    known = {(each.method.upper(), each.path) for each in operations}
+    covered = {(method, path) for method, path, _ in asked} & known
+    record_property("distinct", len(asked))
+    record_property("operations", len(covered))
+    print(dict(answers), f"{len(asked)} distinct, of {len(covered)} operations")
+    assert covered == known
     assert not failures, "\n".join(f"{method} {path}: {told}" for (method, path, *_), told in failures.items())
     assert {200, 400, 404} <= set(answers), answers
     return sum(number for code, number in answers.items() if isinstance(code, int))

@@ -4,9 +4,10 @@ import threading
 
 import pytest
 
-from crossmargin.engine.commands import AdvanceTime, Halt, RunAudit
-from crossmargin.service import writer as of_writer
-from crossmargin.service.writer import Busy, Writer
+from crossmargin.engine.commands import AdvanceTime, Halt, OpenAccount, RunAudit
+from crossmargin.service import command_queue
+from crossmargin.service.command_queue import Busy
+from crossmargin.service.writer import Writer
 
 FEW = 8
 
@@ -24,11 +25,12 @@ def ordinary(number):
 
 def flooded(writer, monkeypatch, then):
     """Fill the queue while the writer writes, ask for `then`, and return ids in the order in which they were applied."""
-    entered, gate, write = threading.Event(), threading.Event(), writer._submitted
+    entered, gate, write, applied = threading.Event(), threading.Event(), writer._submitted, []
 
     def held(commands):
         entered.set()
         assert gate.wait(60)
+        applied.extend(each.id for each in commands)
         return write(commands)
 
     monkeypatch.setattr(writer, "_submitted", held)
@@ -36,28 +38,40 @@ def flooded(writer, monkeypatch, then):
     assert entered.wait(60)
     try:
         answers += [writer.submit(ordinary(number)) for number in range(1, FEW + 1)]
-        with pytest.raises(Busy):
-            writer.submit(ordinary(FEW + 1))
+        if command_queue.LONGEST_QUEUE == FEW:
+            with pytest.raises(Busy):
+                writer.submit(ordinary(FEW + 1))
         answers += [writer.submit(each) for each in then]
     finally:
         gate.set()
     for each in answers:
         each.result(timeout=60)
-    return list(dict.fromkeys(each.command.id for each in writer.published))
+    return applied
 
 
 def test_what_is_urgent_passes_a_flood_that_fills_the_queue(writer, monkeypatch):
-    monkeypatch.setattr(of_writer, "LONGEST_QUEUE", FEW)
+    monkeypatch.setattr(command_queue, "LONGEST_QUEUE", FEW)
     found = flooded(writer, monkeypatch, [AdvanceTime(id="tick", time_ns=1), Halt(id="halt", reason="a flood")])
     rest = [f"flood-{number}" for number in range(1, FEW + 1)]
     assert found == ["flood-0", "tick", "halt", *rest]
 
 
 def test_without_the_lane_operators_are_shut_out(writer, monkeypatch):
-    monkeypatch.setattr(of_writer, "LONGEST_QUEUE", FEW)
-    monkeypatch.setattr(of_writer, "URGENT", ())
+    monkeypatch.setattr(command_queue, "LONGEST_QUEUE", FEW)
+    monkeypatch.setattr(command_queue, "URGENT", ())
     with pytest.raises(Busy):
         flooded(writer, monkeypatch, [Halt(id="halt", reason="a flood")])
+
+
+@pytest.mark.parametrize("passable", [False, True])
+def test_what_is_urgent_passes_nothing_that_it_may_rest_on(writer, monkeypatch, passable):
+    """A house opens accounts, and then time moves: at once or not, in that order; not so where they may be passed."""
+    if passable:
+        monkeypatch.setattr(command_queue, "OF_ACCOUNTS", (*command_queue.OF_ACCOUNTS, OpenAccount))
+    opened = OpenAccount(id="open", account="new")
+    found = flooded(writer, monkeypatch, [opened, AdvanceTime(id="tick", time_ns=1), Halt(id="halt", reason="a flood")])
+    flood = [f"flood-{number}" for number in range(1, FEW + 1)]
+    assert found[1:] == (["tick", "halt", *flood, "open"] if passable else [*flood, "open", "tick", "halt"])
 
 
 def test_what_is_urgent_keeps_its_order_and_leaves_nothing_behind(writer):

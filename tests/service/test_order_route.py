@@ -14,8 +14,9 @@ from crossmargin.service.access.guard import Access
 from crossmargin.service.access.keys import master_key
 from crossmargin.service.access.rate_limits import Rate
 from crossmargin.service.application import application
+from crossmargin.service.command_queue import Busy
 from crossmargin.service.opening import opening_commands
-from crossmargin.service.writer import Busy, Writer
+from crossmargin.service.writer import Writer
 
 COUNT = itertools.count()
 ORDER = {"account": "opening", "instrument": "deribit:BTC/USD:BTC", "side": "buy", "quantity": "1", "price": "1000"}

@@ -21,9 +21,10 @@ from crossmargin.files.sample import UNDER_WATER, sample_book, sample_market, so
 from crossmargin.service import writer as writing
 from crossmargin.service.alert_rules import AlertRules
 from crossmargin.service.application import application
+from crossmargin.service.command_queue import Busy
 from crossmargin.service.configuration import Settings, settings
 from crossmargin.service.opening import opening_commands
-from crossmargin.service.writer import Busy, Starting, Writer
+from crossmargin.service.writer import Starting, Writer
 from crossmargin.store.journal import open_journal
 from crossmargin.store.runner import replay
 

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 
 from crossmargin.engine.commands import AdvanceTime
-from crossmargin.service.writer import Busy, Starting, Writer
+from crossmargin.service.command_queue import Busy
+from crossmargin.service.writer import Starting, Writer
 
 _LOG = logging.getLogger(__name__)
 NS = 10**9

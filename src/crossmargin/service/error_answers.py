@@ -14,10 +14,11 @@ from crossmargin.service import projection
 from crossmargin.service.access import api as access_api
 from crossmargin.service.access.rate_limits import TooManyError
 from crossmargin.service.access.roles import ForbiddenError, UnauthorizedError
+from crossmargin.service.command_queue import Busy
 from crossmargin.service.error_records import failed_record, refused_record, rule_and_finding
 from crossmargin.service.reading import NotHereError
 from crossmargin.service.views import Record
-from crossmargin.service.writer import Busy, Starting
+from crossmargin.service.writer import Starting
 from crossmargin.store.journal import UnwrittenError
 
 _LOG = logging.getLogger(__name__)

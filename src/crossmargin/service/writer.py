@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import logging
 import os
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,10 +20,11 @@ from time import perf_counter
 
 import msgspec
 
-from crossmargin.engine.commands import AdvanceTime, BidAuction, Command, FillLiquidation, Halt, Resume, UpdateMarket
+from crossmargin.engine.commands import AdvanceTime, Command
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Event, Refused, Repeated
 from crossmargin.errors import CrossMarginError, InputError
+from crossmargin.service.command_queue import Answer, Busy, CommandQueue, Waiting, tell
 from crossmargin.service.following import SNAPSHOT_EVERY
 from crossmargin.service.measures import Measures, TimedJournal
 from crossmargin.service.projector import Projector
@@ -34,19 +34,8 @@ from crossmargin.store.snapshots import newest_snapshot_record
 
 _LOG = logging.getLogger(__name__)
 
-LARGEST_BATCH = 512
-LONGEST_QUEUE = 20_000
-URGENT = (AdvanceTime, UpdateMarket, Halt, Resume, FillLiquidation, BidAuction)
-"""Time, prices, what operators must not wait for, and what ends a liquidation: a lane of their own past all the rest, so
-that a flood of orders neither holds up a liquidation nor shuts out who can end it. Within a lane the order is kept."""
-_WAKE = object()
-"""In the queue: something urgent waits."""
 EVENTS_KEPT = 100_000
 """Events that are still told to a stream that resumes, and in lists; the journal has all."""
-
-
-class Busy(Exception):  # noqa: N818  (a state, not a fault)
-    """More commands wait than may wait; ask again later."""
 
 
 class Starting(Exception):  # noqa: N818  (a state, not a fault)
@@ -66,18 +55,6 @@ class Published:
     def command_id(self) -> str:
         """What the command is named by."""
         return self.command.id
-
-
-Answer = tuple[Event, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A command in the queue, whom to answer, and when it came, s."""
-
-    command: Command
-    answer: "Future[Answer] | asyncio.Future[Answer]"
-    since: float
 
 
 class Writer:
@@ -121,8 +98,7 @@ class Writer:
         self._since_snapshot = 0
         self.opening_progress: tuple[int, int] | None = None
         """While the engine opens: how many commands are applied, of how many; None until that is known."""
-        self._queue: queue.SimpleQueue[_Waiting | object | None] = queue.SimpleQueue()
-        self._urgent: deque[_Waiting] = deque()
+        self._queue = CommandQueue()
         self._thread = threading.Thread(target=self._work, args=(opening,), name="writer", daemon=True)
         self._thread.start()
         if not background:
@@ -144,7 +120,7 @@ class Writer:
     @property
     def waiting(self) -> int:
         """Commands in the queue."""
-        return self._queue.qsize()
+        return len(self._queue)
 
     @property
     def record(self) -> int:
@@ -201,13 +177,7 @@ class Writer:
             raise Busy(f"the writer has stopped, {self.failure}" if self.failure else "the writer has stopped")
         if not self._opened.is_set():
             raise Starting("the engine is being opened")
-        urgent = isinstance(command, URGENT)
-        if (len(self._urgent) if urgent else self._queue.qsize()) >= LONGEST_QUEUE:
-            raise Busy(f"{LONGEST_QUEUE} commands wait already")
-        item = _Waiting(command, answer, perf_counter())
-        if urgent:
-            self._urgent.append(item)
-        self._queue.put(_WAKE if urgent else item)
+        self._queue.put(command, answer)
         if self._failure is not None:
             self._turn_away()  # it may have come after the writer had looked for the last time
 
@@ -230,7 +200,7 @@ class Writer:
     def close(self) -> None:
         """Finish what waits, write a snapshot, and let go of the folder."""
         if self._thread.is_alive():
-            self._queue.put(None)
+            self._queue.end()
             self._thread.join()
         if self.projector is not None:
             self.projector.close()
@@ -293,57 +263,33 @@ class Writer:
     def _run(self) -> None:
         going = True
         while going:
-            batch = [self._queue.get()]
-            while len(batch) < LARGEST_BATCH:
-                try:
-                    batch.append(self._queue.get_nowait())
-                except queue.Empty:
-                    break
-            going = None not in batch
-            asked = [*self._urgent_waiting(), *(item for item in batch if isinstance(item, _Waiting))]
+            asked, going = self._queue.take()
             if asked:
                 self._write(asked)
             if self.failure is not None:
                 going = False
                 self._turn_away()
 
-    def _urgent_waiting(self) -> list[_Waiting]:
-        """Take out at most a batch of what is urgent; for each of them the queue holds a wake-up."""
-        found: list[_Waiting] = []
-        with contextlib.suppress(IndexError):
-            while len(found) < LARGEST_BATCH:
-                found.append(self._urgent.popleft())
-        return found
-
     def _turn_away(self) -> None:
         """Answer what still waits after a failure: none of it was written."""
-        while True:
-            left = self._urgent_waiting()
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                if not left:
-                    return
-                item = None
-            left += [item] if isinstance(item, _Waiting) else []
-            _tell([(each, Busy(f"the writer has stopped, {self.failure}")) for each in left])
+        tell([(each, Busy(f"the writer has stopped, {self.failure}")) for each in self._queue.take_all()])
 
-    def _write(self, asked: list[_Waiting]) -> None:
+    def _write(self, asked: list[Waiting]) -> None:
         try:
             with self.lock:
                 commands = dated([each.command for each in asked], self.engine.state.time_ns)
                 answers = self._submitted(commands)
                 for command, events in zip(commands, answers, strict=True):
                     self._publish(command, self.engine.state.time_ns, events)
-                for tell in self.applied:
-                    tell(self.record)
+                for hear in self.applied:
+                    hear(self.record)
         except Exception as error:
             # whoever waits must hear of it, whatever it is
             if not (isinstance(error, UnwrittenError) and error.is_whole):
                 self._fail(error)
-            _tell([(each, error) for each in asked])
+            tell([(each, error) for each in asked])
             return
-        _tell(list(zip(asked, answers, strict=True)))
+        tell(list(zip(asked, answers, strict=True)))
         now = perf_counter()
         for each, events in zip(asked, answers, strict=True):
             self.measures.answered(each.command, events, now - each.since)
@@ -402,31 +348,6 @@ def dated(commands: Sequence[Command], now_ns: int) -> list[Command]:
         if isinstance(command, AdvanceTime):
             now_ns = max(now_ns, command.time_ns)
     return found
-
-
-def _tell(told: Sequence[tuple[_Waiting, Answer | Exception]]) -> None:
-    """Answer commands; each event loop that waits for some of them is woken once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Answer], Answer | Exception]]] = {}
-    for each, found in told:
-        if isinstance(each.answer, asyncio.Future):
-            by_loop.setdefault(each.answer.get_loop(), []).append((each.answer, found))
-        elif isinstance(found, Exception):
-            each.answer.set_exception(found)
-        else:
-            each.answer.set_result(found)
-    for loop, answers in by_loop.items():
-        with contextlib.suppress(RuntimeError):  # the loop has closed, and nobody waits
-            loop.call_soon_threadsafe(_settle, answers)
-
-
-def _settle(answers: Sequence[tuple["asyncio.Future[Answer]", Answer | Exception]]) -> None:
-    for answer, found in answers:
-        if answer.done():
-            continue  # who asked has gone
-        if isinstance(found, Exception):
-            answer.set_exception(found)
-        else:
-            answer.set_result(found)
 
 
 def _lease(path: Path) -> int:

@@ -10,13 +10,14 @@ import msgspec
 
 from crossmargin.errors import CrossMarginError, InputError, MarketDataError
 from crossmargin.service.access.rate_limits import TooManyError
+from crossmargin.service.command_queue import Busy
 from crossmargin.service.deribit import account as accounts
 from crossmargin.service.deribit import market, order_state, orders, positions, risk_matrix, simulation
 from crossmargin.service.deribit.call import Call, Method, Params
 from crossmargin.service.deribit.credentials import Credentials, Grant, NoKeys, Tokens, authenticate, grant_of_header
 from crossmargin.service.deribit.errors import DeribitError, Record, invalid_params, method_not_found, unauthorized
 from crossmargin.service.deribit.history import History
-from crossmargin.service.writer import Busy, Starting, Writer
+from crossmargin.service.writer import Starting, Writer
 from crossmargin.store.journal import UnwrittenError
 
 VERSION = "crossmargin"

@@ -180,7 +180,7 @@ def test_what_if_adds_closes_scales_moves_and_deposits(run: Run) -> None:
         (["demo", "--report", "absent/folder/x.html"], "existing folder"),
         (["verify", "absent"], "must be a folder"),
         (["bench", "sleep"], "a workload must be one of"),
-        (["margin"], "requires an argument"),
+        (["attribute"], "requires an argument"),
         (["frobnicate"], "Unknown command"),
     ],
 )

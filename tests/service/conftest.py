@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+# programs of tests alone: imported here, where doctests are looked for, they would change this process
+collect_ignore_glob = ["*/sitecustomize.py"]
+
 
 class Postgres:
     """A cluster in a folder of its own, behind a Unix socket; run by an unprivileged user where we are root."""

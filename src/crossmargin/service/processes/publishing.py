@@ -150,10 +150,9 @@ class StandingsPublisher:
             self.board.write(self._pages.written(seen.standings(self._pages.roster)))
         except Starting:
             return
-        except Exception as error:
-            if not isinstance(
-                error, CrossMarginError
-            ):  # that is a price that is missing, which the engine's process tells
-                _LOG.exception("accounts could not be put up")
+        except CrossMarginError:  # a price is missing, which the engine's process tells
+            self.board.write(nothing_to_tell(record))
+        except Exception:
+            _LOG.exception("accounts could not be put up")
             self.board.write(nothing_to_tell(record))
         self._record = record

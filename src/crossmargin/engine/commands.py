@@ -8,7 +8,9 @@ import msgspec
 from crossmargin.engine.parameters import EngineParameters
 
 
-class _Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True, omit_defaults=True):
+class _Command(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True, omit_defaults=True, gc=False
+):
     """What every command carries.
 
     `id` names it once and for all: the same id with the same content is applied once. `sent_ns`, which is no part of the
@@ -123,7 +125,7 @@ class SetCreditLine(_Command, frozen=True, kw_only=True):
     limit: Decimal
 
 
-class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A source's price; `confidence` is the half-width that the source gives, in the price's unit."""
 
     source: str
@@ -132,7 +134,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     confidence: Decimal = Decimal(0)
 
 
-class SmileQuote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SmileQuote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Vols of one expiry by strike, and its forward in USD."""
 
     expiry_ns: int

@@ -8,7 +8,9 @@ import msgspec
 from crossmargin.engine.refusals import Refusal
 
 
-class _Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True, omit_defaults=True):
+class _Event(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True, omit_defaults=True, gc=False
+):
     pass
 
 

@@ -98,6 +98,10 @@ class Resting:
             found = self._accounts[account] = AccountOrders()
         return found
 
+    def owners(self) -> list[str]:
+        """Return the accounts that have open orders."""
+        return [account for account, found in self._accounts.items() if found.names]
+
     def add(self, name: str, order: OpenOrder, terms: tuple[str, float, float]) -> None:
         """Open an order of `terms`: instrument, signed contracts and limit."""
         self._state.orders[name] = order
@@ -127,7 +131,9 @@ class Resting:
         if total != len(orders):
             yield f"the index has {total} open orders, the state {len(orders)}"
         elif all(name in orders and orders[name].account == account for name in names) and names == sorted(set(names)):
-            return  # with as many in all, none is missing here unless another account has one too many
+            # with as many in all, none is missing here unless another account has one too many
+            yield from (f"order {name} has nothing left" for name in names if not orders[name].lots)
+            return
         true = sorted(name for name, order in orders.items() if order.account == account)
         if true != names:
             yield f"open orders of {account} are {names} in the index and {true}"

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from litestar import get, post
 from litestar.datastructures import State
-from litestar.params import FromQuery, JSONBody, PathParameter
+from litestar.params import JSONBody, PathParameter
 
 from crossmargin.service import analysis, lists, projection, views
 from crossmargin.service.processes.admission import stop_if_admitted
 from crossmargin.service.projection_tables import HAPPENED
-from crossmargin.service.reading import Limit, NotHereError, projected, read
+from crossmargin.service.reading import Cursor, Limit, NotHereError, projected, read
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Writer
 
@@ -39,7 +39,7 @@ def stress(state: State, data: JSONBody[analysis.StressQuestion]) -> Record:
 
 
 @get("/{what:str}", sync_to_thread=True)
-def listed(state: State, what: What, limit: Limit = 100, cursor: FromQuery[int | None] = None) -> Record:
+def listed(state: State, what: What, limit: Limit = 100, cursor: Cursor = None) -> Record:
     """Events of one kind, the newest first."""
     if what not in LISTS:
         raise NotHereError(f"a list must be {' or '.join(LISTS)}, was {what}")

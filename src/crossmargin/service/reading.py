@@ -16,6 +16,8 @@ T = TypeVar("T")
 LONGEST_WAIT_S = 2.0
 """For the projection to have what was acknowledged."""
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
+Cursor = Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)]
+"""A place in a list; none is beyond what a database can count."""
 
 
 class NotHereError(InputError):

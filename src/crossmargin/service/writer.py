@@ -14,7 +14,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -42,8 +41,7 @@ class Starting(Exception):  # noqa: N818  (a state, not a fault)
     """The engine is not open yet; ask again later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(msgspec.Struct, frozen=True, gc=False):
     """An event with its place in the stream, the time at which the engine stood, and its command."""
 
     sequence: int

@@ -20,7 +20,7 @@ from crossmargin.service.access.roles import ForbiddenError, Lane, Principal, Un
 from crossmargin.service.access.sessions import CSRF_COOKIE, SESSION_COOKIE
 from crossmargin.service.commands import answered, command_id, outcome
 from crossmargin.service.error_records import rule_and_finding
-from crossmargin.service.reading import Limit
+from crossmargin.service.reading import Cursor, Limit
 from crossmargin.service.views import Record, wire_time
 
 AnyRequest = Request[Any, Any, State]
@@ -140,7 +140,7 @@ async def decide(
 def access_log(
     state: State,
     limit: Limit = 100,
-    cursor: FromQuery[int | None] = None,
+    cursor: Cursor = None,
     who: FromQuery[str | None] = None,
     action: FromQuery[str | None] = None,
 ) -> Record:

@@ -6,8 +6,9 @@ ones. An order that is older stands in the engine; its label and its times are n
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from crossmargin.engine import commands as ask
 from crossmargin.engine import events as happened
@@ -15,16 +16,15 @@ from crossmargin.engine.engine import Engine
 from crossmargin.service.deribit.quotes import Quotes, quotes
 from crossmargin.service.writer import Published, Writer
 
-FOLLOWED_EVERY = 5_000
-"""Events after which they are taken in though nobody asks: the writer keeps a multiple of that."""
+FOLLOWED_EVERY = 200
+"""Events after which they are taken in though nobody asks: a millisecond's work, while the writer keeps far more of them."""
 MOST_ORDERS = 100_000
 MOST_TRADES = 100_000
 MOST_TRADES_IN_ONE = 10_000
 DAY_MS = 86_400_000
 
 
-@dataclass(slots=True, kw_only=True)
-class OrderHistory:
+class OrderHistory(msgspec.Struct, kw_only=True, gc=False):
     """An order from its acceptance to its end; amounts are contracts."""
 
     order_id: str
@@ -49,8 +49,7 @@ class OrderHistory:
         return float(self.paid / self.filled) if self.filled else 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeHistory:
+class TradeHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A trade between two accounts."""
 
     sequence: int

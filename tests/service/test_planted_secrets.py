@@ -1,7 +1,5 @@
 """Secrets of every kind in a service that runs as a process of its own: what it tells anybody holds none of them."""
 
-import base64
-import json
 import sys
 import threading
 import traceback
@@ -11,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from own_process import served, small_folder
+from planted import MASTER, PASSWORD, leaks
 from processes.several import free_port
 
 from crossmargin import cli
@@ -19,8 +18,6 @@ from crossmargin.service.access.keys import KeyStore, master_key
 from crossmargin.service.access.roles import Scope
 from crossmargin.service.access.users import UserStore
 
-MASTER = "5eed" * 16
-PASSWORD = "canary-password-7Qx"  # noqa: S105
 DATABASE = "canary/database#9Zw"
 CHANNEL, PATH, DEAD = "canary-channel-4Rt", "canary-path-8Uj", "canary-dead-3Ke"
 TRACE = "canary-trace-2Lm"
@@ -29,22 +26,6 @@ ASKED = (
     "overview", "accounts", "accounts/cash-only", "accounts/cash-only/explain", "parameters", "audit", "approvals", "alerts",
     "margin-calls", "session", "feeds", "schema/openapi.json", "nothing-of-the-kind",
 )  # fmt: skip
-
-
-def forms(secret):
-    """Return how a secret may stand in a text or a file."""
-    plain = secret.encode()
-    return {plain, plain.hex().encode(), base64.b64encode(plain).rstrip(b"="), json.dumps(secret)[1:-1].encode()}
-
-
-def leaks(sinks, secrets):
-    """Return which secret is in which sink."""
-    return [
-        (where, name)
-        for where, content in sinks.items()
-        for name, secret in secrets.items()
-        if any(form in content for form in forms(secret))
-    ]
 
 
 class Sink(BaseHTTPRequestHandler):

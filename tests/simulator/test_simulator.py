@@ -9,6 +9,7 @@ simulator uses (src/vopr.zig: loss 0-30 %, replay 0-50 %).
 import heapq
 import os
 import shutil
+from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -35,11 +36,27 @@ OPENING = """
     bea deposits 50_000
     cy deposits 50_000
     dan deposits 500_000
+    fay deposits 1_000
     cy contributes 500
     BTC-PERP marks 50_000
     set index_max_age_ns 30000000000
     set audit_every 10
+    set command_ttl_ns 3000000000
 """
+REFUSED = frozenset(
+    {
+        "TIME_RUNS_FORWARD",
+        "NOT_EMPTY",
+        "INSUFFICIENT_MARGIN",
+        "UNKNOWN_ACCOUNT",
+        "SELF_TRADE",
+        "NOT_REDUCING",
+        "EXPIRED_COMMAND",
+        "HALTED_RISK_REDUCTION_ONLY",
+        "INSUFFICIENT_BALANCE",
+    }
+)
+"""What ten histories together refuse at least."""
 
 
 @dataclass
@@ -56,6 +73,7 @@ class World:
     price: float = 50_000.0
     crashes: int = 0
     rejected: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.dice = np.random.default_rng(self.seed)
@@ -94,6 +112,8 @@ class World:
         (events,) = self.runner.submit([command])
         if isinstance(events[0], Repeated):
             assert name in self.answered
+        if isinstance(events[0], Refused):
+            self.refused[events[0].reason] += 1
         self.answered[name] = self.answered.get(name, 0) + (not isinstance(events[0], Repeated | Refused))
         assert self.answered[name] <= 1, "no command is applied twice"
         assert violations(self.runner.engine.state) == []
@@ -139,11 +159,12 @@ class World:
         dice = self.dice
         who, other = (str(name) for name in dice.choice(USERS, 2, replace=False))
         amount = Decimal(int(dice.integers(1, 20_000)))
-        match int(dice.integers(0, 8)):
+        match int(dice.integers(0, 9)):
             case 0:
                 self.send(ask.Deposit, account=who, asset="USDC", amount=amount)
             case 1:
-                self.send(ask.Withdraw, account=who, asset="USDC", amount=amount)
+                now_ns = self.now * TICK_NS  # late after three ticks of trying
+                self.send(ask.Withdraw, account=who, asset="USDC", amount=amount, sent_ns=now_ns)
             case 2:
                 self.send(ask.SettleVariation, instrument=LINEAR)
             case 3:
@@ -151,6 +172,8 @@ class World:
                 self.send(ask.ApplyFunding, instrument=LINEAR, rate=rate)
             case 4:
                 self.send(ask.Resume, reason="operator")
+            case 5:
+                self.slip(who, amount)
             case _:
                 self.send(
                     ask.RecordTrade,
@@ -160,6 +183,21 @@ class World:
                     quantity=Decimal(int(dice.integers(1, 40))) / 10,
                     price=Decimal(str(round(self.price, 2))),
                 )
+
+    def slip(self, who: str, amount: Decimal) -> None:
+        """Ask for what must be refused, or for a halt, in which it must be."""
+        terms = {"instrument": LINEAR, "quantity": Decimal(1), "price": Decimal(str(round(self.price, 2)))}
+        match int(self.dice.integers(0, 5)):
+            case 0:
+                self.send(ask.Deposit, account="nobody", asset="USDC", amount=amount)
+            case 1:
+                self.send(ask.RecordTrade, buyer=who, seller=who, **terms)
+            case 2:
+                self.send(ask.PlaceOrder, account="fay", order="r", side="buy", reduce_only=True, **terms)
+            case 3:
+                self.send(ask.Withdraw, account=who, asset="USDC", amount=1000 * amount)
+            case _:
+                self.send(ask.Halt, reason="exercise")
 
     def observe(self) -> None:
         """Let the feed tell its sources' prices: some stale, some absurd."""
@@ -214,6 +252,8 @@ def test_fifty_histories(tmp_path: Path, block: int) -> None:
     # the faults did happen
     assert sum(world.crashes for world in worlds) > 0
     assert sum(world.rejected for world in worlds) > 0
+    refused = sum((world.refused for world in worlds), Counter())
+    assert set(refused) >= REFUSED, refused
 
 
 def test_a_seed_is_a_history(tmp_path: Path) -> None:

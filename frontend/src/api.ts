@@ -49,7 +49,17 @@ function post<T>(path: string, body: unknown, signal?: AbortSignal, more: Record
 
 export const session = (): Promise<Session> => call("session");
 export const logIn = (user: string, password: string): Promise<Session> => post("session", { user, password });
-export const approvals = async (): Promise<Approval[]> => (await call<{ items: Approval[] }>("approvals")).items;
+/** Everything that waits for a second owner. */
+export async function waiting(): Promise<Approval[]> {
+  const found: Approval[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: { items: Approval[]; next: string | null } = await call(`approvals?state=pending&limit=1000${cursor === null ? "" : `&cursor=${cursor}`}`);
+    found.push(...page.items);
+    cursor = page.next;
+  } while (cursor !== null);
+  return found;
+}
 export const decide = (id: string, decision: "approve" | "reject"): Promise<unknown> => post(`approvals/${encodeURIComponent(id)}`, { decision });
 /** Ask for other parameters; the same key asks once. What waits for a second owner says that it is pending. */
 export const proposeParameters = (question: unknown, key: string): Promise<{ state?: string }> => post("parameters", question, undefined, { "idempotency-key": key });

@@ -56,7 +56,7 @@ CHANGE = {
     "command": {"type": "SetParameters", "id": "c", "parameters": {"order_band": 0.5}},
 }
 DECIDED = {**CHANGE, "id": "a", "state": "approved", "decided_by": "ann", "decided": TIME}
-APPROVALS = {"items": [{**CHANGE, "id": "b", "state": "pending", "decided_by": None}, DECIDED]}
+PENDING = {**CHANGE, "id": "b", "state": "pending", "decided_by": None}
 
 ASKED = [
     {"sequence": 9, "time": TIME, "who": "ann", "via": "session", "address": "10.0.0.7", "decision": "allowed", "detail": "",
@@ -72,7 +72,10 @@ def known(page, site):
     page.context.add_cookies([{"name": "csrftoken", "value": "t", "url": site}])
     page.route("**/health", lambda route: route.fulfill(json={"status": "ok", "open": False}))
     page.route("**/api/v1/session", lambda route: route.fulfill(json=ann))
-    page.route("**/api/v1/approvals", lambda route: route.fulfill(json=APPROVALS))
+    page.route("**/api/v1/approvals", lambda route: route.fulfill(json={"items": [PENDING, DECIDED], "next": None}))
+    page.route(
+        "**/api/v1/approvals?state=pending*", lambda route: route.fulfill(json={"items": [PENDING], "next": None})
+    )
     page.route("**/api/v1/access-log*", lambda route: route.fulfill(json={"items": ASKED, "next": "7"}))
 
 

@@ -5,18 +5,21 @@ import sys
 import time
 from decimal import Decimal
 
+import msgspec
 import pytest
 import sqlalchemy as sql
 from litestar.testing import TestClient
 
 from crossmargin.engine import commands as ask
+from crossmargin.engine import events as happened
 from crossmargin.files.sample import sample_book, sample_market
-from crossmargin.service import following, projection
+from crossmargin.service import following, projection, projection_changes
 from crossmargin.service.application import application
+from crossmargin.service.lists import liquidation_items
 from crossmargin.service.opening import opening_commands
 from crossmargin.service.projection_tables import METADATA, POSITION, REQUIREMENTS
 from crossmargin.service.projector import Projector
-from crossmargin.service.writer import Writer
+from crossmargin.service.writer import Published, Writer
 
 MINUTE_NS = 60 * 10**9
 HOUR_NS = 60 * MINUTE_NS
@@ -121,7 +124,10 @@ def test_lists_and_history_survive_a_restart(tmp_path, url):
         first = client.get("/api/v1/liquidation-events?limit=2").json()
         rest = client.get("/api/v1/liquidation-events", params={"cursor": first["next"]}).json()
         too_far = client.get("/api/v1/liquidation-events", params={"cursor": 2**63})
+        pages = walked(client, "liquidations", 1)
+        whole = walked(client, "liquidations", 1000)
     writer.close()
+    assert [each for page in pages for each in page] == whole[0] == before["liquidations"]["items"]
     assert too_far.status_code == 400  # no database counts so far: it was a fault of the service
     assert first["items"] + rest["items"] == before["liquidation-events"]["items"]
     assert len(before["liquidation-events"]["items"]) > 2
@@ -131,6 +137,112 @@ def test_lists_and_history_survive_a_restart(tmp_path, url):
     with TestClient(application(again)) as client:
         assert {path: client.get(f"/api/v1/{path}").json() for path in paths} == before
     again.close()
+
+
+def walked(client, name, limit):
+    """Every page of a list by its cursor, and none of more than `limit`."""
+    pages, cursor = [], None
+    while True:
+        asked = {"limit": limit} if cursor is None else {"limit": limit, "cursor": cursor}
+        answer = client.get(f"/api/v1/{name}", params=asked)
+        assert answer.status_code == 200, answer.text
+        pages.append(answer.json()["items"])
+        assert 1 <= len(pages[-1]) <= limit
+        cursor = answer.json()["next"]
+        if cursor is None:
+            return pages
+
+
+def defaults(count):
+    """Liquidations of three accounts, eleven events each; winners are told of after the end, as the engine does."""
+    for number in range(count):
+        name = f"account {number % 3}"
+        ordered = happened.LiquidationOrdered(
+            account=name, instrument="BTC", side="sell", quantity=Decimal(1), limit=Decimal(number), reason="slice"
+        )
+        yield number, happened.LiquidationStarted(account=name, equity=float(number), maintenance=9.0)
+        for _ in range(6):
+            yield number, ordered
+        yield number, happened.Defaulted(account=name, asset="USDC", shortfall=Decimal(number), market="BTC")
+        yield number, happened.Drawn(account=name, layer="insurance", payer="@insurance", amount=Decimal(number))
+        yield number, happened.LiquidationEnded(account=name, outcome="default")
+        yield (
+            number,
+            happened.Deleveraged(
+                account=name,
+                winner="w",
+                instrument="BTC",
+                quantity=Decimal(1),
+                price=Decimal(9),
+                haircut=Decimal(number),
+            ),
+        )
+
+
+def overlapping(count):
+    """The same with the events of three liquidations in turns, each in a record of its own."""
+    queues = [list(group) for group in zip(*[iter(defaults(count))] * 11, strict=True)]
+    rounds = [event for start in range(0, count, 3) for event in zip(*queues[start : start + 3], strict=True)]
+    for record, (number, event) in enumerate((each for told in rounds for each in told), start=1):
+        command = ask.Deposit(id=f"c-{record}", account="x", asset="USDC", amount=Decimal(1))
+        rows = tuple(projection_changes._happened(record, command, (event,), record * 10**9))
+        yield (
+            number,
+            projection_changes.Change(
+                record=record,
+                history=f"h{record}",
+                happened=rows,
+                accounts=(),
+                requirements=(),
+                balances={},
+                positions={},
+            ),
+        )
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 1000])
+def test_pages_of_liquidations_hold_each_whole_and_once(url, limit):
+    database, count = projection.open_database(url), 30
+    projection.migrate(database)
+    with database.begin() as connection:
+        projection.write(connection, [each for _, each in overlapping(count)])
+    pages, before = [], None
+    while not pages or before is not None:
+        items = liquidation_items(projection.liquidated(database, limit + 1, before))
+        before = items[limit - 1]["sequence"] if len(items) > limit else None
+        pages.append(items[:limit])
+    database.dispose()
+    assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+    found = [each for page in pages for each in page]
+    # three begin one right after the other: the newest first
+    assert [int(float(each["equity"])) for each in found] == list(range(count))[::-1]
+    for each in found:
+        number = int(float(each["equity"]))
+        assert (each["account"], each["state"]) == (f"account {number % 3}", "default")
+        assert [step["type"] for step in each["steps"]] == ["LiquidationOrdered"] * 6 + ["Defaulted", "Deleveraged"]
+        assert {step["limit"] for step in each["steps"][:6]} == {str(number)}
+        assert each["paid_by"] == [{"layer": "insurance", "payer": "@insurance", "amount": str(number)}]
+
+
+def test_liquidations_are_paged_without_a_database_too(tmp_path, url):
+    database = projection.open_database(url)
+    projection.migrate(database)
+    changes = [each for _, each in overlapping(30)]
+    with database.begin() as connection:
+        projection.write(connection, changes)
+    writer = Writer(tmp_path / "j", opening=opening)
+    writer.published.clear()
+    for each in changes:
+        body = each.happened[0][1]
+        event = msgspec.json.decode(body["body"], type=happened.Event)
+        command = ask.Deposit(id=body["command"], account="x", asset="USDC", amount=Decimal(1))
+        writer.published.append(Published(body["place"], body["time_ns"], command, event))
+    with TestClient(application(writer)) as client:
+        pages = walked(client, "liquidations", 7)
+    assert [len(page) for page in pages] == [7, 7, 7, 7, 2]
+    assert [each for page in pages for each in page] == liquidation_items(projection.liquidated(database, 31, None))
+    writer.close()
+    database.dispose()
 
 
 def test_liquidations_outlive_a_flood_of_other_events(tmp_path, monkeypatch):
@@ -207,7 +319,7 @@ from decimal import Decimal
 from pathlib import Path
 from crossmargin.engine.commands import Deposit
 from crossmargin.service.projector import Projector
-from crossmargin.service.writer import Writer
+from crossmargin.service.writer import Published, Writer
 folder = Path(sys.argv[2])
 writer = Writer(folder, projector=Projector(sys.argv[1], folder))
 for number in range(10**9):
@@ -268,6 +380,8 @@ def test_migrations_give_the_tables_that_the_code_uses(tmp_path, url):
         columns = {column["name"]: column["nullable"] for column in found.get_columns(table.name)}
         assert columns == {column.name: bool(column.nullable) for column in table.columns}
         assert found.get_pk_constraint(table.name)["constrained_columns"] == [each.name for each in table.primary_key]
+        indexes = {each["name"]: each["column_names"] for each in found.get_indexes(table.name)}
+        assert indexes == {each.name: [column.name for column in each.columns] for each in table.indexes}
     assert {POSITION.name, REQUIREMENTS.name} <= set(found.get_table_names())
     database.dispose()
 

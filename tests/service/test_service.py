@@ -8,7 +8,7 @@ from litestar.testing import TestClient
 
 from crossmargin import notebook
 from crossmargin.engine.commands import Deposit
-from crossmargin.engine.events import Drawn, LiquidationEnded, LiquidationOrdered, LiquidationStarted
+from crossmargin.engine.events import Deleveraged, Drawn, LiquidationEnded, LiquidationOrdered, LiquidationStarted
 from crossmargin.engine.parameters import LAYERS
 from crossmargin.errors import InputError
 from crossmargin.files.book import book_tables
@@ -247,15 +247,21 @@ def test_a_liquidation_is_told_from_start_to_end():
         ),
         Drawn(account="a", layer="insurance", payer="@insurance", amount=Decimal("3.5")),
         LiquidationEnded(account="a", outcome="DEFAULTED"),
+        # the engine tells of winners last, in the same command
+        Deleveraged(
+            account="a", winner="b", instrument="BTC", quantity=Decimal(1), price=Decimal(9), haircut=Decimal(1)
+        ),
+        LiquidationStarted(account="a", equity=2.0, maintenance=3.0),
     ]
     command = Deposit(id="x", account="a", asset="USDC", amount=Decimal(1))
     items = liquidation_items(Published(number, number * 10**9, command, event) for number, event in enumerate(told))
     assert [(item["account"], item["state"], len(item["steps"])) for item in items] == [
+        ("a", "open", 0),
         ("b", "open", 0),
-        ("a", "DEFAULTED", 1),
+        ("a", "DEFAULTED", 2),
     ]
-    assert items[1]["paid_by"] == [{"layer": "insurance", "payer": "@insurance", "amount": "3.5"}]
-    assert items[1]["started"]["epoch_ms"] == 0
+    assert items[2]["paid_by"] == [{"layer": "insurance", "payer": "@insurance", "amount": "3.5"}]
+    assert items[2]["started"]["epoch_ms"] == 0
 
 
 def test_an_order_is_cancelled_by_its_account_alone_and_once(client):

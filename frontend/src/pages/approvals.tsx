@@ -54,18 +54,24 @@ function Waiting({ item, force, decided }: { item: Approval; force: Item[] | nul
   </article>;
 }
 
+const ids = (items: Approval[]): string => items.map(({ id }) => id).join();
+
 export function ApprovalsPage() {
-  const [held, setHeld] = useState<{ items: Approval[]; at: number } | null>(null);
+  const [held, setHeld] = useState<{ waiting: Approval[]; at: number; changes: number } | null>(null);
   const [error, setError] = useState<Error | null>(null);
-  const inForce = useList("parameters", held?.items.filter(({ state }) => state !== "pending").length ?? 0);
-  const ask = (): void => void api.approvals().then((items) => setHeld({ items, at: Date.now() }), (problem: Error) => setError(problem));
+  const inForce = useList("parameters", held?.changes ?? 0);
+  const asked = useList("approvals", held?.changes ?? 0);
+  const ask = (): void => void api.waiting().then(
+    (waiting) => setHeld((last) => ({ waiting, at: Date.now(), changes: last ? last.changes + Number(ids(last.waiting) !== ids(waiting)) : 0 })),
+    (problem: Error) => setError(problem),
+  );
   useEffect(() => {
     ask();
     const timer = setInterval(ask, POLL_MS);
     return () => clearInterval(timer);
   }, []);
-  const waiting = held?.items.filter(({ state }) => state === "pending") ?? [];
-  const done = held?.items.filter(({ state }) => state !== "pending") ?? [];
+  const waiting = held?.waiting ?? [];
+  const done = (asked.items as unknown as Approval[]).filter(({ state }) => state !== "pending");
   return <>
     <h1>Approvals</h1>
     <p class="dim">Changes of parameters and withdrawals above their limit are done once a second owner has approved them. {held && <Age at={held.at} />}</p>
@@ -76,5 +82,7 @@ export function ApprovalsPage() {
     {done.length > 0 && <><h2>Decided</h2><Scroll name="Decided"><table><caption>The newest first; times UTC</caption>
       <thead><tr><th scope="col">what</th><th scope="col">asked by</th><th scope="col">decided</th><th scope="col">by</th><th scope="col" class="optional">when</th></tr></thead>
       <tbody>{done.map((item) => <tr><th scope="row">{title(item)}</th><td>{item.asked_by}</td><td>{item.state === "rejected" ? <span class="warn">rejected</span> : item.state}</td><td>{text(item.decided_by)}</td><td class="optional num">{text(item.decided)}</td></tr>)}</tbody></table></Scroll></>}
+    {asked.error && <Problem error={asked.error} what="what was decided" />}
+    {asked.next && <p><button type="button" onClick={asked.more}>More</button></p>}
   </>;
 }

@@ -73,9 +73,10 @@ class Approval(Record, frozen=True, kw_only=True):
 
 
 class Approvals(Record, frozen=True, kw_only=True):
-    """Everything that was ever asked of a second owner, the newest first."""
+    """What was asked of a second owner, the newest first, and the cursor of what was asked before."""
 
     items: tuple[Approval, ...]
+    next: str | None = None
 
 
 class Decided(Approval, frozen=True, kw_only=True):

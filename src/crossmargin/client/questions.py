@@ -157,9 +157,9 @@ def bid(name: str, auctioned: str, *, key: str | None = None) -> Call[are.Done]:
     return command(f"{API}/bids", {"account": name, "auctioned": auctioned}, key)
 
 
-def liquidations() -> Call[are.Liquidations]:
-    """Liquidations, the newest first."""
-    return get(f"{API}/liquidations", are.Liquidations)
+def liquidations(*, limit: int = 100, cursor: str | None = None) -> Call[are.Liquidations]:
+    """Liquidations, the newest first, each of them whole."""
+    return get(f"{API}/liquidations", are.Liquidations, {"limit": limit, "cursor": cursor})
 
 
 def waterfall() -> Call[are.Waterfall]:
@@ -217,9 +217,11 @@ def log_out() -> Call[house.Session]:
     return Call(method="DELETE", path=f"{API}/session", answer=house.Session)
 
 
-def approvals() -> Call[house.Approvals]:
-    """Return what waits for a second owner, and what was decided, the newest first."""
-    return get(f"{API}/approvals", house.Approvals)
+def approvals(
+    *, state: Literal["pending", "approved", "rejected"] | None = None, limit: int = 100, cursor: str | None = None
+) -> Call[house.Approvals]:
+    """Return what waits for a second owner, and what was decided, the newest first: all of it, or of one state."""
+    return get(f"{API}/approvals", house.Approvals, {"state": state, "limit": limit, "cursor": cursor})
 
 
 def decide(approval: str, decision: Literal["approve", "reject"]) -> Call[house.Decided]:

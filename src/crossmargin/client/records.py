@@ -304,7 +304,7 @@ class Liquidation(Record, frozen=True, kw_only=True):
 
 
 class Liquidations(Record, frozen=True, kw_only=True):
-    """Liquidations, the newest first."""
+    """Liquidations, the newest first, and the cursor of those that began before."""
 
     items: tuple[Liquidation, ...]
     next: str | None = None

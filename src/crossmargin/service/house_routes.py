@@ -52,8 +52,7 @@ def listed(state: State, what: What, limit: Limit = 100, cursor: Cursor = None) 
 
 def _listed_in_memory(writer: Writer, what: str, limit: int, cursor: int | None) -> Record:
     """Events since this process started, where there is no database."""
-    with writer.lock:
-        found = [item for item in reversed(writer.published) if type(item.event).__name__ in LISTS[what]]
+    found = [item for item in reversed(_in_memory(writer)) if type(item.event).__name__ in LISTS[what]]
     rest = [item for item in found if cursor is None or item.sequence < cursor]
     return {
         "items": [views.event_record(item) for item in rest[:limit]],
@@ -68,31 +67,41 @@ def parameters(state: State) -> Record:
 
 
 @get("/liquidations", sync_to_thread=True)
-def liquidations(state: State) -> Record:
-    """Liquidations from start to end, the newest first; of the newest 5,000 steps."""
-    return {"items": lists.liquidation_items(_cleared(state)), "next": None}
+def liquidations(state: State, limit: Limit = 100, cursor: Cursor = None) -> Record:
+    """Liquidations from start to end, the newest first; each is whole, whatever the limit."""
+    if state.writer.projector is not None:
+        told: Sequence[views.Told] = projection.liquidated(projected(state), limit + 1, cursor)
+    else:
+        told = _in_memory(state.writer)
+    begun = lists.liquidation_items(told)
+    items = [each for each in begun if cursor is None or each["sequence"] < cursor]
+    return {"items": items[:limit], "next": str(items[limit - 1]["sequence"]) if len(items) > limit else None}
 
 
 @get("/waterfall", sync_to_thread=True)
 def waterfall(state: State) -> Record:
     """Return the layers of the waterfall in their order, and what they have paid."""
-    told = _cleared(state)
+    told = _drawn(state)
     return read(state, lambda engine, _: {"items": lists.waterfall_items(engine, told), "next": None})
 
 
 @get("/insurance", sync_to_thread=True)
 def insurance(state: State) -> Record:
     """Return the insurance fund, what markets drew of it, and the draws."""
-    told = _cleared(state)
+    told = _drawn(state)
     return read(state, lambda engine, _: lists.insurance_record(engine, told))
 
 
-def _cleared(state: State) -> Sequence[views.Told]:
-    """Return what happened in liquidations: from the tables, which have all of it, else the last events in memory."""
+def _drawn(state: State) -> Sequence[views.Told]:
+    """Return what the waterfall paid: from the tables, which have all of it, else the last events in memory."""
     writer: Writer = state.writer
     if writer.projector is not None:
         with contextlib.suppress(projection.DatabaseDownError):
-            return projection.cleared(projected(state))
+            return projection.drawn(projected(state))
+    return _in_memory(writer)
+
+
+def _in_memory(writer: Writer) -> Sequence[views.Told]:
     with writer.lock:
         return tuple(writer.published)
 

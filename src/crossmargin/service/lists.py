@@ -30,25 +30,25 @@ _SAID_ABOVE = frozenset({"sequence", "command", "account"})
 def liquidation_items(told: Iterable[Told]) -> list[Record]:
     """Return every liquidation with its steps and who paid, the newest first.
 
-    One that began before `told` does has its steps, and no start.
+    An account's liquidation is all from its start to its next start: winners are deleveraged in the same command, but
+    told of after its end. One that began before `told` does has its steps, and no start.
     """
-    open_now: dict[str, Record] = {}
+    newest: dict[str, Record] = {}
     found: list[Record] = []
     for each in told:
         event = each.event
         if not isinstance(event, LiquidationStarted | LiquidationEnded | Drawn | STEPS):
             continue
         name = event.account
-        if isinstance(event, LiquidationStarted) or name not in open_now:
-            open_now[name] = _begun(each, name)
-            found.append(open_now[name])
-        item = open_now[name]
+        if isinstance(event, LiquidationStarted) or name not in newest:
+            newest[name] = _begun(each, name)
+            found.append(newest[name])
+        item = newest[name]
         match event:
             case LiquidationStarted():
                 item["equity"], item["maintenance"] = f"{event.equity:.2f}", f"{event.maintenance:.2f}"
             case LiquidationEnded():
                 item["state"] = event.outcome
-                del open_now[name]
             case Drawn():
                 item["paid_by"].append({"layer": event.layer, "payer": event.payer, "amount": str(event.amount)})
             case _:

@@ -19,7 +19,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from crossmargin.engine.events import Event
 from crossmargin.errors import CrossMarginError, InputError
-from crossmargin.service.projection_changes import Change, Row
+from crossmargin.service.projection_changes import PLACES_A_RECORD, Change, Row
 from crossmargin.service.projection_tables import (
     ACCOUNTS,
     BALANCES,
@@ -33,8 +33,9 @@ from crossmargin.service.projection_tables import (
 )
 
 CONNECT_TIMEOUT_S = 5
-MOST_CLEARED = 5_000
-"""Steps of liquidations that are told together, the newest; what the waterfall paid is told whole."""
+STARTED = "LiquidationStarted"
+RANGES_ASKED_TOGETHER = 100
+"""Of places; SQLite takes no condition of 1,000 parts."""
 
 
 class DatabaseDownError(CrossMarginError):
@@ -174,10 +175,49 @@ class Happened:
     event: Event
 
 
-def cleared(database: sql.Engine) -> list[Happened]:
-    """Return the steps of liquidations and what the waterfall paid, since the journal began, the oldest first."""
-    steps = sql.select(LIQUIDATIONS).order_by(LIQUIDATIONS.c.place.desc()).limit(MOST_CLEARED)
-    rows = [*_rows(database, steps), *_rows(database, sql.select(WATERFALL))]
+def liquidated(database: sql.Engine, limit: int, before: int | None) -> list[Happened]:
+    """Return all of the newest liquidations, at most `limit` that began at places below `before`, the oldest first."""
+    rows: list[Row] = []
+    with answering(), database.connect() as connection:
+        # every question sees the tables as they stand at this record, though a follower adds rows between two
+        end = (position(connection)[0] + 1) * PLACES_A_RECORD
+        begun = connection.execute(_begun(limit, end if before is None else min(before, end), end)).all()
+        for first in range(0, len(begun), RANGES_ASKED_TOGETHER):
+            asked = begun[first : first + RANGES_ASKED_TOGETHER]
+            for table in (LIQUIDATIONS, WATERFALL):
+                of_one = (
+                    sql.and_(table.c.account == account, table.c.place >= place, table.c.place < until)
+                    for account, place, until in asked
+                )
+                rows += map(dict, connection.execute(sql.select(table).where(sql.or_(*of_one))).mappings())
+    return _happened(rows)
+
+
+def _begun(limit: int, before: int, end: int) -> sql.Select[str, int, int]:
+    """Ask for account, start and end of liquidations, the newest first; one ends where the account's next begins."""
+    start, later = LIQUIDATIONS.alias("start"), LIQUIDATIONS.alias("later")
+    next_start = (
+        sql.select(later.c.place)
+        .where(later.c.account == start.c.account, later.c.kind == STARTED)
+        .where(later.c.place > start.c.place, later.c.place < end)
+        .order_by(later.c.place)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return (
+        sql.select(start.c.account, start.c.place, sql.func.coalesce(next_start, end))
+        .where(start.c.kind == STARTED, start.c.place < before)
+        .order_by(start.c.place.desc())
+        .limit(limit)
+    )
+
+
+def drawn(database: sql.Engine) -> list[Happened]:
+    """Return all that the waterfall paid since the journal began, the oldest first."""
+    return _happened(_rows(database, sql.select(WATERFALL).where(WATERFALL.c.kind == "Drawn")))
+
+
+def _happened(rows: Iterable[Row]) -> list[Happened]:
     return [
         Happened(row["place"], row["time_ns"], row["command"], msgspec.json.decode(row["body"], type=Event))
         for row in sorted(rows, key=lambda each: each["place"])

@@ -92,6 +92,9 @@ REQUIREMENTS = sql.Table(
 
 LIQUIDATIONS = _happened("liquidations")
 WATERFALL = _happened("waterfall_draws")
+sql.Index("ix_liquidations_kind_place", LIQUIDATIONS.c.kind, LIQUIDATIONS.c.place)
+sql.Index("ix_liquidations_account_place", LIQUIDATIONS.c.account, LIQUIDATIONS.c.place)
+sql.Index("ix_waterfall_draws_account_place", WATERFALL.c.account, WATERFALL.c.place)
 MARGIN_CALLS = _happened("margin_calls")
 PARAMETERS = _happened("parameters")
 AUDIT = _happened("audit")

@@ -141,6 +141,26 @@ def test_what_waits_is_written_down_before_it_is_done(desk, limit, access):
     assert (last.who, last.decision.split()[0], last.decision.split()[-1]) == ("ann", "rejected", "tom")
 
 
+def test_approvals_are_paged_in_the_order_of_asking_and_told_by_state(desk, limit, access):
+    tom, ann = desk("tom-pages", Scope.READ, Scope.WITHDRAW), desk("ann-pages", Scope.READ, Scope.ADMIN)
+    asked = [withdraw(tom, 500 + number, key=f"page-{number}").json()["id"] for number in range(5)]
+    decide(ann, asked[1], "reject")
+    whole = ann.send("GET", "/api/v1/approvals?limit=1000").json()
+    assert whole["next"] is None
+    assert [each["id"] for each in whole["items"]][:5] == asked[::-1]
+    found, cursor = [], ""
+    while cursor is not None:
+        page = ann.send("GET", f"/api/v1/approvals?limit=2{cursor}").json()
+        assert 1 <= len(page["items"]) <= 2
+        found += page["items"]
+        cursor = None if page["next"] is None else f"&cursor={page['next']}"
+    assert found == whole["items"]
+    for state in ("pending", "rejected", "approved"):
+        told = ann.send("GET", f"/api/v1/approvals?state={state}").json()["items"]
+        assert told == [each for each in found if each["state"] == state]
+    assert ann.send("GET", "/api/v1/approvals?state=lost").status_code == 400
+
+
 def test_parameters_that_fit_no_method_are_refused_before_anybody_is_asked_to_look(desk, access):
     ann = desk("ann-misfit", Scope.READ, Scope.ADMIN)
     items = ann.send("GET", "/api/v1/parameters").json()["items"]
@@ -148,12 +168,12 @@ def test_parameters_that_fit_no_method_are_refused_before_anybody_is_asked_to_lo
     assert found["in_force"]
     assert found["values"] == found["shipped"]
     body = {"method": "scenario_grid", "parameters": {**found["values"], "maintenance_factor": "much"}}
-    waiting = len(access.approvals.all())
+    waiting = len(access.approvals.newest(1000))
     answer = ann.send("POST", "/api/v1/parameters", msgspec.json.encode(body), idempotency_key="misfit")
     assert answer.status_code == 400
     assert answer.json()["error"]["rule"] == "parameters must fit scenario_grid"
     assert "maintenance_factor" in answer.json()["error"]["finding"]
-    assert len(access.approvals.all()) == waiting
+    assert len(access.approvals.newest(1000)) == waiting
 
 
 def test_the_log_tells_owners_who_asked_for_what_and_from_where(desk):

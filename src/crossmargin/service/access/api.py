@@ -7,12 +7,12 @@ import anyio.to_thread
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.datastructures import Cookie, State
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
 from crossmargin.engine.commands import SetMarginParameters, SetParameters
 from crossmargin.engine.margin_rules import parsed_parameters
 from crossmargin.errors import InputError
-from crossmargin.service.access.approvals import Approval, Watched
+from crossmargin.service.access.approvals import Approval, ApprovalState, Watched
 from crossmargin.service.access.audit import Entry
 from crossmargin.service.access.guard import Access, address_of, caller
 from crossmargin.service.access.rate_limits import TooManyError
@@ -24,6 +24,7 @@ from crossmargin.service.reading import Cursor, Limit
 from crossmargin.service.views import Record, wire_time
 
 AnyRequest = Request[Any, Any, State]
+OfState = Annotated[ApprovalState | None, QueryParameter(name="state")]
 Key = Annotated[str, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=100)]
 
 
@@ -108,10 +109,12 @@ def _require_fit(command: SetMarginParameters) -> None:
         raise InputError(f"parameters must fit {command.method}, {error}") from error
 
 
-@get("/approvals", sync_to_thread=False)
-def approvals(state: State) -> Record:
-    """Return what waits for a second owner, and what was decided, the newest first."""
-    return {"items": [_approval_record(each) for each in _access(state).approvals.all()]}
+@get("/approvals", sync_to_thread=True)
+def approvals(state: State, limit: Limit = 100, cursor: Cursor = None, of_state: OfState = None) -> Record:
+    """Return what waits for a second owner, and what was decided, the newest first; of one state if asked so."""
+    found = _access(state).approvals.newest(limit + 1, before=cursor, state=of_state)
+    items = [_approval_record(each) for _, each in found[:limit]]
+    return {"items": items, "next": str(found[limit - 1][0]) if len(found) > limit else None}
 
 
 @post("/approvals/{identifier:str}", status_code=200)

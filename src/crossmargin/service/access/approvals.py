@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -41,6 +41,7 @@ FourEyes = (
 )
 """What changes the rules, passes deadlines, or takes an account's money and is no withdrawal: it always needs two."""
 Watched = Withdraw | FourEyes
+ApprovalState: TypeAlias = Literal["pending", "approved", "rejected"]
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +51,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     asked_by: str
     asked_ns: int
     command: Watched
-    state: Literal["pending", "approved", "rejected"] = "pending"
+    state: ApprovalState = "pending"
     decided_by: str | None = None
     decided_ns: int | None = None
 
@@ -151,12 +152,26 @@ class Approvals:
             )
         return decided
 
-    def all(self) -> list[Approval]:
-        """Return every approval, the newest first."""
+    def newest(
+        self, limit: int, *, before: int | None = None, state: ApprovalState | None = None
+    ) -> list[tuple[int, Approval]]:
+        """Return approvals with their places, the newest first and at most `limit`.
+
+        Parameters
+        ----------
+        before
+            Only approvals of lower places; none is ever removed, so that places are in the order of asking.
+        state
+            Only approvals of this state.
+        """
         with self._lock:
-            rows = self._database.execute("SELECT record FROM approvals").fetchall()
-        found = [msgspec.json.decode(record, type=Approval) for (record,) in rows]
-        return sorted(found, key=lambda each: (-each.asked_ns, each.id))
+            rows = self._database.execute(
+                "SELECT rowid, record FROM approvals WHERE (:before IS NULL OR rowid < :before)"
+                " AND (:state IS NULL OR json_extract(CAST(record AS TEXT), '$.state') = :state)"
+                " ORDER BY rowid DESC LIMIT :limit",
+                {"before": before, "state": state, "limit": limit},
+            ).fetchall()
+        return [(place, msgspec.json.decode(record, type=Approval)) for place, record in rows]
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,38 +1,35 @@
 /** All accounts, sorted by what hurts; only the rows in view are drawn, so that ten thousand stay live. */
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { float, percent, usd } from "../format";
+import { float, usd } from "../format";
 import { rowKeys } from "../keys";
+import { type Column, type Key, Lines, ROW } from "../lines";
 import { rows, rowsAt, rowsVersion } from "../live";
 import { go, remember, route, to } from "../route";
-import { State, UsageBar } from "../usage";
 import { Age } from "../why";
 import type { AccountRow } from "../wire";
 import { save } from "../save";
 import { each, inSlices, sort as sortInSlices } from "../slices";
 
-const ROW = 32;
-const MARGIN_ROWS = 8;
 /** Rows keep their place this long while figures change; order follows at this pace. */
 const RESORT_MS = 1_000;
 
-type Key = "account" | "state" | "equity" | "initial" | "maintenance" | "excess" | "margin_usage" | "worst_scenario";
-const COLUMNS: { key: Key; label: string; width: string; right?: boolean }[] = [
-  { key: "account", label: "account", width: "minmax(12rem, 2fr)" },
-  { key: "state", label: "state", width: "8.6rem" },
-  { key: "equity", label: "equity, USD", width: "7.6rem", right: true },
-  { key: "initial", label: "initial, USD", width: "7.6rem", right: true },
-  { key: "maintenance", label: "maintenance, USD", width: "8.8rem", right: true },
-  { key: "excess", label: "excess, USD", width: "7.6rem", right: true },
-  { key: "margin_usage", label: "usage · mark = liquidation", width: "13rem", right: true },
-  { key: "worst_scenario", label: "worst scenario", width: "minmax(8rem, 1.6fr)" },
+const COLUMNS: Column[] = [
+  { key: "account", label: "account", width: "minmax(12rem, 2fr)", fits: 16 },
+  { key: "state", label: "state", width: "8.6rem", fits: 14 },
+  { key: "equity", label: "equity, USD", width: "7.6rem", fits: 11, right: true },
+  { key: "initial", label: "initial, USD", width: "7.6rem", fits: 11, right: true },
+  { key: "maintenance", label: "maintenance, USD", width: "8.8rem", fits: 13, right: true },
+  { key: "excess", label: "excess, USD", width: "7.6rem", fits: 11, right: true },
+  { key: "margin_usage", label: "usage · mark = liquidation", width: "13rem", fits: 7, right: true, bar: true },
+  { key: "worst_scenario", label: "worst scenario", width: "minmax(8rem, 1.6fr)", fits: 0 },
 ];
 /** What fits a phone: who, how close, how much is left; the account's page has the rest. */
-const NARROW = [["account", "minmax(6.5rem, 1fr)"], ["margin_usage", "5.2rem"], ["excess", "7rem"]] as const;
+const NARROW = [["account", "minmax(6.5rem, 1fr)", 8], ["margin_usage", "5.2rem", 7], ["excess", "7rem", 10]] as const;
 const narrow = matchMedia("(max-width: 46rem)");
 
-function columnsFor(phone: boolean, worst: boolean): typeof COLUMNS {
+function columnsFor(phone: boolean, worst: boolean): Column[] {
   if (!phone) return worst ? COLUMNS : COLUMNS.filter(({ key }) => key !== "worst_scenario");
-  return NARROW.map(([key, width]) => ({ ...COLUMNS.find((column) => column.key === key)!, width, ...(key === "margin_usage" ? { label: "usage" } : {}) }));
+  return NARROW.map(([key, width, fits]) => ({ ...COLUMNS.find((column) => column.key === key)!, width, fits, bar: false, ...(key === "margin_usage" ? { label: "usage" } : {}) }));
 }
 
 /** The least widths of all columns together: head and rows share it, so that their columns stand under each other. */
@@ -78,43 +75,22 @@ function* arranged(query: URLSearchParams, key: Key, falling: boolean): Generato
   return { order, ...found, states: [...states].sort() };
 }
 
-function Cell({ row, column, before }: { row: AccountRow; column: (typeof COLUMNS)[number]; before?: AccountRow }) {
-  const { key } = column;
-  const changed = before && before !== row && before[key] !== row[key];
-  // A new key makes a new element, and with it the fade plays again.
-  const mark = changed ? `${key} ${String(row[key])}` : key;
-  const tone = `${column.right ? "n" : ""}${changed ? " changed" : ""}`;
-  if (key === "account") return <span role="rowheader" key={mark}><a tabIndex={-1} href={to("account", row.account)}>{row.account}</a></span>;
-  if (key === "state") return <span role="gridcell" key={mark} class={tone}><State of={row.state} /></span>;
-  if (key === "margin_usage") return <span role="gridcell" key={mark} class={tone}>{!narrow.matches && <UsageBar row={row} />} <span class="share-of">{percent(row.margin_usage)}</span></span>;
-  if (key === "worst_scenario") return <span role="gridcell" key={mark} class="dim" title={row.worst_scenario ?? ""}>{row.worst_scenario ?? "–"}</span>;
-  return <span role="gridcell" key={mark} class={key === "excess" && float(row.excess) < 0 ? `${tone} bad` : tone}>{usd(row[key])}</span>;
-}
-
-interface LineOf { row: AccountRow; columns: typeof COLUMNS; index: number; selected: boolean; select: (index: number) => void }
-
-/** A row that is drawn again only when it has changed: scrolling past it costs nothing. */
-function Line({ row, columns, index, selected, select }: LineOf) {
-  const last = useRef<AccountRow | undefined>(undefined);
-  const before = last.current;
-  useEffect(() => void (last.current = row));
-  return useMemo(() => <div class="cells" role="row" aria-rowindex={index + 2} aria-selected={selected}
-    style={{ transform: `translateY(${index * ROW}px)` }} onClick={() => select(index)} onDblClick={() => go(to("account", row.account))}>
-    {columns.map((column) => <Cell row={row} column={column} before={before} />)}
-  </div>, [row, columns, index, selected]);
+/** Tell which row was clicked. */
+function clicked({ target }: Event, told: (index: number) => void): void {
+  const row = (target as HTMLElement).closest("[role=row]");
+  if (row) told(Number(row.getAttribute("aria-rowindex")) - 2);
 }
 
 export function AccountsPage() {
   const { query } = route.value;
   const sort = query.get("sort") ?? "-margin_usage";
   const [key, falling] = [sort.replace(/^-/, "") as Key, sort.startsWith("-")];
-  const [top, setTop] = useState(0);
-  const [height, setHeight] = useState(600);
   const [at, setAt] = useState(0);
   const [phone, setPhone] = useState(narrow.matches);
   const viewport = useRef<HTMLDivElement>(null);
+  const body = useRef<HTMLDivElement>(null);
+  const lines = useRef<Lines>(null);
   const tick = Math.floor(rowsAt.value / RESORT_MS);
-  void rowsVersion.value;
   const worst = useMemo(() => anyWorst(), [tick, rows.size]);
   const columns = useMemo(() => columnsFor(phone, worst), [phone, worst]);
   const [all, setAll] = useState<Arranged | null>(null);
@@ -128,12 +104,14 @@ export function AccountsPage() {
     return undefined;
   }, [asked, tick, rows.size]);
   useEffect(() => () => void (latest.current = ""), []);
-  const first = Math.max(0, Math.floor(top / ROW) - MARGIN_ROWS);
-  const shown = order.slice(first, Math.ceil((top + height) / ROW) + MARGIN_ROWS).map((name) => rows.get(name)!);
 
   useLayoutEffect(() => {
-    const measure = () => { setHeight(viewport.current?.clientHeight ?? 600); setPhone(narrow.matches); };
-    measure();
+    const drawn = (lines.current = new Lines(viewport.current!, body.current!));
+    return () => drawn.end();
+  }, []);
+  useLayoutEffect(() => lines.current!.show(order, columns, at), [order, columns, at, rowsVersion.value]);
+  useLayoutEffect(() => {
+    const measure = (): void => { setPhone(narrow.matches); lines.current!.resized(); };
     addEventListener("resize", measure);
     return () => removeEventListener("resize", measure);
   }, []);
@@ -164,14 +142,13 @@ export function AccountsPage() {
     </p>
     <div class="grid" role="grid" aria-label="Accounts" aria-rowcount={order.length + 1} style={{ "--columns": columns.map(({ width }) => width).join(" "), "--least": phone ? "0" : LEAST_WIDTH[worst ? "worst" : "without"] }}>
       <div class="viewport" ref={viewport} tabIndex={0} role="rowgroup" aria-label="Rows; j and k step, Enter opens"
-        onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
+        onScroll={() => lines.current!.scrolled()}>
         <div class="cells head" role="row" aria-rowindex={1}>{columns.map((column) => <span role="columnheader" class={column.right ? "n" : ""}
           aria-sort={column.key === key ? (falling ? "descending" : "ascending") : "none"}>
           <button type="button" onClick={() => change({ sort: column.key === key && falling ? column.key : `-${column.key}` })}>
             {column.label}{column.key === key ? (falling ? " ↓" : " ↑") : ""}</button></span>)}</div>
-        <div class="body" role="presentation" style={{ height: `${order.length * ROW}px` }}>
-          {shown.map((row, i) => <Line key={row.account} row={row} columns={columns} index={first + i} selected={first + i === at} select={setAt} />)}
-        </div>
+        <div class="body" role="presentation" ref={body} style={{ height: `${order.length * ROW}px` }}
+          onClick={(event) => clicked(event, setAt)} onDblClick={(event) => clicked(event, (index) => go(to("account", order[index]!)))} />
       </div>
     </div>
     {order.length === 0 && (all || rows.size === 0) && <p class="dim">{rows.size === 0 ? "No accounts have arrived yet." : "No account fits the filter."}</p>}

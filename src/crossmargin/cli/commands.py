@@ -48,6 +48,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Forecast tomorrow's requirement, and the chance of a margin call and of liquidation, per account of BOOK.",
     ),
     "greeks": ("greeks:greeks", "Show delta, gamma and vega of ACCOUNT by expiry, and along the price of each coin."),
+    "halt": (
+        "operating:halt",
+        "Halt a running service: nothing but deposits, cancels and what reduces risk, until it is resumed.",
+    ),
     "hedge": (
         "hedge:hedge",
         "Find the trade that frees most margin of ACCOUNT per unit of its cost, and the best size of each candidate.",
@@ -77,6 +81,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": (
         "backup:restore",
         "Check a backup and copy it into the empty folder FOLDER, from which the service then starts.",
+    ),
+    "resume": (
+        "operating:resume",
+        "Reopen a running service after a halt, a failed audit or a poisoned command; look at what halted it first.",
     ),
     "reverse-stress": (
         "stress:reverse_stress",

@@ -45,7 +45,7 @@ def watch(
 
     if not 0.1 <= every <= 3600:
         raise InputError(f"every must be from 0.1 to 3600 s, was {every}")
-    signs, tls = key_in(os.environ, private_key), None if certificate is None else _believing(certificate)
+    signs, tls = key_in(os.environ, private_key), None if certificate is None else believing(certificate)
     if not json:
         Watch(url, key=signs, every_s=every, tls=tls).run()
         return
@@ -62,7 +62,8 @@ def watch(
     write_json(found)
 
 
-def _believing(certificate: Path) -> ssl.SSLContext:
+def believing(certificate: Path) -> ssl.SSLContext:
+    """Return what believes the certificates of a file and no others."""
     try:
         return ssl.create_default_context(cafile=certificate)
     except ssl.SSLError as error:

@@ -1,0 +1,135 @@
+"""Halt a running service and reopen it, as its operator."""
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from crossmargin.cli.app import console, write_json
+from crossmargin.errors import InputError
+
+UNAUTHORIZED, FORBIDDEN, REFUSED = 401, 403, 422
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a command: `done`, or `waiting` for a second owner under the approval's id."""
+
+    service: str
+    asked: str
+    state: str
+    command: str | None
+    approval: str | None
+
+
+def halt(
+    *,
+    reason: str,
+    service: str = "http://127.0.0.1:8000",
+    private_key: Path | None = None,
+    certificate: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Halt a running service: nothing but deposits, cancels and what reduces risk, until it is resumed.
+
+    Its key needs the scope admin and all accounts. Its id is read from CROSSMARGIN_KEY, and its secret from
+    CROSSMARGIN_SECRET or its private half from a file. Exit code 0 says that it is done, 1 that a second owner must approve
+    first, 2 that it is refused.
+
+    Parameters
+    ----------
+    reason
+        Why; it is journaled, and shown to whoever looks.
+    service
+        URL of the service.
+    private_key
+        File of an Ed25519 private key, 32 bytes in hexadecimal; that of CROSSMARGIN_KEY_FILE if not given.
+    certificate
+        File of certificates to believe over HTTPS; the public authorities if not given.
+    json
+        Print a record.
+    """
+    _operate("Halt", service, reason, private_key, certificate, json=json)
+
+
+def resume(
+    *,
+    reason: str,
+    service: str = "http://127.0.0.1:8000",
+    private_key: Path | None = None,
+    certificate: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Reopen a running service after a halt, a failed audit or a poisoned command; look at what halted it first.
+
+    Its key needs the scope admin and all accounts. Its id is read from CROSSMARGIN_KEY, and its secret from
+    CROSSMARGIN_SECRET or its private half from a file. Exit code 0 says that it is done, 1 that a second owner must approve
+    first, 2 that it is refused.
+
+    Parameters
+    ----------
+    reason
+        Why; it is journaled.
+    service
+        URL of the service.
+    private_key
+        File of an Ed25519 private key, 32 bytes in hexadecimal; that of CROSSMARGIN_KEY_FILE if not given.
+    certificate
+        File of certificates to believe over HTTPS; the public authorities if not given.
+    json
+        Print a record.
+    """
+    _operate("Resume", service, reason, private_key, certificate, json=json)
+
+
+def _operate(
+    kind: str, url: str, reason: str, private_key: Path | None, certificate: Path | None, *, json: bool
+) -> None:
+    from crossmargin.cli.watch import believing
+
+    try:
+        import httpx
+
+        from crossmargin.client import Client, ServiceError, key_in
+    except ImportError as error:
+        raise InputError(f"asking a service needs the extra crossmargin[service], {error.name} is missing") from error
+    if not reason.strip():
+        raise InputError("a reason must say something, was empty")
+    key, tls = key_in(os.environ, private_key), None if certificate is None else believing(certificate)
+    who = "who has no key" if key is None else key.id
+    with Client(url, key=key, tls=tls) as client:
+        try:
+            done = client.operate(kind, reason=reason)
+        except ServiceError as error:
+            raise InputError(_refusal(kind, url, who, error.status, error.rule, error.finding)) from error
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise InputError(f"a service must answer at {url}, {error}; whether it took {kind} is not known") from error
+    waits = done.approval is not None
+    found = Asked(
+        service=url, asked=kind, state="waiting" if waits else "done", command=done.command, approval=done.approval
+    )
+    if json:
+        write_json(found)
+    elif waits:
+        console.print(
+            f"waiting: {kind} at {url} is not done, a second owner must approve {done.approval}", soft_wrap=True
+        )
+    else:
+        console.print(
+            f"done: {url} {'is halted' if kind == 'Halt' else 'goes on'}, {reason}", soft_wrap=True, markup=False
+        )
+    if waits:
+        sys.exit(1)
+
+
+def _refusal(kind: str, url: str, who: str, status: int, rule: str, finding: str) -> str:
+    """Return the service's no as one line: rule, then finding."""
+    if status == UNAUTHORIZED:
+        return f"the service at {url} must know the key, it refuses {who}"
+    if status == FORBIDDEN:
+        return f"the service at {url} must let a key ask for {kind}, it refuses {who}: {rule}, {finding}"
+    if status == REFUSED and (kind, rule) == ("Halt", "ALREADY_EXISTS"):
+        return f"a service must be open to be halted, {url} is halted already: {finding}"
+    if status == REFUSED and (kind, rule) == ("Resume", "NOT_EMPTY"):
+        return f"a service must be halted to be reopened, {url} is open"
+    return f"the service at {url} must take {kind}, it refuses: {rule}, {finding}"

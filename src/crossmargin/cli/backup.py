@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from crossmargin.cli.app import console, write_json
+from crossmargin.service.access.audit import require_log
 from crossmargin.store.backup import Manifest, back_up
 from crossmargin.store.backup import restore as brought_back
 
@@ -21,7 +22,7 @@ def backup(folder: Path, target: Path, *, json: bool = False) -> None:
     json
         Print one JSON object.
     """
-    _say(back_up(folder, target), target, json=json)
+    _say(back_up(folder, target, require=require_log), target, json=json)
 
 
 def restore(source: Path, folder: Path, *, json: bool = False) -> None:
@@ -36,7 +37,7 @@ def restore(source: Path, folder: Path, *, json: bool = False) -> None:
     json
         Print one JSON object.
     """
-    _say(brought_back(source, folder), folder, json=json)
+    _say(brought_back(source, folder, require=require_log), folder, json=json)
 
 
 def _say(manifest: Manifest, folder: Path, *, json: bool) -> None:

@@ -9,8 +9,10 @@ import hashlib
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -20,6 +22,13 @@ from crossmargin.store.runner import engine_at
 
 MANIFEST = "manifest.json"
 LEFT_OUT = ("projection.sqlite", "writer.lease")
+
+
+Require: TypeAlias = Callable[[Path], None]
+
+
+def accept(_: Path) -> None:
+    """Require nothing of a folder."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,13 +44,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """SHA-256 of every file, by its path."""
 
 
-def back_up(folder: Path, target: Path) -> Manifest:
+def back_up(folder: Path, target: Path, *, require: Require = accept) -> Manifest:
     """Copy a service's folder into a new folder; the service may be running.
+
+    Parameters
+    ----------
+    require
+        Refuses a copy with other files than the journal that cannot be believed.
 
     Raises
     ------
     InputError
-        If there is no journal, or the target is not empty.
+        If there is no journal, or the target is not empty, or what `require` raises.
     RecordError
         If the journal cannot be believed; the copy is left for whoever looks into it, without a manifest.
     """
@@ -54,6 +68,7 @@ def back_up(folder: Path, target: Path) -> Manifest:
     for path in sorted(folder.iterdir()):
         if path.is_file() and not path.name.startswith(LEFT_OUT) and not path.name.endswith(("-wal", "-shm", ".part")):
             _copy(path, target / path.name)
+    require(target)
     for path in sorted((folder / "journal").glob("*.journal")):
         data = path.read_bytes()
         (target / "journal" / path.name).write_bytes(data[: data.rfind(b"\n") + 1])
@@ -76,13 +91,19 @@ def back_up(folder: Path, target: Path) -> Manifest:
     return manifest
 
 
-def restore(source: Path, folder: Path) -> Manifest:
+def restore(source: Path, folder: Path, *, require: Require = accept) -> Manifest:
     """Check a backup, and copy it into a new folder that a service can start from.
+
+    Parameters
+    ----------
+    require
+        Refuses a backup with other files than the journal that cannot be believed, whatever its manifest says.
 
     Raises
     ------
     InputError
-        If a file is missing or altered, the folder is not empty, or the engine does not come out as it was.
+        If a file is missing or altered, the folder is not empty, or the engine does not come out as it was, or what
+        `require` raises.
     """
     try:
         manifest = msgspec.json.decode((source / MANIFEST).read_bytes(), type=Manifest)
@@ -93,6 +114,7 @@ def restore(source: Path, folder: Path) -> Manifest:
     for name, digest in manifest.files.items():
         if not (source / name).is_file() or _digest(source / name) != digest:
             raise InputError(f"a backup's files must be as they were taken, {name} is missing or altered")
+    require(source)
     found = engine_at(open_journal(source / "journal"), source / "snapshots", manifest.record).state_hash()
     if found != manifest.state_hash:
         raise InputError(f"a backup must give the engine that it was taken of, its state hash is {found}")

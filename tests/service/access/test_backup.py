@@ -1,5 +1,7 @@
 """A guarded service, backed up while it is asked, and restored: it knows its keys and users, and its log is whole."""
 
+import contextlib
+import hashlib
 import json
 import sqlite3
 import threading
@@ -19,6 +21,8 @@ from crossmargin.service.application import application
 from crossmargin.service.opening import opening_commands
 from crossmargin.service.projector import Projector
 from crossmargin.service.writer import Writer
+from crossmargin.store import backup as backups
+from crossmargin.store.backup import MANIFEST
 
 from .conftest import PASSWORD, Caller
 
@@ -155,6 +159,68 @@ def test_a_backup_whose_log_or_keys_were_altered_is_refused(live, tmp_path, caps
     with pytest.raises(BrokenChainError):
         access.log.verified()
     access.close()
+
+
+@pytest.fixture
+def altered(tmp_path):
+    """Return a folder, and what alters one row of a folder's log as whoever can write the file may."""
+
+    def make(folder, change="UPDATE audit SET entry = replace(CAST(entry AS TEXT), 'ada', 'eve') WHERE sequence = 2"):
+        with contextlib.closing(sqlite3.connect(folder / "access.sqlite")) as database:
+            database.executescript(f"DROP TRIGGER audit_UPDATE; DROP TRIGGER audit_DELETE; {change}")
+        return folder
+
+    folder = tmp_path / "data"
+    Writer(folder).close()
+    master_key(folder, create=True)
+    access = Access(folder)
+    for number in range(1, 4):
+        access.log.append(time_ns=number, who="ada", via="key:1", address="::1", action="POST /x", decision="allowed")
+    access.close()
+    return folder, make
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        (
+            "UPDATE audit SET entry = CAST(replace(CAST(entry AS TEXT), 'ada', 'eve') AS BLOB) WHERE sequence = 2",
+            "2 does not",
+        ),
+        ("DELETE FROM audit WHERE sequence = 1", "2 does not"),
+        ("UPDATE audit SET entry = x'00' WHERE sequence = 3", "3 is not"),
+        ("DROP TABLE audit", "no such table"),
+    ],
+)
+def test_an_altered_log_is_not_backed_up(altered, tmp_path, capsys, monkeypatch, change, finding):
+    folder, alter = altered
+    alter(folder, change)
+    with pytest.raises(InputError, match=rf"^the log of who did what must be as it was written, .*{finding}"):
+        command(capsys, "backup", folder, tmp_path / "backup", "--json")
+    assert not (tmp_path / "backup" / MANIFEST).exists()
+    with pytest.raises(InputError, match="found no manifest"):
+        command(capsys, "restore", tmp_path / "backup", tmp_path / "again", "--json")
+    monkeypatch.setattr("crossmargin.cli.backup.require_log", backups.accept)
+    command(capsys, "backup", folder, tmp_path / "unchecked", "--json")
+    assert (tmp_path / "unchecked" / MANIFEST).exists(), "with the check off nobody notices"
+
+
+def test_a_backup_whose_log_was_altered_with_its_manifest_is_not_restored(altered, tmp_path, capsys, monkeypatch):
+    folder, alter = altered
+    command(capsys, "backup", folder, tmp_path / "backup", "--json")
+    before = sorted((tmp_path / "backup").rglob("*"))
+    command(capsys, "restore", tmp_path / "backup", tmp_path / "sound", "--json")
+    assert sorted((tmp_path / "backup").rglob("*")) == before, "to look leaves nothing behind"
+    log = tmp_path / "backup" / "access.sqlite"
+    alter(log.parent)
+    manifest = json.loads((log.parent / MANIFEST).read_bytes())
+    manifest["files"]["access.sqlite"] = hashlib.sha256(log.read_bytes()).hexdigest()
+    (log.parent / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"must be as it was written, .*2 (does|is) not"):
+        command(capsys, "restore", log.parent, tmp_path / "again", "--json")
+    assert not (tmp_path / "again").exists()
+    monkeypatch.setattr("crossmargin.cli.backup.require_log", backups.accept)
+    command(capsys, "restore", log.parent, tmp_path / "again", "--json")
 
 
 def test_without_its_master_key_a_restored_service_starts_for_nobody(live, tmp_path, capsys):

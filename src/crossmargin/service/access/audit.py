@@ -45,6 +45,41 @@ def _follows(entry: Entry, before: str) -> bool:
     return entry.before == before
 
 
+def _checked(database: sqlite3.Connection) -> Iterator[Entry]:
+    before, expected = GENESIS, 1
+    for sequence, held, stated in database.execute("SELECT sequence, entry, hash FROM audit ORDER BY sequence"):
+        try:
+            entry = msgspec.json.decode(held, type=Entry)
+        except (msgspec.MsgspecError, TypeError) as error:
+            raise BrokenChainError(f"an entry must be readable, {sequence} is not") from error
+        # the bytes, not only what is read of them: nothing may be hidden in a field that is not ours
+        whole = held == msgspec.json.encode(entry) and stated == entry_hash(entry)
+        if not whole or not _follows(entry, before) or not sequence == entry.sequence == expected:
+            raise BrokenChainError(f"an entry must hold the hash of the one before, {sequence} does not")
+        before, expected = stated, expected + 1
+        yield entry
+
+
+def require_log(folder: Path) -> None:
+    """Refuse a copy of a service's folder that has a log which is not as it was written; nothing may write to the copy.
+
+    Raises
+    ------
+    BrokenChainError
+        If an entry cannot be believed, or the log not be read.
+    """
+    path = folder / "access.sqlite"
+    if not path.exists():  # a service that is open keeps none
+        return
+    # a reader's connection would make files beside it, and bring triggers back that somebody took away
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as database:
+            for _ in _checked(database):
+                pass
+    except (BrokenChainError, sqlite3.DatabaseError) as error:
+        raise BrokenChainError(f"the log of who did what must be as it was written, {path}: {error}") from error
+
+
 class AuditLog:
     """Entries in an SQLite database, appended only."""
 
@@ -87,27 +122,14 @@ class AuditLog:
                 raise
 
     def entries(self) -> Iterator[Entry]:
-        """Yield every entry, checked.
+        """Return every entry, checked as it comes.
 
         Raises
         ------
         BrokenChainError
             At the first that cannot be believed.
         """
-        before, expected = GENESIS, 1
-        for sequence, held, stated in self._database.execute(
-            "SELECT sequence, entry, hash FROM audit ORDER BY sequence"
-        ):
-            try:
-                entry = msgspec.json.decode(held, type=Entry)
-            except msgspec.MsgspecError as error:
-                raise BrokenChainError(f"an entry must be readable, {sequence} is not") from error
-            # the bytes, not only what is read of them: nothing may be hidden in a field that is not ours
-            whole = held == msgspec.json.encode(entry) and stated == entry_hash(entry)
-            if not whole or not _follows(entry, before) or not sequence == entry.sequence == expected:
-                raise BrokenChainError(f"an entry must hold the hash of the one before, {sequence} does not")
-            before, expected = stated, expected + 1
-            yield entry
+        return _checked(self._database)
 
     def newest(
         self, limit: int, *, before: int | None = None, who: str | None = None, action: str | None = None

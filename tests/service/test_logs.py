@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 import traceback
 
 import pytest
@@ -89,3 +91,26 @@ def test_a_databases_url_that_cannot_be_read_is_not_told(url):
     with pytest.raises(InputError, match="it cannot be read") as found:
         open_database(url)
     assert "planted" not in "".join(traceback.format_exception(found.value))
+
+
+MIGRATION = """
+import logging, sys
+from crossmargin.service.logs import open_logs
+from crossmargin.service.projection import migrate, open_database
+open_logs(sys.stdout)
+if sys.argv[2] == "told":
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.INFO)
+migrate(open_database(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("parts", ["silent", "told"])
+def test_a_start_tells_that_tables_change_and_not_which_parts_the_library_has(tmp_path, parts):
+    done = subprocess.run(
+        [sys.executable, "-c", MIGRATION, f"sqlite:///{tmp_path}/p.sqlite", parts],
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    assert any(each.startswith("Running upgrade") for each in events)
+    assert any(each.startswith("setup plugin") for each in events) == (parts == "told")
+    assert done.stderr == ""

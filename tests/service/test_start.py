@@ -279,3 +279,18 @@ def test_a_disk_that_fails_to_sync_stops_the_writer(tmp_path, monkeypatch):
     with TestClient(application(writer)) as client:
         assert client.get("/health").json()["status"] == "failed"
     writer.close()
+
+
+@pytest.mark.parametrize("feed", ["replay:nosuch", "replay:nosuch.csv@60", "replay:wrong.csv", "ccxt:nosuch"])
+def test_a_feed_that_cannot_be_is_refused_before_anything_is_said_or_made(tmp_path, feed):
+    if feed.startswith("ccxt"):
+        pytest.importorskip("ccxt", reason="ccxt is not installed")
+    (tmp_path / "wrong.csv").write_text("colour,size\nred,1\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "crossmargin", "serve", "--open", "--port", "0", "--folder", "data", "--feed", feed],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: a ")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "data").exists()

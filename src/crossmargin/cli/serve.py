@@ -97,7 +97,7 @@ def serve(
     try:
         from crossmargin.service.alert_rules import AlertRules, read_rules
         from crossmargin.service.configuration import settings
-        from crossmargin.service.feeding import parse_feed
+        from crossmargin.service.feeding import parse_feed, require_feeds
         from crossmargin.service.listening import require_tls
         from crossmargin.service.logs import channel_secrets, open_logs, secrets_in
     except ImportError as error:
@@ -109,6 +109,7 @@ def serve(
     chosen = settings(flags, os.environ, config)
     feeds = [parse_feed(each) for each in chosen.feeds]
     require_tls(chosen)
+    require_feeds(feeds)
     rules = AlertRules() if chosen.alerts is None else read_rules(Path(chosen.alerts), os.environ)
     known = [*secrets_in(chosen.database_url), *secrets_in(chosen.trace_endpoint)]
     known += [secret for url in rules.channels.values() for secret in channel_secrets(url)]

@@ -34,24 +34,25 @@ def read_recording(path: str | Path, rules: QuoteRules | None = None) -> Iterato
     if not path.is_file() or path.suffix.lower() not in (".csv", ".parquet"):
         raise InputError(f"a recording must be a file .csv or .parquet, was {path.name}")
     frame = read_frame(path)
+    # refused here, not by who asks for the first snapshot: a service would have started by then
     if set(frame.columns) >= BAR_COLUMNS:
-        return _bars(frame, path.name)
-    return _snapshots(frame, path.name, rules)
-
-
-def _snapshots(frame: pl.DataFrame, file: str, rules: QuoteRules | None) -> Iterator[MarketSnapshot]:
+        if not frame["timestamp"].dtype.is_temporal():
+            raise InputError(f"a bar's timestamp must be a time, was {frame['timestamp'].dtype} in {path.name}")
+        return _bars(frame)
     column = "snapshot_ts" if is_chain(frame) else "time"
     if column not in frame.columns:
-        raise InputError(f"a recording must have a column {column}, {file} has {', '.join(frame.columns)}")
+        raise InputError(f"a recording must have a column {column}, {path.name} has {', '.join(frame.columns)}")
+    return _snapshots(frame, column, path.name, rules)
+
+
+def _snapshots(frame: pl.DataFrame, column: str, file: str, rules: QuoteRules | None) -> Iterator[MarketSnapshot]:
     previous: MarketSnapshot | None = None
     for _, rows in numbered(frame, column, file).group_by("_snapshot", maintain_order=True):
         previous = snapshot(frame_tables(rows.drop("_snapshot"), None, file), rules, previous)
         yield previous
 
 
-def _bars(frame: pl.DataFrame, file: str) -> Iterator[MarketSnapshot]:
-    if not frame["timestamp"].dtype.is_temporal():
-        raise InputError(f"a bar's timestamp must be a time, was {frame['timestamp'].dtype} in {file}")
+def _bars(frame: pl.DataFrame) -> Iterator[MarketSnapshot]:
     times = frame.filter(pl.col("symbol").str.ends_with("USDT")).sort("timestamp", maintain_order=True)
     for (time,), rows in times.group_by("timestamp", maintain_order=True):
         time_ns = int(pl.Series([time]).dt.epoch("ns")[0])

@@ -66,6 +66,16 @@ def parse_feed(text: str) -> Recorded | Venues:
     raise InputError(f"a feed must be replay:FILE, replay:FILE@SPEED or ccxt:VENUE,VENUE, was {text!r}")
 
 
+def require_feeds(feeds: Sequence[Recorded | Venues]) -> None:
+    """Refuse a recording that cannot be read, and a venue that nothing connects to."""
+    for each in feeds:
+        if isinstance(each, Recorded):
+            read_recording(each.path)
+        else:
+            for name in each.names:
+                ccxt_exchange(name)
+
+
 @dataclass(slots=True)
 class Feeding:
     """What feeds a writer, and how it does."""

@@ -141,6 +141,8 @@ def open_logs(to: IO[str], *, known: Iterable[str] = (), level: int = logging.IN
     for name in ("httpx", "httpcore", "uvicorn.access"):
         # these write every request down, with its query
         logging.getLogger(name).setLevel(logging.WARNING)
+    # one line for each of its own parts, at every start; that it changes tables is another logger's line
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

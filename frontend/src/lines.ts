@@ -14,8 +14,8 @@ export const ROW = 32;
 const MARGIN = 8;
 /** Rows come in so many at a time, so that most frames of a scroll move what is painted and paint nothing. */
 const STEP = 4;
-/** So many rows are filled anew in a frame; the order of all may change at once. */
-const FILLED = 8;
+/** So many rows are filled anew in a frame, while the table is scrolled and while it is not; the order of all may change at once. */
+const FILLED = { moving: 4, still: 16 };
 /** The table stands still once nothing has scrolled for so long. */
 const STILL_MS = 150;
 
@@ -114,6 +114,7 @@ export class Lines {
   private spare: Line[] = [];
   private first = 0;
   private waits = 0;
+  private moving = false;
   private still: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly box: HTMLElement, private readonly body: HTMLElement) {}
@@ -126,11 +127,15 @@ export class Lines {
       this.spare = [];
     }
     [this.order, this.columns, this.selected] = [order, columns, selected];
-    this.draw();
+    if (this.moving) this.later();
+    else this.draw();
   }
 
   scrolled(): void {
-    if (this.shown.size === 0 || this.window(this.box.scrollTop) !== this.first) this.draw();
+    this.moving = true;
+    clearTimeout(this.still);
+    this.still = setTimeout(() => this.stand(), STILL_MS);
+    if (this.waits || this.window(this.box.scrollTop) !== this.first) this.draw();
   }
 
   resized(): void {
@@ -146,8 +151,14 @@ export class Lines {
     return Math.max(0, Math.floor(top / ROW / STEP) * STEP - MARGIN);
   }
 
+  /** Draw in the next frame. A frame's scroll comes before it: while that goes on all is written there, and laid out once. */
+  private later(): void {
+    this.waits ||= requestAnimationFrame(() => this.draw());
+  }
+
   private draw(): void {
     cancelAnimationFrame(this.waits);
+    this.waits = 0;
     const { scrollTop, clientHeight } = this.box; // asked before anything is written: what is asked later is laid out first
     this.first = this.window(scrollTop);
     const last = Math.min(this.order.length, this.first + Math.ceil(clientHeight / ROW) + STEP + 2 * MARGIN);
@@ -158,7 +169,7 @@ export class Lines {
     }
     const brought = this.bring(last);
     for (const line of this.spare) line.element.remove();
-    this.refresh(Math.floor(scrollTop / ROW), Math.max(0, FILLED - brought));
+    this.refresh(Math.floor(scrollTop / ROW), brought);
   }
 
   /** Rows that came into the window take the elements of those that left it, which stay where they are in the document. */
@@ -176,11 +187,13 @@ export class Lines {
       }
       line.select(index === this.selected);
     }
-    if (brought) {
-      clearTimeout(this.still);
-      this.still = setTimeout(() => this.align(), STILL_MS);
-    }
+    if (brought && !this.moving) this.align();
     return brought;
+  }
+
+  private stand(): void {
+    this.moving = false;
+    this.align();
   }
 
   /** Rows are read out in the order of the document. */
@@ -193,9 +206,10 @@ export class Lines {
   }
 
   /** Fill what changed, what is seen first; where that is much, the rest has its turn in the next frames. */
-  private refresh(seen: number, most: number): void {
+  private refresh(seen: number, brought: number): void {
+    const most = Math.max(0, FILLED[this.moving ? "moving" : "still"] - brought);
     const stale = [...this.shown].filter(([index, line]) => line.row !== rows.get(this.order[index]!)).sort(([a], [b]) => Number(a < seen) - Number(b < seen) || a - b);
     for (const [index, line] of stale.slice(0, most)) line.fill(rows.get(this.order[index]!)!);
-    if (stale.length > most) this.waits = requestAnimationFrame(() => this.refresh(seen, FILLED));
+    if (stale.length > most) this.later();
   }
 }

@@ -4,7 +4,7 @@ export interface Message { channel: string; sequence: number; data: unknown }
 export type Told = { told: "open" } | { told: "closed" } | { told: "message"; message: Message };
 
 /** Rows that are handed over at a time: the page's thread copies what it is handed. */
-const ROWS = 500;
+const ROWS = 100;
 const scope = self as unknown as { onmessage: (event: MessageEvent<string>) => void; postMessage: (told: Told) => void };
 let asked: WebSocket;
 

@@ -111,6 +111,35 @@ def test_ten_thousand_live_accounts_keep_the_page_moving(visit, large_site, reco
     assert page.locator("[role=grid] .viewport").evaluate("box => box.scrollTop") >= 37 * 3
 
 
+def test_a_scrolled_table_reuses_its_rows_and_they_stand_in_order(visit, large_site) -> None:
+    page = visit("#/accounts?sort=account", at=large_site)
+    page.wait_for_function("document.querySelector('[aria-rowindex=\"2\"] a')?.textContent === 'desk-00001'")
+    elements = page.evaluate("""() => new Promise(done => {
+        const body = document.querySelector("[role=grid] .body"), ever = new Set(body.children); let frames = 0;
+        const watch = new MutationObserver(changes => changes.forEach(change => change.addedNodes.forEach(each => ever.add(each))));
+        watch.observe(body, {childList: true});
+        requestAnimationFrame(function frame() {
+            body.parentElement.scrollTop += frames < 240 ? 37 : -37;
+            if (++frames < 300) return requestAnimationFrame(frame);
+            watch.disconnect();
+            done(ever.size);
+        });
+    })""")
+    # at rest the document has them from the top to the bottom, and what is in view is among them
+    page.wait_for_function("""() => {
+        const box = document.querySelector("[role=grid] .viewport");
+        const lines = [...box.querySelectorAll(".body > [role=row]")];
+        const index = lines.map(line => Number(line.getAttribute("aria-rowindex")));
+        const inOrder = lines.every((line, i) => index[i] === index[0] + i
+            && line.querySelector("a").textContent === `desk-${String(index[i] - 1).padStart(5, "0")}`
+            && line.offsetTop === (index[i] - 2) * 32);
+        const [first, last] = [lines[0], lines.at(-1)];
+        return inOrder && box.scrollTop > 5000 && first.offsetTop <= box.scrollTop
+            && last.offsetTop + 32 >= box.scrollTop + box.clientHeight - box.querySelector(".head").offsetHeight;
+    }""")
+    assert elements < 60
+
+
 def test_a_table_sorts_by_its_head(visit, large_site) -> None:
     page = visit("accounts", at=large_site)
     page.wait_for_function("document.querySelector('[role=grid]').ariaRowCount === '10001'")

@@ -116,7 +116,8 @@ def test_a_scrolled_table_reuses_its_rows_and_they_stand_in_order(visit, large_s
     page.wait_for_function("document.querySelector('[aria-rowindex=\"2\"] a')?.textContent === 'desk-00001'")
     elements = page.evaluate("""() => new Promise(done => {
         const body = document.querySelector("[role=grid] .body"), ever = new Set(body.children); let frames = 0;
-        const watch = new MutationObserver(changes => changes.forEach(change => change.addedNodes.forEach(each => ever.add(each))));
+        const watch = new MutationObserver(changes =>
+            changes.forEach(change => change.addedNodes.forEach(each => ever.add(each))));
         watch.observe(body, {childList: true});
         requestAnimationFrame(function frame() {
             body.parentElement.scrollTop += frames < 240 ? 37 : -37;

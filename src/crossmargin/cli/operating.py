@@ -103,7 +103,9 @@ def _operate(
         except ServiceError as error:
             raise InputError(_refusal(kind, url, who, error.status, error.rule, error.finding)) from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise InputError(f"a service must answer at {url}, {error}; whether it took {kind} is not known") from error
+            raise InputError(
+                f"a service must answer at {url}, {str(error).rstrip('.')}; whether it took {kind} is not known"
+            ) from error
     waits = done.approval is not None
     found = Asked(
         service=url, asked=kind, state="waiting" if waits else "done", command=done.command, approval=done.approval

@@ -38,6 +38,10 @@ RANGES_ASKED_TOGETHER = 100
 """Of places; SQLite takes no condition of 1,000 parts."""
 
 
+_EVENTS: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+"""Made once: of so many kinds it takes longer to make than to use."""
+
+
 class DatabaseDownError(CrossMarginError):
     """The database of the projection does not answer; the engine does."""
 
@@ -219,7 +223,7 @@ def drawn(database: sql.Engine) -> list[Happened]:
 
 def _happened(rows: Iterable[Row]) -> list[Happened]:
     return [
-        Happened(row["place"], row["time_ns"], row["command"], msgspec.json.decode(row["body"], type=Event))
+        Happened(row["place"], row["time_ns"], row["command"], _EVENTS.decode(row["body"]))
         for row in sorted(rows, key=lambda each: each["place"])
     ]
 

@@ -72,7 +72,9 @@ def known(page, site):
     page.context.add_cookies([{"name": "csrftoken", "value": "t", "url": site}])
     page.route("**/health", lambda route: route.fulfill(json={"status": "ok", "open": False}))
     page.route("**/api/v1/session", lambda route: route.fulfill(json=ann))
-    page.route("**/api/v1/approvals", lambda route: route.fulfill(json={"items": [PENDING, DECIDED], "next": None}))
+    page.route("**/api/v1/approvals", lambda route: route.fulfill(json={"items": [PENDING, DECIDED], "next": "4"}))
+    older = {**DECIDED, "id": "o", "asked_by": "cleo", "state": "rejected"}
+    page.route("**/api/v1/approvals?cursor=4", lambda route: route.fulfill(json={"items": [older], "next": None}))
     page.route(
         "**/api/v1/approvals?state=pending*", lambda route: route.fulfill(json={"items": [PENDING], "next": None})
     )
@@ -86,6 +88,10 @@ def test_the_page_of_approvals_can_be_read_named_and_walked_by_anybody(visit, co
     page.reload()
     page.wait_for_selector("td:text('approved')")
     assert page.get_by_role("button", name="Approve").count() == 1
+    page.get_by_role("button", name="More").click()
+    page.wait_for_selector("td:text('cleo')")
+    assert page.locator("tbody tr", has_text="ann").count() >= 1, "the newer ones stay"
+    assert page.get_by_role("button", name="More").count() == 0
     assert amiss(page) == {}
     assert console == []
 

@@ -123,12 +123,22 @@ def test_lists_and_history_survive_a_restart(tmp_path, url):
         before = {path: client.get(f"/api/v1/{path}").json() for path in paths}
         first = client.get("/api/v1/liquidation-events?limit=2").json()
         rest = client.get("/api/v1/liquidation-events", params={"cursor": first["next"]}).json()
-        too_far = client.get("/api/v1/liquidation-events", params={"cursor": 2**63})
+        history = "/api/v1/accounts/levered-long/history"
+        too_far = [
+            client.get("/api/v1/liquidation-events", params={"cursor": 2**63}),
+            client.get(history, params={"since": 2**63 // 1_000_000}),
+            client.get(history, params={"until": 2**63 // 1_000_000}),
+        ]
+        points = client.get(history).json()["points"]
+        last = points[-3]["time"]["epoch_ms"]
+        assert client.get(history, params={"since": last}).json()["points"] == points[-3:]
+        assert client.get(history, params={"until": last}).json()["points"] == points[:-2]
         pages = walked(client, "liquidations", 1)
         whole = walked(client, "liquidations", 1000)
     writer.close()
     assert [each for page in pages for each in page] == whole[0] == before["liquidations"]["items"]
-    assert too_far.status_code == 400  # no database counts so far: it was a fault of the service
+    # no database counts so far: it was a fault of the service
+    assert {each.status_code for each in too_far} == {400}
     assert first["items"] + rest["items"] == before["liquidation-events"]["items"]
     assert len(before["liquidation-events"]["items"]) > 2
     assert len(before["accounts/levered-long/history"]["points"]) >= 12

@@ -12,7 +12,7 @@ from crossmargin.service import analysis, lists, projection, views
 from crossmargin.service.access.guard import caller
 from crossmargin.service.history import History
 from crossmargin.service.processes.admission import stop_if_admitted
-from crossmargin.service.reading import Limit, of_account, projected, read
+from crossmargin.service.reading import Limit, Since, Until, of_account, projected, read
 from crossmargin.service.standings import AccountsQuestion
 from crossmargin.service.views import Record
 
@@ -71,9 +71,7 @@ def what_if(state: State, name: FromPath[str], data: JSONBody[analysis.WhatIfQue
 
 
 @get("/accounts/{name:str}/history", sync_to_thread=True)
-def history(
-    state: State, name: FromPath[str], since: FromQuery[int] = 0, until: FromQuery[int | None] = None
-) -> Record:
+def history(state: State, name: FromPath[str], since: Since = 0, until: Until = None) -> Record:
     """Return an account's figures over time, minute by minute as they changed; `since` and `until` in ms since 1970."""
     of_account(state, name, lambda _, __: None)
     if state.writer.projector is None:

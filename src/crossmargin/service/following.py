@@ -150,7 +150,7 @@ class Follower:
             projection.migrate(self._database)
             with self._database.begin() as connection:
                 record, history = projection.position(connection)
-        except sql.exc.SQLAlchemyError as error:
+        except (sql.exc.SQLAlchemyError, projection.UnknownFormError) as error:
             self._disconnect(error)
             return
         self._is_connected, self._failure, self._found = True, None, (record, history)
@@ -162,7 +162,7 @@ class Follower:
             self._replica = Replica(self._folder, min(record, self._last.record))
         self._written = record
 
-    def _disconnect(self, error: sql.exc.SQLAlchemyError) -> None:
+    def _disconnect(self, error: sql.exc.SQLAlchemyError | projection.UnknownFormError) -> None:
         if self._failure is None:
             _LOG.warning("the projection's database cannot be written: %s", error)
         self._failure = str(error).splitlines()[0]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sql
@@ -19,7 +19,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from crossmargin.engine.events import Event
 from crossmargin.errors import CrossMarginError, InputError
-from crossmargin.service.projection_changes import PLACES_A_RECORD, Change, Row
+from crossmargin.service.projection_changes import MINUTE_NS, PLACES_A_RECORD, Change, Row
 from crossmargin.service.projection_tables import (
     ACCOUNTS,
     BALANCES,
@@ -32,6 +32,10 @@ from crossmargin.service.projection_tables import (
     WATERFALL,
 )
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+MIGRATIONS = Path(__file__).parent / "migrations"
 CONNECT_TIMEOUT_S = 5
 STARTED = "LiquidationStarted"
 RANGES_ASKED_TOGETHER = 100
@@ -44,6 +48,10 @@ _EVENTS: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 class DatabaseDownError(CrossMarginError):
     """The database of the projection does not answer; the engine does."""
+
+
+class UnknownFormError(CrossMarginError):
+    """The tables were brought to a form that this version of the code does not know."""
 
 
 def open_database(url: str) -> sql.Engine:
@@ -92,16 +100,36 @@ def _use_wal(connection: sqlite3.Connection, _: object) -> None:
 
 
 def migrate(database: sql.Engine) -> None:
-    """Bring the tables to the form that this code reads."""
+    """Bring the tables to the form that this code reads.
+
+    Raises
+    ------
+    UnknownFormError
+        If a newer version has brought them to one of its own; they are left as they are.
+    """
     from alembic import command as alembic  # slow to load, and only who fills the tables needs them made
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     with database.begin() as connection:
+        _require_known(connection, config)
         config.attributes["connection"] = connection
         alembic.upgrade(config, "head")
+
+
+def _require_known(connection: sql.Connection, config: "Config") -> None:
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    known = {each.revision for each in ScriptDirectory.from_config(config).walk_revisions()}
+    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
+    if unknown:
+        raise UnknownFormError(
+            f"tables must be of a form that this version knows, they are of revision {', '.join(sorted(unknown))}:"
+            " start the version that made them, or drop them, and they are filled anew"
+        )
 
 
 def position(connection: sql.Connection) -> tuple[int, str]:
@@ -230,9 +258,11 @@ def _happened(rows: Iterable[Row]) -> list[Happened]:
 
 def history(database: sql.Engine, account: str, since_ns: int, until_ns: int) -> list[Row]:
     """Return an account's figures over time, the oldest first."""
+    # the minutes are in the key: without them all that the account ever had would be read
+    minutes = REQUIREMENTS.c.minute_ns.between(since_ns - since_ns % MINUTE_NS, until_ns)
     question = (
         sql.select(REQUIREMENTS)
-        .where(REQUIREMENTS.c.account == account, REQUIREMENTS.c.time_ns.between(since_ns, until_ns))
+        .where(REQUIREMENTS.c.account == account, minutes, REQUIREMENTS.c.time_ns.between(since_ns, until_ns))
         .order_by(REQUIREMENTS.c.minute_ns)
     )
     return _rows(database, question)

@@ -18,6 +18,10 @@ LONGEST_WAIT_S = 2.0
 Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 Cursor = Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)]
 """A place in a list; none is beyond what a database can count."""
+_LATEST_MS = (2**63 - 1) // 1_000_000 - 1
+Since = Annotated[int, QueryParameter(ge=0, le=_LATEST_MS)]
+Until = Annotated[int | None, QueryParameter(ge=0, le=_LATEST_MS)]
+"""Milliseconds since 1970; none is beyond what a database can count in nanoseconds."""
 
 
 class NotHereError(InputError):

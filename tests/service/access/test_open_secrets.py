@@ -38,7 +38,7 @@ def backed_up(tmp_path, hasher=None):
     Sessions and what requests are signed with have no control here: they are in memory and never near a file.
     """
     folder, backup = tmp_path / "data", tmp_path / "backup"
-    Writer(folder, opening=lambda: [ask.OpenAccount(id="o", account="ann")]).close()
+    Writer(folder, opening=lambda: [ask.RunAudit(id="first")]).close()
     master = master_key(folder, create=True).hex()
     access = Access(folder)
     _, secret = access.keys.create(owner="desk", scopes=frozenset(Scope), accounts=None, created_ns=1)
@@ -98,7 +98,7 @@ def command_lines(tmp_path):
 
 def test_without_the_pipe_a_command_line_holds_the_databases_password(tmp_path, monkeypatch):
     """The URL is the first message over a pipe, because everybody of this machine may read the command lines."""
-    Writer(tmp_path / "data", opening=lambda: [ask.OpenAccount(id="o", account="ann")]).close()
+    Writer(tmp_path / "data", opening=lambda: [ask.RunAudit(id="first")]).close()
     found = command_lines(tmp_path / "data")
     assert b"following" in found["command lines"]
     assert leaks(found, {"database": CANARY}) == []

@@ -1,0 +1,159 @@
+"""Tables of an older form are brought to the newer with their rows; those of a form that the code does not know are left."""
+
+import shutil
+import time
+
+import pytest
+import sqlalchemy as sql
+from litestar.testing import TestClient
+
+from crossmargin.engine import commands as ask
+from crossmargin.files.sample import sample_book, sample_market
+from crossmargin.service import following, projection
+from crossmargin.service.application import application
+from crossmargin.service.opening import opening_commands
+from crossmargin.service.projection_tables import METADATA
+from crossmargin.service.projector import Projector
+from crossmargin.service.writer import Writer
+
+SECOND = """
+import sqlalchemy as sql
+from alembic import op
+
+revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+
+
+def upgrade():
+    op.add_column("accounts", sql.Column("note", sql.String, nullable=False, server_default="none yet"))
+    op.create_index("ix_accounts_state", "accounts", ["state"])
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/projection.sqlite"
+    return request.getfixturevalue("postgres").create(f"m{time.monotonic_ns()}")
+
+
+@pytest.fixture
+def newer(tmp_path):
+    """Return a folder of migrations with one more."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(projection.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "versions" / "0002_notes.py").write_text(SECOND)
+    return folder
+
+
+def house():
+    yield from opening_commands([book for book in sample_book() if book.account == "cash-only"], sample_market())
+    yield ask.Halt(id="halt", reason="exercise")
+    yield ask.Resume(id="resume", reason="exercise")
+
+
+def opened(folder, url):
+    return Writer(folder, opening=lambda: tuple(house()), projector=Projector(url, folder))
+
+
+def rows(database):
+    """Return what the tables of the first form hold."""
+    with database.connect() as connection:
+        return {
+            table.name: sorted(map(tuple, connection.execute(sql.select(table))), key=repr)
+            for table in METADATA.sorted_tables
+        }
+
+
+def revision(database):
+    with database.connect() as connection:
+        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def test_rows_of_the_first_form_are_kept_in_the_next(tmp_path, url, newer, monkeypatch):
+    first = opened(tmp_path / "j", url)
+    assert first.projector.wait_for(first.record, 600)
+    before = rows(first.projector.database)
+    first.close()
+    assert before["accounts"]
+    assert before["audit"]
+    monkeypatch.setattr(projection, "MIGRATIONS", newer)
+    monkeypatch.setattr(projection, "clear", None)  # they are not filled anew
+    second = opened(tmp_path / "j", url)
+    database = second.projector.database
+    assert second.projector.wait_for(second.record, 600)
+    assert (revision(database), rows(database)) == ("0002", before)
+    second.submit(ask.OpenAccount(id="open-cy", account="cy")).result(timeout=600)
+    assert second.projector.wait_for(second.record, 600)
+    with database.connect() as connection:
+        found = connection.exec_driver_sql("SELECT account, note FROM accounts ORDER BY account").all()
+    assert [*found] == [(name, "none yet") for name in ("cash-only", "cy", "opening")]
+    second.close()
+
+
+@pytest.fixture
+def ahead(tmp_path, url, newer, monkeypatch):
+    """Return a service of this code over tables that a newer one has made, and what they held."""
+    with monkeypatch.context() as then:
+        then.setattr(projection, "MIGRATIONS", newer)
+        made = opened(tmp_path / "j", url)
+        assert made.projector.wait_for(made.record, 600)
+        before = rows(made.projector.database)
+        made.close()
+    monkeypatch.setattr(following, "PAUSE_S", 0.05)
+    return lambda: opened(tmp_path / "j", url), before
+
+
+def dropped(database):
+    """Drop all tables, as an operator does."""
+    with database.begin() as connection:
+        METADATA.drop_all(connection)
+        connection.exec_driver_sql("DROP TABLE alembic_version")
+
+
+def test_tables_of_an_unknown_form_are_left_alone_and_filled_anew_once_they_are_dropped(ahead):
+    start, before = ahead
+    writer = start()
+    writer.submit(ask.OpenAccount(id="open-cy", account="cy")).result(timeout=600)
+    with TestClient(application(writer)) as client:
+        refused = client.get("/api/v1/audit")
+        assert refused.status_code == 503
+        assert "a form that this version knows, they are of revision 0002" in refused.json()["error"]["finding"]
+        assert client.get("/api/v1/accounts").status_code == 200
+        database = writer.projector.database
+        assert (revision(database), rows(database)) == ("0002", before)
+        dropped(database)
+        assert writer.projector.wait_for(writer.record, 600)
+        assert len(client.get("/api/v1/audit").json()["items"]) == len(before["audit"])
+    assert revision(database) == "0001"
+    assert rows(database)["balances"] == before["balances"]
+    writer.close()
+
+
+def test_without_the_look_at_the_form_the_tables_are_lost_until_the_next_start(ahead, monkeypatch):
+    monkeypatch.setattr(projection, "_require_known", lambda *_: None)
+    start, _ = ahead
+    writer = start()
+    writer.projector._thread.join(600)
+    assert writer.projector._is_lost
+    dropped(writer.projector.database)
+    assert not writer.projector.wait_for(writer.record, 0.5)
+    writer.close()
+
+
+def test_a_list_and_a_days_history_read_no_more_than_they_tell(tmp_path, monkeypatch):
+    """Both follow an index: what is older, and the other minutes of the account, are not read."""
+    database = projection.open_database(f"sqlite:///{tmp_path}/plan.sqlite")
+    projection.migrate(database)
+    plans = []
+
+    def explained(database, question):
+        text = str(question.compile(database, compile_kwargs={"literal_binds": True}))
+        with database.connect() as connection:
+            plans.append([row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")])
+
+    monkeypatch.setattr(projection, "_rows", explained)
+    projection.listed(database, "margin-calls", 100, 1 << 40)
+    projection.history(database, "ann", 1, 2)
+    assert [each[0].partition("(")[2] for each in plans] == ["place<?)", "account=? AND minute_ns>? AND minute_ns<?)"]
+    assert [len(each) for each in plans] == [1, 1]  # nothing is sorted
+    database.dispose()

@@ -16,16 +16,16 @@ from crossmargin.service.projection_tables import METADATA
 from crossmargin.service.projector import Projector
 from crossmargin.service.writer import Writer
 
-SECOND = """
+CODES = sorted(each.name[:4] for each in (projection.MIGRATIONS / "versions").glob("[0-9]*.py"))
+FURTHER = f"""
 import sqlalchemy as sql
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "9999", "{CODES[-1]}", None, None
 
 
 def upgrade():
     op.add_column("accounts", sql.Column("note", sql.String, nullable=False, server_default="none yet"))
-    op.create_index("ix_accounts_state", "accounts", ["state"])
 """
 
 
@@ -36,12 +36,26 @@ def url(request, tmp_path):
     return request.getfixturevalue("postgres").create(f"m{time.monotonic_ns()}")
 
 
+def copied(tmp_path, name):
+    folder = tmp_path / name
+    shutil.copytree(projection.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture
+def older(tmp_path):
+    """Return a folder with the first migration alone."""
+    folder = copied(tmp_path, "older")
+    for each in CODES[1:]:
+        next((folder / "versions").glob(f"{each}*.py")).unlink()
+    return folder
+
+
 @pytest.fixture
 def newer(tmp_path):
-    """Return a folder of migrations with one more."""
-    folder = tmp_path / "migrations"
-    shutil.copytree(projection.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0002_notes.py").write_text(SECOND)
+    """Return a folder of migrations with one more than ours."""
+    folder = copied(tmp_path, "newer")
+    (folder / "versions" / "9999_notes.py").write_text(FURTHER)
     return folder
 
 
@@ -53,6 +67,12 @@ def house():
 
 def opened(folder, url):
     return Writer(folder, opening=lambda: tuple(house()), projector=Projector(url, folder))
+
+
+def level(writer):
+    """Wait until the tables stand where the journal does."""
+    while not writer.projector.wait_for(writer.record, 1.0):
+        assert not writer.projector._is_lost, writer.projector.failure
 
 
 def rows(database):
@@ -69,25 +89,40 @@ def revision(database):
         return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 
 
-def test_rows_of_the_first_form_are_kept_in_the_next(tmp_path, url, newer, monkeypatch):
-    first = opened(tmp_path / "j", url)
-    assert first.projector.wait_for(first.record, 600)
-    before = rows(first.projector.database)
-    first.close()
+def indexes(database):
+    found = sql.inspect(database)
+    return {index["name"] for table in METADATA.sorted_tables for index in found.get_indexes(table.name)}
+
+
+def test_rows_of_the_first_form_are_kept_by_ours_and_by_the_next(tmp_path, url, older, newer, monkeypatch):
+    monkeypatch.setattr(projection, "clear", None)  # they are not filled anew
+    with monkeypatch.context() as then:
+        then.setattr(projection, "MIGRATIONS", older)
+        first = opened(tmp_path / "j", url)
+        level(first)
+        before = rows(first.projector.database)
+        assert revision(first.projector.database) == CODES[0]
+        assert "ix_liquidations_kind_place" not in indexes(first.projector.database)
+        first.close()
     assert before["accounts"]
     assert before["audit"]
+    ours = opened(tmp_path / "j", url)
+    level(ours)
+    database = ours.projector.database
+    assert (revision(database), rows(database)) == (CODES[-1], before)
+    assert indexes(database) == {index.name for table in METADATA.sorted_tables for index in table.indexes}
+    ours.close()
     monkeypatch.setattr(projection, "MIGRATIONS", newer)
-    monkeypatch.setattr(projection, "clear", None)  # they are not filled anew
-    second = opened(tmp_path / "j", url)
-    database = second.projector.database
-    assert second.projector.wait_for(second.record, 600)
-    assert (revision(database), rows(database)) == ("0002", before)
-    second.submit(ask.OpenAccount(id="open-cy", account="cy")).result(timeout=600)
-    assert second.projector.wait_for(second.record, 600)
+    last = opened(tmp_path / "j", url)
+    level(last)
+    database = last.projector.database
+    assert (revision(database), rows(database)) == ("9999", before)
+    last.submit(ask.OpenAccount(id="open-cy", account="cy")).result(timeout=600)
+    level(last)
     with database.connect() as connection:
         found = connection.exec_driver_sql("SELECT account, note FROM accounts ORDER BY account").all()
     assert [*found] == [(name, "none yet") for name in ("cash-only", "cy", "opening")]
-    second.close()
+    last.close()
 
 
 @pytest.fixture
@@ -96,7 +131,7 @@ def ahead(tmp_path, url, newer, monkeypatch):
     with monkeypatch.context() as then:
         then.setattr(projection, "MIGRATIONS", newer)
         made = opened(tmp_path / "j", url)
-        assert made.projector.wait_for(made.record, 600)
+        level(made)
         before = rows(made.projector.database)
         made.close()
     monkeypatch.setattr(following, "PAUSE_S", 0.05)
@@ -117,14 +152,14 @@ def test_tables_of_an_unknown_form_are_left_alone_and_filled_anew_once_they_are_
     with TestClient(application(writer)) as client:
         refused = client.get("/api/v1/audit")
         assert refused.status_code == 503
-        assert "a form that this version knows, they are of revision 0002" in refused.json()["error"]["finding"]
+        assert "a form that this version knows, they are of revision 9999" in refused.json()["error"]["finding"]
         assert client.get("/api/v1/accounts").status_code == 200
         database = writer.projector.database
-        assert (revision(database), rows(database)) == ("0002", before)
+        assert (revision(database), rows(database)) == ("9999", before)
         dropped(database)
-        assert writer.projector.wait_for(writer.record, 600)
+        level(writer)
         assert len(client.get("/api/v1/audit").json()["items"]) == len(before["audit"])
-    assert revision(database) == "0001"
+    assert revision(database) == CODES[-1]
     assert rows(database)["balances"] == before["balances"]
     writer.close()
 

@@ -57,6 +57,7 @@ from crossmargin.engine.commands import (
 from crossmargin.engine.events import Event
 from crossmargin.engine.house import House, No
 from crossmargin.engine.refusals import Refusal
+from crossmargin.engine.sizes import misfit
 from crossmargin.engine.state import HaltState, Snapshot, State, encode_snapshot, encode_state
 from crossmargin.errors import InputError, InvariantError, invariant
 from crossmargin.instruments.contracts import Option
@@ -203,6 +204,9 @@ class Engine:
         held = house.state.halt
         if held is not None and held.breaker in FINAL and not isinstance(command, Resume):
             return No(Refusal.ENGINE_HALTED, f"{held.breaker}: {held.finding}")
+        finding = misfit(command)
+        if finding is not None:
+            return No(Refusal.MALFORMED, finding)
         if command.sent_ns is not None:
             no = self._in_time(command.sent_ns)
             if no is not None:

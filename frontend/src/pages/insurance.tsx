@@ -29,7 +29,7 @@ export function InsurancePage() {
       return <>
         <div class="figures">
           <Figure note={fund.asset} of={{ title: "Fund", value: usd(fund.fund), at, source: SOURCE, text: "What the fund's account in the ledger holds now; fees of liquidations go in, shortfalls of bankrupt accounts come out." }} />
-          <Figure note={fund.asset} danger={drawn > 0} of={{ title: "Drawn by all markets", value: usd(drawn), at, source: SOURCE, text: "Paid for shortfalls since the journal began." }} />
+          <Figure note={fund.asset} danger={drawn > 0} of={{ title: "Drawn by markets", value: usd(drawn), at, source: SOURCE, text: "Paid for shortfalls since the journal began." }} />
           <Figure note="per market" of={{ title: "Cap", value: fund.cap_per_market === null ? "none" : digits(fund.cap_per_market), at, source: SOURCE, text: "The most that the losses of one market may take from the fund; what is beyond goes to the next layer of the waterfall." }} />
         </div>
         <h2>By market</h2>

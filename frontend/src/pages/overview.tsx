@@ -65,7 +65,7 @@ function Nearest() {
     <h2 id="nearest">Nearest to liquidation <Age at={rowsAt.value} /></h2>
     {first.length === 0 ? <p class="dim">{rows.size === 0 ? "No accounts yet." : "No account has a requirement."}</p> : <table><caption>By usage, the highest first; excess in USD</caption>
       <thead><tr><th scope="col">account</th><th scope="col" class="optional">state</th><th scope="col" class="n">usage</th><th scope="col" class="n">excess</th></tr></thead>
-      <tbody>{first.map((row) => <tr key={row.account}><th scope="row"><a href={to("account", row.account)}>{row.account}</a></th><td class="optional"><State of={row.state} /></td>
+      <tbody>{first.map((row) => <tr key={row.account}><th scope="row"><a href={to("account", row.account)}>{row.account}</a></th><td class="optional whole"><State of={row.state} /></td>
         <td class="n"><span class="optional"><UsageBar row={row} /></span> <span class="share-of">{percent(row.margin_usage)}</span></td><td class={float(row.excess) < 0 ? "n bad" : "n"}>{usd(row.excess)}</td></tr>)}</tbody></table>}
   </section>;
 }

@@ -47,10 +47,16 @@ def _fits(value: Decimal) -> bool:
     return -LARGEST_EXPONENT < value.adjusted() < LARGEST_EXPONENT and len(str(value)) <= MOST_DIGITS
 
 
+def _plain(value: object) -> bool:
+    # most of what a command holds is told apart here, thousands of times a second
+    kind = type(value)
+    return value is None or kind is bool or (kind is str and "\0" not in value)  # type: ignore[operator]
+
+
 def _within(value: object, name: str) -> str | None:
     """Return the first misfit of a struct's fields, or of a collection."""
     if isinstance(value, msgspec.Struct):
-        inside = [(each, getattr(value, each)) for each in value.__struct_fields__]
+        inside = [(each, found) for each in value.__struct_fields__ if not _plain(found := getattr(value, each))]
     elif isinstance(value, dict):
         # an update of the market has hundreds of marks
         inside = [(str(key), each) for key, each in value.items() if type(each) is not Decimal or not _fits(each)]

@@ -4,10 +4,15 @@ Python's integers and decimals have no end, floats and databases have one: a qua
 a calculation, and a time beyond 64 bits would stop the tables.
 """
 
+from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
+from functools import cache
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 import msgspec
 
+Values: TypeAlias = Collection[object]
 LARGEST_WHOLE = (1 << 63) - 1
 LARGEST_EXPONENT = 40
 """Of ten. The product of five such numbers is still a float."""
@@ -27,19 +32,44 @@ def misfit(value: object, name: str = "it") -> str | None:
     >>> misfit({"price": Decimal("1e400")})
     'a decimal must be 0 or inside [1e-39, 1e40) and of 100 digits at most, price was not'
     """
-    if isinstance(value, str):
-        return f"a text must be without NUL, {name} had one" if "\0" in value else None
-    if isinstance(value, Decimal):
-        if _fits(value):
-            return None
-        bounds = f"[1e-{LARGEST_EXPONENT - 1}, 1e{LARGEST_EXPONENT})"
-        return f"a decimal must be 0 or inside {bounds} and of {MOST_DIGITS} digits at most, {name} was not"
-    if isinstance(value, int):
-        fits = -LARGEST_WHOLE <= value <= LARGEST_WHOLE
-        return None if fits else f"a whole number must be of 64 bits, {name} was not"
-    if isinstance(value, float):
-        return f"a number must be below 1e{LARGEST_EXPONENT}, {name} was not" if abs(value) >= LARGEST else None
-    return _within(value, name)
+    return _told(value, name) if _is_odd((value,)) else None
+
+
+def _is_odd(values: Values) -> bool:
+    """Return whether something among `values` may be a misfit: one loop, as it is asked of every command."""
+    for value in values:
+        kind = type(value)
+        if kind is float:
+            if not -LARGEST < value < LARGEST:  # type: ignore[operator]
+                return True
+        elif kind is Decimal:
+            if not _fits(value):  # type: ignore[arg-type]
+                return True
+        elif kind is str:
+            if "\0" in value:  # type: ignore[operator]
+                return True
+        elif kind is int:
+            if not -LARGEST_WHOLE <= value <= LARGEST_WHOLE:  # type: ignore[operator]
+                return True
+        elif value is not None and kind is not bool and _is_odd(_inside(value)):
+            return True
+    return False
+
+
+def _inside(value: object) -> Values:
+    if isinstance(value, msgspec.Struct):
+        return _fields(type(value))(value)
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, tuple | list) else ()
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> Callable[[Any], tuple[object, ...]]:
+    """Return what reads all fields of a kind of struct at once."""
+    names = kind.__struct_fields__
+    # of a single name it would read the value itself, of none nothing
+    return attrgetter(*names) if len(names) > 1 else lambda one: tuple(getattr(one, name) for name in names)
 
 
 def _fits(value: Decimal) -> bool:
@@ -47,22 +77,26 @@ def _fits(value: Decimal) -> bool:
     return -LARGEST_EXPONENT < value.adjusted() < LARGEST_EXPONENT and len(str(value)) <= MOST_DIGITS
 
 
-def _plain(value: object) -> bool:
-    # most of what a command holds is told apart here, thousands of times a second
-    kind = type(value)
-    return value is None or kind is bool or (kind is str and "\0" not in value)  # type: ignore[operator]
+def _told(value: object, name: str) -> str | None:
+    """Return the first rule that is broken, in the order of fields."""
+    if isinstance(value, str):
+        return f"a text must be without NUL, {name} had one" if "\0" in value else None
+    if isinstance(value, Decimal):
+        bounds = f"[1e-{LARGEST_EXPONENT - 1}, 1e{LARGEST_EXPONENT})"
+        finding = f"a decimal must be 0 or inside {bounds} and of {MOST_DIGITS} digits at most, {name} was not"
+        return None if _fits(value) else finding
+    if isinstance(value, int):
+        fits = -LARGEST_WHOLE <= value <= LARGEST_WHOLE
+        return None if fits else f"a whole number must be of 64 bits, {name} was not"
+    if isinstance(value, float):
+        return f"a number must be below 1e{LARGEST_EXPONENT}, {name} was not" if abs(value) >= LARGEST else None
+    return next((found for label, each in _named(value, name) if (found := _told(each, label)) is not None), None)
 
 
-def _within(value: object, name: str) -> str | None:
-    """Return the first misfit of a struct's fields, or of a collection."""
+def _named(value: object, name: str) -> Iterable[tuple[str, object]]:
+    """Return what is inside with how it is called: members of a list as the list is."""
     if isinstance(value, msgspec.Struct):
-        inside = [(each, found) for each in value.__struct_fields__ if not _plain(found := getattr(value, each))]
-    elif isinstance(value, dict):
-        # an update of the market has hundreds of marks
-        inside = [(str(key), each) for key, each in value.items() if type(each) is not Decimal or not _fits(each)]
-    elif isinstance(value, tuple | list):
-        # and vols by the thousand
-        inside = [(name, each) for each in value if type(each) is not float or abs(each) >= LARGEST]
-    else:
-        return None
-    return next((found for label, each in inside if (found := misfit(each, label)) is not None), None)
+        return zip(value.__struct_fields__, _inside(value), strict=True)
+    if isinstance(value, dict):
+        return zip(map(str, value), value.values(), strict=True)
+    return ((name, each) for each in _inside(value))

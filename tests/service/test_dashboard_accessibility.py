@@ -211,11 +211,13 @@ def test_the_rail_leads_to_every_page_of_the_router_and_each_has_its_title(visit
     # approvals are of a service that knows who is there, an account is reached from accounts
     links = page.locator(".rail a").evaluate_all("links => links.map(each => each.getAttribute('href'))")
     assert [f"#/{name}" for name in ROUTED if name not in {"account", "approvals"}] == links
-    titles = set()
+    titles: list[str] = []
     for link in links:
         page.click(f".rail a[href='{link}']")
         page.wait_for_selector(f".rail a[href='{link}'][aria-current=page]")
-        titles.add(page.title())
+        # it is set after the page was drawn
+        page.wait_for_function("seen => !seen.includes(document.title)", arg=titles)
+        titles.append(page.title())
     assert len(titles) == len(links)
 
 

@@ -45,6 +45,23 @@ def test_a_process_that_is_killed_is_started_again_and_misses_nothing(tmp_path):
     assert running == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
 
 
+def test_a_process_that_is_on_its_way_up_is_not_waited_for_and_the_next_one_misses_nothing(tmp_path):
+    folder, url = tmp_path / "j", f"sqlite:///{tmp_path}/p.sqlite"
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder, apart=True))
+    told(writer, list(story())[:3])
+    record, ended = writer.record, writer.projector
+    until(lambda: ended.process is not None)
+    writer.close()
+    assert ended.process.returncode == -signal.SIGKILL
+    assert newest_snapshot_record(folder / "snapshots") == record  # the writer's
+    again = Writer(folder, projector=Projector(url, folder, apart=True))
+    assert again.projector.wait_for(record, LONGEST_S)
+    running = contents(again.projector.database)
+    again.close()
+    assert again.projector.process.returncode == 0
+    assert running == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
+
+
 SERVING = """
 import sys
 from pathlib import Path

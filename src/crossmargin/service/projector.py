@@ -46,7 +46,8 @@ class Projector:
         self._url, self._folder, self._apart = url, folder, apart
         self._durable = self._said = self._written = self._awaited = 0
         self._is_asked = self._is_hurried = self._is_lost = False
-        self._stopping = False
+        self._stopping = self._is_heard = False
+        """Whether it ends; whether the follower that there is has told anything yet."""
         self._link: Link | None = None
         self._moved = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="projector", daemon=True)
@@ -78,9 +79,14 @@ class Projector:
         return max(0, self._durable - self._written)
 
     def close(self) -> None:
-        """Write what waits, if the database answers, and stop."""
+        """Write what waits, if the database answers, and stop.
+
+        A follower that is still on its way up is not waited for, for seconds: the next start finds all in the journal.
+        """
         with self._moved:
             self._stopping = True
+            if self.process is not None and not self._is_heard:
+                self.process.kill()
             self._ask()
             self._moved.notify_all()
         if self._thread.is_alive():
@@ -113,7 +119,7 @@ class Projector:
 
     def _begin(self, link: Link) -> None:
         with self._moved:
-            self._link, self._is_asked, self._is_hurried = link, False, False
+            self._link, self._is_asked, self._is_hurried, self._is_heard = link, False, False, False
             self._ask()
 
     def _listen(self, link: Link) -> None:
@@ -121,6 +127,7 @@ class Projector:
             while True:
                 stood = msgspec.msgpack.decode(link.recv_bytes(), type=Stood)
                 with self._moved:
+                    self._is_heard = True
                     self._written, self.failure, self._is_lost = stood.record, stood.failure, stood.is_lost
                     self._is_asked = self._is_hurried = False
                     # while the database is down it is asked on only for records that it has not heard of: it tries by itself

@@ -89,7 +89,10 @@ def command_lines(tmp_path):
         while follower._link is None:  # it is heard after it was started
             assert follower._thread.is_alive()
             follower._thread.join(0.01)
-        return {"command lines": Path(f"/proc/{follower.process.pid}/cmdline").read_bytes()}
+        # the system gives a program its command line a moment after it has begun
+        while not (line := Path(f"/proc/{follower.process.pid}/cmdline").read_bytes()):
+            assert follower.process.poll() is None
+        return {"command lines": line}
     finally:
         follower._stopping = True
         follower.process.kill()  # how it ends is not what is looked at

@@ -1,9 +1,11 @@
 """The table of commands: each is listed by its docstring's first line; listing or starting one imports what it needs."""
 
+import dataclasses
 import importlib
 import inspect
 import subprocess
 import sys
+import typing
 
 import cyclopts
 import pytest
@@ -50,10 +52,14 @@ def functions():
 def test_every_command_takes_json_and_its_help_says_what_each_option_is():
     """Numpy's "start, end" in one line is passed over by the library, and leaves both without help."""
     for name, function in functions():
-        names = set(inspect.signature(function).parameters) - {"given"}
-        assert "json" in names, name
-        lines = inspect.getdoc(function).splitlines()
-        assert {each for each in names if each not in lines} == set(), name
+        types = typing.get_type_hints(function)
+        groups = {each: kind for each, kind in types.items() if dataclasses.is_dataclass(kind)}
+        assert "json" in types, name
+        told = {function: set(inspect.signature(function).parameters) - groups.keys()}
+        told |= {kind: {each.name for each in dataclasses.fields(kind)} for kind in groups.values()}
+        for what, names in told.items():
+            lines = inspect.getdoc(what).splitlines()
+            assert {each for each in names if each not in lines} == set(), name
 
 
 def test_every_command_can_be_reached():

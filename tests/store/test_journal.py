@@ -81,7 +81,7 @@ def test_a_folder_has_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(InputError, match="one writer"):
         open_journal(path, write=True)
     assert len(list(open_journal(path).read())) == 1  # who only reads is let in
-    monkeypatch.setattr("crossmargin.store.journal.fcntl.flock", lambda *_: None)
+    monkeypatch.setattr("crossmargin.store.exclusive.fcntl.flock", lambda *_: None)
     second = open_journal(path, write=True)
     for journal in (second, first):
         journal.append([RunAudit(id="a")])

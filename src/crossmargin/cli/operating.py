@@ -1,12 +1,11 @@
 """Halt a running service and reopen it, as its operator."""
 
-import os
 import sys
-from pathlib import Path
 
 import msgspec
 
 from crossmargin.cli.app import console, write_json
+from crossmargin.cli.credentials import OF_ENVIRONMENT, Credentials, Shown
 from crossmargin.errors import InputError
 
 UNAUTHORIZED, FORBIDDEN, REFUSED = 401, 403, 422
@@ -26,8 +25,7 @@ def halt(
     *,
     reason: str,
     service: str = "http://127.0.0.1:8000",
-    private_key: Path | None = None,
-    certificate: Path | None = None,
+    shown: Shown = OF_ENVIRONMENT,
     json: bool = False,
 ) -> None:
     """Halt a running service: nothing but deposits, cancels and what reduces risk, until it is resumed.
@@ -42,22 +40,17 @@ def halt(
         Why; it is journaled, and shown to whoever looks.
     service
         URL of the service.
-    private_key
-        File of an Ed25519 private key, 32 bytes in hexadecimal; that of CROSSMARGIN_KEY_FILE if not given.
-    certificate
-        File of certificates to believe over HTTPS; the public authorities if not given.
     json
         Print a record.
     """
-    _operate("Halt", service, reason, private_key, certificate, json=json)
+    _operate("Halt", service, reason, shown, json=json)
 
 
 def resume(
     *,
     reason: str,
     service: str = "http://127.0.0.1:8000",
-    private_key: Path | None = None,
-    certificate: Path | None = None,
+    shown: Shown = OF_ENVIRONMENT,
     json: bool = False,
 ) -> None:
     """Reopen a running service after a halt, a failed audit or a poisoned command; look at what halted it first.
@@ -72,30 +65,22 @@ def resume(
         Why; it is journaled.
     service
         URL of the service.
-    private_key
-        File of an Ed25519 private key, 32 bytes in hexadecimal; that of CROSSMARGIN_KEY_FILE if not given.
-    certificate
-        File of certificates to believe over HTTPS; the public authorities if not given.
     json
         Print a record.
     """
-    _operate("Resume", service, reason, private_key, certificate, json=json)
+    _operate("Resume", service, reason, shown, json=json)
 
 
-def _operate(
-    kind: str, url: str, reason: str, private_key: Path | None, certificate: Path | None, *, json: bool
-) -> None:
-    from crossmargin.cli.watch import believing
-
+def _operate(kind: str, url: str, reason: str, shown: Credentials, *, json: bool) -> None:
     try:
         import httpx
 
-        from crossmargin.client import Client, ServiceError, key_in
+        from crossmargin.client import Client, ServiceError
     except ImportError as error:
         raise InputError(f"asking a service needs the extra crossmargin[service], {error.name} is missing") from error
     if not reason.strip():
         raise InputError("a reason must say something, was empty")
-    key, tls = key_in(os.environ, private_key), None if certificate is None else believing(certificate)
+    key, tls = shown.key(), shown.tls()
     who = "who has no key" if key is None else key.id
     with Client(url, key=key, tls=tls) as client:
         try:

@@ -1,10 +1,7 @@
 """Watch a running service in the terminal."""
 
-import os
-import ssl
-from pathlib import Path
-
 from crossmargin.cli.app import write_json
+from crossmargin.cli.credentials import OF_ENVIRONMENT, Shown
 from crossmargin.errors import InputError
 
 UNAUTHORIZED = 401
@@ -13,8 +10,7 @@ UNAUTHORIZED = 401
 def watch(
     url: str = "http://127.0.0.1:8000",
     *,
-    private_key: Path | None = None,
-    certificate: Path | None = None,
+    shown: Shown = OF_ENVIRONMENT,
     every: float = 1.0,
     json: bool = False,
 ) -> None:
@@ -27,17 +23,13 @@ def watch(
     ----------
     url
         Of the service.
-    private_key
-        File of an Ed25519 private key, 32 bytes in hexadecimal; that of CROSSMARGIN_KEY_FILE if not given.
-    certificate
-        File of certificates to believe over HTTPS; the public authorities if not given.
     every
         Seconds between two looks.
     json
         Print what is there once, as a record, and end.
     """
     try:
-        from crossmargin.client import Client, ServiceError, key_in
+        from crossmargin.client import Client, ServiceError
         from crossmargin.watching import Seen, Watch, look
     except ImportError as error:
         raise InputError(f"watching needs the extra crossmargin[service], {error.name} is missing") from error
@@ -45,7 +37,7 @@ def watch(
 
     if not 0.1 <= every <= 3600:
         raise InputError(f"every must be from 0.1 to 3600 s, was {every}")
-    signs, tls = key_in(os.environ, private_key), None if certificate is None else believing(certificate)
+    signs, tls = shown.key(), shown.tls()
     if not json:
         Watch(url, key=signs, every_s=every, tls=tls).run()
         return
@@ -60,13 +52,3 @@ def watch(
         except httpx.TransportError as error:
             raise InputError(f"a service must answer at {url}, {error}") from error
     write_json(found)
-
-
-def believing(certificate: Path) -> ssl.SSLContext:
-    """Return what believes the certificates of a file and no others."""
-    try:
-        return ssl.create_default_context(cafile=certificate)
-    except ssl.SSLError as error:
-        raise InputError(f"a certificate must be PEM, {certificate} is not") from error
-    except OSError as error:
-        raise InputError(f"a certificate must be a file that can be read, {certificate}: {error.strerror}") from error

@@ -38,20 +38,21 @@ def misfit(value: object, name: str = "it") -> str | None:
 def _is_odd(values: Values) -> bool:
     """Return whether something among `values` may be a misfit: one loop, as it is asked of every command."""
     for value in values:
-        kind = type(value)
-        if kind is float:
-            if not -LARGEST < value < LARGEST:  # type: ignore[operator]
+        if value is None:
+            continue
+        if isinstance(value, float):  # first, as an update of the market has thousands
+            if not -LARGEST < value < LARGEST:
                 return True
-        elif kind is Decimal:
-            if not _fits(value):  # type: ignore[arg-type]
+        elif isinstance(value, str):
+            if "\0" in value:
                 return True
-        elif kind is str:
-            if "\0" in value:  # type: ignore[operator]
+        elif isinstance(value, Decimal):
+            if not _fits(value):
                 return True
-        elif kind is int:
-            if not -LARGEST_WHOLE <= value <= LARGEST_WHOLE:  # type: ignore[operator]
+        elif isinstance(value, int):
+            if not -LARGEST_WHOLE <= value <= LARGEST_WHOLE:
                 return True
-        elif value is not None and kind is not bool and _is_odd(_inside(value)):
+        elif _is_odd(_inside(value)):
             return True
     return False
 

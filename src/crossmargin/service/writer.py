@@ -7,7 +7,6 @@ which caches as it is read.
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import threading
@@ -22,11 +21,12 @@ import msgspec
 from crossmargin.engine.commands import AdvanceTime, Command
 from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Event, Refused, Repeated
-from crossmargin.errors import CrossMarginError, InputError
+from crossmargin.errors import CrossMarginError
 from crossmargin.service.command_queue import Answer, Busy, CommandQueue, Waiting, tell
 from crossmargin.service.following import SNAPSHOT_EVERY
 from crossmargin.service.measures import Measures, TimedJournal
 from crossmargin.service.projector import Projector
+from crossmargin.store.exclusive import hold_alone
 from crossmargin.store.journal import Journal, UnwrittenError, open_journal
 from crossmargin.store.runner import Runner
 from crossmargin.store.snapshots import newest_snapshot_record
@@ -79,7 +79,9 @@ class Writer:
         projector: Projector | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._lease = _lease(folder / "writer.lease")
+        lease = folder / "writer.lease"
+        file = os.open(lease, os.O_RDWR | os.O_CREAT, 0o600)
+        self._lease = hold_alone(file, f"a folder must have one writer, another process holds {lease}")
         self.folder, self.projector = folder, projector
         self.lock = threading.RLock()
         self.measures = Measures()
@@ -346,14 +348,3 @@ def dated(commands: Sequence[Command], now_ns: int) -> list[Command]:
         if isinstance(command, AdvanceTime):
             now_ns = max(now_ns, command.time_ns)
     return found
-
-
-def _lease(path: Path) -> int:
-    """Hold a lock that the system lets go of when the process dies."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(file)
-        raise InputError(f"a folder must have one writer, another process holds {path}") from error
-    return file

@@ -5,7 +5,6 @@ last line was cut off by a crash holds a record that nobody was told of: opening
 it. Two can never write: a folder is locked by who writes it, and a database takes no number twice.
 """
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from crossmargin.errors import CrossMarginError, InputError
+from crossmargin.store.exclusive import hold_alone
 from crossmargin.store.records import FORMAT, GENESIS, Payload, RecordError, SegmentStart, chained, decode, encode
 
 SEGMENT_RECORDS = 100_000
@@ -92,7 +92,9 @@ class FileJournal:
         self._lock: int | None = None
         if write:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(folder)  # before anything is cut: the tail may be another's record on its way
+            # before anything is cut: the tail may be another's record on its way
+            rule = f"a journal must have one writer, another process holds {folder}"
+            self._lock = hold_alone(os.open(folder, os.O_RDONLY), rule)
             try:
                 self._cut_torn_tail()
                 for _ in self.read():
@@ -218,17 +220,6 @@ class FileJournal:
             os.truncate(segments[-1], whole)
         if whole == 0:
             segments[-1].unlink()  # a segment whose header never reached the disk
-
-
-def _locked(folder: Path) -> int:
-    """Hold a lock on the folder that the system lets go of when the process dies."""
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(held)
-        raise InputError(f"a journal must have one writer, another process holds {folder}") from error
-    return held
 
 
 def _parse(number: int, previous: str, line: bytes) -> Payload:

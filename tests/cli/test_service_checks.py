@@ -1,9 +1,11 @@
 """Doctor: what it finds, and that it exits with 1 where the service could not work."""
 
+import contextlib
 import datetime as dt
 import json
 import os
 import socket
+import sqlite3
 
 import pytest
 from cryptography import x509
@@ -13,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from crossmargin.cli import app
 from crossmargin.engine.commands import AdvanceTime
 from crossmargin.service import soundness
+from crossmargin.service.access.audit import LOOKED_AT, AuditLog
 from crossmargin.service.access.keys import KeyStore, master_key
 from crossmargin.service.access.roles import Scope
 from crossmargin.service.writer import Writer
@@ -97,12 +100,33 @@ def test_a_service_without_keys_and_a_master_key_that_others_may_read_are_found(
     store = KeyStore(folder / "access.sqlite", master_key(folder, create=True))
     store.create(owner="ada", scopes=frozenset({Scope.READ}), accounts=None, created_ns=1)
     store.close()
+    AuditLog(folder / "access.sqlite").close()  # as `keys create` does
     code, found = looked(capsys, "--folder", folder, "--port", port)
     assert (code, found["keys"]) == (0, (True, "1 live keys, 0 users"))
     (folder / "master.key").chmod(0o644)
     code, found = looked(capsys, "--folder", folder, "--port", port)
     assert wrong(found) == {"keys"}
     assert "open to others" in found["keys"][1]
+
+
+def test_an_altered_log_of_who_did_what_is_found_however_old_the_entry(capsys, folder, port):
+    log = AuditLog(folder / "access.sqlite")
+    for number in range(LOOKED_AT + 10):
+        log.append(time_ns=number, who="ada", via="key:1", address="::1", action="POST /x", decision="allowed")
+    _, found = looked(capsys, "--folder", folder, "--port", port, "--open")
+    assert found["audit log"] == (True, f"{LOOKED_AT + 10} entries, each holds the hash of the one before")
+    with contextlib.closing(sqlite3.connect(folder / "access.sqlite")) as database, database:
+        database.execute("DROP TRIGGER audit_UPDATE")
+        database.execute("UPDATE audit SET entry = CAST(replace(entry, 'ada', 'eve') AS BLOB) WHERE sequence = 3")
+    code, found = looked(capsys, "--folder", folder, "--port", port, "--open")
+    assert (code, wrong(found)) == (1, {"audit log"})
+    assert found["audit log"][1].endswith("must hold the hash of the one before, 3 does not")
+    assert log.finding() is None, "a start looks at the newest alone"
+    log.close()
+    (folder / "access.sqlite").write_bytes(b"no database at all" * 100)
+    (folder / "access.sqlite-wal").unlink(missing_ok=True)
+    _, found = looked(capsys, "--folder", folder, "--port", port, "--open")
+    assert wrong(found) == {"audit log"}
 
 
 def test_a_clock_that_went_back_is_found(capsys, folder, port):

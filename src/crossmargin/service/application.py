@@ -97,7 +97,7 @@ def application(
     )
     describe_answers(built.openapi_schema)
     built.state.figures = CollectorRegistry()
-    built.state.figures.register(Figures(writer, built.state.feeds, lambda: getattr(built.state, "hub", None)))
+    built.state.figures.register(Figures(writer, built.state.feeds, lambda: getattr(built.state, "hub", None), access))
     registries = (writer.measures.registry, built.state.figures)
     built.state.alerts = AlertWatch(alerts or AlertRules(), writer.folder, lambda: samples(*registries))
     built.asgi_handler = with_short_way(built, keeping_slashes(built.asgi_handler), layers=layers, hosts=served)
@@ -108,6 +108,9 @@ def application(
 @contextlib.asynccontextmanager
 async def _streaming(app: Litestar) -> AsyncIterator[None]:
     """Run the stream's hub and the history for as long as the application runs."""
+    access: Access | None = app.state.access
+    if access is not None:
+        access.look_at_log()
     app.state.hub, app.state.history = Hub(app.state.writer), History(app.state.writer)
     running = [asyncio.create_task(each.run()) for each in (app.state.hub, app.state.history)]
     try:
@@ -130,6 +133,14 @@ def health(state: State) -> Response[Record]:
         progress = writer.opening_progress
         how_far = None if progress is None else {"done": progress[0], "of": progress[1]}
         return Response(answer | {"status": "starting", "progress": how_far})
+    return Response(answer | {"time": views.wire_time(writer.engine.state.time_ns), "finding": _finding(state)})
+
+
+def _finding(state: State) -> str | None:
+    """Say what is odd although the service answers; anybody may ask, so which entry was altered is for its log."""
     clock: Clock | None = state.clock
-    finding = None if clock is None else clock.standing
-    return Response(answer | {"time": views.wire_time(writer.engine.state.time_ns), "finding": finding})
+    access: Access | None = state.access
+    standing = None if clock is None else clock.standing
+    altered = access is not None and access.log_finding is not None
+    log = "the log of who did what is not as it was written, see the service's log" if altered else None
+    return "; ".join(filter(None, (standing, log))) or None

@@ -15,6 +15,7 @@ from crossmargin.engine.engine import Engine
 from crossmargin.engine.state import ALLOWED
 from crossmargin.errors import CrossMarginError
 from crossmargin.ledger.account import INSURANCE
+from crossmargin.service.access.guard import Access
 from crossmargin.service.stream import Hub
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Writer
@@ -24,10 +25,16 @@ Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
 
 
 class Figures(Collector):
-    """Reads a writer, its feeds and the hub of its streams."""
+    """Reads a writer, its feeds, the hub of its streams, and what was found of the log of who did what."""
 
-    def __init__(self, writer: Writer, feeds: Callable[[], Record], hub: Callable[[], Hub | None]) -> None:
-        self._writer, self._feeds, self._hub = writer, feeds, hub
+    def __init__(
+        self,
+        writer: Writer,
+        feeds: Callable[[], Record],
+        hub: Callable[[], Hub | None],
+        access: Access | None = None,
+    ) -> None:
+        self._writer, self._feeds, self._hub, self._access = writer, feeds, hub, access
 
     def collect(self) -> Iterable[Metric]:
         """Yield every figure as it is now."""
@@ -47,6 +54,8 @@ class Figures(Collector):
         if writer.projector is not None:
             yield _gauge("projection_up", "Whether the tables' database answers.", writer.projector.failure is None)
             yield _gauge("projection_lag_records", "Records that the tables are behind.", writer.projector.lag)
+        altered = self._access is not None and self._access.log_finding is not None
+        yield _gauge("audit_log_altered", "Whether the log of who did what was found altered at the start.", altered)
         if hub is not None:
             yield _gauge("streams", "Subscribers of the stream.", len(hub.subscribers))
             yield _counter("streams_dropped", "Subscribers let go because they did not read.", hub.dropped)

@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from crossmargin.errors import CrossMarginError, InputError
+from crossmargin.service.access.audit import entries_in
 from crossmargin.service.access.guard import configured
 from crossmargin.service.access.keys import master_key
 from crossmargin.service.alert_rules import read_rules
@@ -45,6 +46,7 @@ def findings(chosen: Settings, environment: Mapping[str, str]) -> list[Finding]:
         "journal": lambda: _journal(chosen),
         "database": lambda: _database(chosen),
         "clock": lambda: _clock(chosen),
+        "audit log": lambda: _audit_log(chosen),
         "keys": lambda: _keys(chosen),
         "certificate": lambda: _certificate(chosen),
         "alerts": lambda: _alerts(chosen, environment),
@@ -175,6 +177,11 @@ def _set_by() -> str:
     if state < 0:
         return ""
     return "; no time server sets it" if state == UNSYNCHRONISED else "; a time server sets it"
+
+
+def _audit_log(chosen: Settings) -> str:
+    count = entries_in(Path(chosen.folder))
+    return "none yet" if count is None else f"{count} entries, each holds the hash of the one before"
 
 
 def _keys(chosen: Settings) -> str:

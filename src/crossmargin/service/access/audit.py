@@ -16,6 +16,8 @@ import msgspec
 from crossmargin.errors import InputError
 
 GENESIS = "0" * 64
+LOOKED_AT = 1_000
+"""Newest entries that a start looks at: some ms, where all of a million take seconds."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,9 +47,12 @@ def _follows(entry: Entry, before: str) -> bool:
     return entry.before == before
 
 
-def _checked(database: sqlite3.Connection) -> Iterator[Entry]:
-    before, expected = GENESIS, 1
-    for sequence, held, stated in database.execute("SELECT sequence, entry, hash FROM audit ORDER BY sequence"):
+def _checked(database: sqlite3.Connection, *, last: int = 0, before: str = GENESIS) -> Iterator[Entry]:
+    """Yield the entries behind that of sequence `last`, whose hash is `before`, each checked."""
+    expected = last + 1
+    for sequence, held, stated in database.execute(
+        "SELECT sequence, entry, hash FROM audit WHERE sequence > ? ORDER BY sequence", (last,)
+    ):
         try:
             entry = msgspec.json.decode(held, type=Entry)
         except (msgspec.MsgspecError, TypeError) as error:
@@ -78,6 +83,26 @@ def require_log(folder: Path) -> None:
                 pass
     except (BrokenChainError, sqlite3.DatabaseError) as error:
         raise BrokenChainError(f"the log of who did what must be as it was written, {path}: {error}") from error
+
+
+def entries_in(folder: Path) -> int | None:
+    """Return how many entries the log of a service's folder has, every one checked; None where there is no log.
+
+    The service may write on meanwhile, and nothing is changed.
+
+    Raises
+    ------
+    BrokenChainError
+        If an entry cannot be believed, or the log not be read.
+    """
+    path = folder / "access.sqlite"
+    if not path.exists():
+        return None
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            return sum(1 for _ in _checked(database))
+    except sqlite3.DatabaseError as error:
+        raise BrokenChainError(f"the log of who did what must be readable, {path}: {error}") from error
 
 
 class AuditLog:
@@ -163,6 +188,23 @@ class AuditLog:
         for entry in self.entries():
             count, head = entry.sequence, entry_hash(entry)
         return count, head
+
+    def finding(self, newest: int = LOOKED_AT) -> str | None:
+        """Return what is wrong with the `newest` entries, None where they are as they were written.
+
+        An older one that was altered stays unseen here: `verified` looks at all.
+        """
+        try:
+            (count,) = self._database.execute("SELECT coalesce(max(sequence), 0) FROM audit").fetchone()
+            first = self._database.execute(
+                "SELECT sequence, hash FROM audit WHERE sequence <= ? ORDER BY sequence DESC LIMIT 1", (count - newest,)
+            ).fetchone()
+            last, before = first or (0, GENESIS)
+            for _ in _checked(self._database, last=last, before=before):
+                pass
+        except (BrokenChainError, sqlite3.DatabaseError) as error:
+            return f"the log of who did what is not as it was written: {error}"
+        return None
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,6 +1,7 @@
 """The guard before every route: who asks, whether he may, whether it is his turn; what was decided goes to the log."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -23,6 +24,7 @@ from crossmargin.service.access.sessions import CSRF_HEADER, SESSION_COOKIE, Ses
 from crossmargin.service.access.signatures import Nonces, SignedRequest
 from crossmargin.service.access.users import UserStore
 
+_LOG = logging.getLogger(__name__)
 HEADER = "x-crossmargin-"
 READS = frozenset({"GET", "HEAD", "WEBSOCKET"})
 CALLER = Rate(per_second=200, burst=1_000)
@@ -59,10 +61,21 @@ class Access:
         self.sessions = Sessions(self.users)
         self.approvals = Approvals(path, withdrawal_limits or {})
         self.log = AuditLog(path)
+        self.log_finding: str | None = None
+        """What `look_at_log` found wrong."""
         self.limits = RateLimits(caller=caller, common=common)
         self.failures = RateLimits(caller=FAILURES, common=Rate(per_second=1_000, burst=10_000))
         self.clock_ns, self.monotonic = clock_ns, monotonic
         self.nonces = Nonces(clock_ns() // 1_000_000)
+
+    def look_at_log(self) -> None:
+        """Look at the log's newest entries and tell where one was altered; whoever runs the service decides what follows.
+
+        It serves all the same: were it to stay down, whoever can write the file could keep it down.
+        """
+        self.log_finding = self.log.finding()
+        if self.log_finding is not None:
+            _LOG.warning("%s", self.log_finding)
 
     async def admit(self, connection: Connection, method: str, rule: Rule) -> Principal | None:
         """Return who asks, None where anybody may.

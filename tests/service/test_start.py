@@ -8,10 +8,12 @@ import sys
 import threading
 import time
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from litestar.testing import TestClient
+from tests.cli.conftest import run as run
 
 from crossmargin.cli import serve
 from crossmargin.engine.commands import Deposit
@@ -23,7 +25,9 @@ from crossmargin.service.alert_rules import AlertRules
 from crossmargin.service.application import application
 from crossmargin.service.command_queue import Busy
 from crossmargin.service.configuration import Settings, settings
+from crossmargin.service.feeding import parse_feed, require_feeds
 from crossmargin.service.opening import opening_commands
+from crossmargin.service.silence import Server
 from crossmargin.service.writer import Starting, Writer
 from crossmargin.store.journal import open_journal
 from crossmargin.store.runner import replay
@@ -281,16 +285,41 @@ def test_a_disk_that_fails_to_sync_stops_the_writer(tmp_path, monkeypatch):
     writer.close()
 
 
-@pytest.mark.parametrize("feed", ["replay:nosuch", "replay:nosuch.csv@60", "replay:wrong.csv", "ccxt:nosuch"])
-def test_a_feed_that_cannot_be_is_refused_before_anything_is_said_or_made(tmp_path, feed):
-    if feed.startswith("ccxt"):
-        pytest.importorskip("ccxt", reason="ccxt is not installed")
+# looked for and not imported, which takes ten seconds
+UNKNOWN = pytest.param(
+    "ccxt:nosuch", marks=pytest.mark.skipif(find_spec("ccxt") is None, reason="ccxt is not installed")
+)
+FED = ["serve", "--open", "--port", "0", "--folder", "data", "--feed"]
+
+
+def require_refused(folder, code, out, err):
+    assert (code, out) == (2, "")
+    assert err.startswith("error: a ")
+    assert len(err.splitlines()) == 1
+    assert not (folder / "data").exists()
+
+
+@pytest.mark.parametrize("feed", ["replay:nosuch", "replay:nosuch.csv@60", "replay:wrong.csv", UNKNOWN])
+def test_a_feed_that_cannot_be_is_refused_before_anything_is_said_or_made(tmp_path, run, monkeypatch, feed):
     (tmp_path / "wrong.csv").write_text("colour,size\nred,1\n")
+    monkeypatch.chdir(tmp_path)
+    # where it is not refused in time, the address is said and the folder made, and nothing is served for ever
+    monkeypatch.setattr(Server, "run", lambda _: None)
+    require_refused(tmp_path, *run(*FED, feed))
+
+
+@pytest.mark.skipif(find_spec("ccxt") is None, reason="ccxt is not installed")
+def test_an_unknown_venue_is_refused_without_importing_every_exchange(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ccxt.pro", None)  # where it is imported all the same, the import fails
+    with pytest.raises(InputError, match=r"must be an exchange of ccxt\.pro, was nosuch"):
+        require_feeds([parse_feed("ccxt:nosuch")])
+    with pytest.raises(InputError, match="ccxt is missing"):
+        require_feeds([parse_feed("ccxt:kraken")])
+
+
+def test_a_process_that_is_to_play_what_is_not_there_ends_before_anything_is_said_or_made(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "crossmargin", "serve", "--open", "--port", "0", "--folder", "data", "--feed", feed],
+        [sys.executable, "-m", "crossmargin", *FED, "replay:nosuch"],
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: a ")
-    assert len(done.stderr.splitlines()) == 1
-    assert not (tmp_path / "data").exists()
+    require_refused(tmp_path, done.returncode, done.stdout, done.stderr)

@@ -6,6 +6,7 @@ the recording's.
 
 import asyncio
 import contextlib
+import importlib.util
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -178,14 +179,24 @@ def ccxt_exchange(name: str) -> Callable[[], Exchange]:
     InputError
         If ccxt is not installed or has no such exchange.
     """
+    # the import brings every exchange there is, ten seconds' work; whoever mistypes a name need not wait for it
+    ccxt_is_at = importlib.util.find_spec("ccxt")
+    if ccxt_is_at is not None:
+        folders = [Path(each) / "pro" for each in ccxt_is_at.submodule_search_locations or ()]
+        if not any((each / f"{name}.py").exists() for each in folders):
+            raise _no_such(name)
     try:
         import ccxt.pro
     except ImportError as error:
         raise InputError("a live feed needs the extra crossmargin[live], ccxt is missing") from error
     if name not in ccxt.pro.exchanges:
-        raise InputError(f"a venue must be an exchange of ccxt.pro, was {name}")
+        raise _no_such(name)
     maker: Callable[[], Exchange] = getattr(ccxt.pro, name)
     return maker
+
+
+def _no_such(name: str) -> InputError:
+    return InputError(f"a venue must be an exchange of ccxt.pro, was {name}")
 
 
 def follows_of(

@@ -79,7 +79,8 @@ export const compare = async (name: string): Promise<Compared[]> => (await call<
 export const whatIf = (name: string, changes: WhatIf, signal: AbortSignal): Promise<WhatIfAnswer> =>
   post(`${of(name)}/what-if`, changes, signal);
 export const queues = (name: string): Promise<Queues> => call(`${of(name)}/deleveraging`);
-export const insurance = (): Promise<Insurance> => call("insurance");
+/** The fund with its newest draws, or those before a cursor. */
+export const insurance = (cursor?: string): Promise<Insurance> => call(cursor === undefined ? "insurance" : `insurance?cursor=${encodeURIComponent(cursor)}`);
 export const moment = (record: number | null, signal: AbortSignal): Promise<Moment> => call(record === null ? "replay" : `replay?record=${record}`, { signal });
 export const stress = (moves: Record<string, number>, vol: number): Promise<Stress> => post("stress", { moves, vol });
 

@@ -90,7 +90,7 @@ export interface Session { user: string | null; open?: boolean; scopes?: string[
 /** A command that waits for a second owner, or what became of it. */
 export interface Approval { id: string; asked_by: string; asked: Time; command: Item; state: "pending" | "approved" | "rejected"; decided_by: string | null; decided?: Time }
 
-export interface Insurance { time: Time; asset: string; fund: Money; cap_per_market: Money | null; drawn_by_market: Record<string, Money>; draws: Item[] }
+export interface Insurance { time: Time; asset: string; fund: Money; cap_per_market: Money | null; drawn_by_market: Record<string, Money>; draws: Item[]; next?: string | null }
 
 export interface Queues { account: string; policy: string; positions: Standing[] }
 /** A place in the queue of one side of one contract; 1 is asked first, null where there is no profit to give; the light is the fifth in which it is: 20, 40, ... 100. */

@@ -1,7 +1,8 @@
 /** The insurance fund: what it holds, what each market may draw and has drawn, and the draws. */
+import { useState } from "preact/hooks";
 import { digits, float, percent, usd } from "../format";
 import { events, overview } from "../live";
-import { Await, useAnswer } from "../load";
+import { Await, Problem, useAnswer } from "../load";
 import * as api from "../api";
 import { Age, Figure } from "../why";
 import type { Insurance } from "../wire";
@@ -18,9 +19,26 @@ function Markets({ fund, at }: { fund: Insurance; at: number }) {
       {drawn.length === 0 && <tr><td colSpan={3} class="dim">no market has drawn anything</td></tr>}</tbody></table>;
 }
 
+/** The newest draws, and older ones as they are asked for; a new answer begins anew. */
+function Draws({ fund }: { fund: Insurance }) {
+  const newest = { fund, draws: fund.draws, next: fund.next ?? null, error: null as Error | null };
+  const [held, setHeld] = useState(newest);
+  const { draws, next, error } = held.fund === fund ? held : newest;
+  const more = (cursor: string): void => void api.insurance(cursor).then(
+    (page) => setHeld({ fund, draws: [...draws, ...page.draws], next: page.next ?? null, error: null }),
+    (refused: Error) => setHeld({ fund, draws, next, error: refused }),
+  );
+  if (draws.length === 0) return <p class="dim">Nothing has been drawn.</p>;
+  return <>
+    <ItemTable items={draws} caption="The newest first" />
+    {error && <Problem error={error} what="older draws" />}
+    {next && <p><button type="button" onClick={() => more(next)}>More</button></p>}
+  </>;
+}
+
 export function InsurancePage() {
   const stamp = events.value.filter((event) => /draw|fund|default/i.test(JSON.stringify([event.event, event.kind, event.type]))).length;
-  const answer = useAnswer(api.insurance, [stamp, overview.value?.insurance_fund]);
+  const answer = useAnswer(() => api.insurance(), [stamp, overview.value?.insurance_fund]);
   return <>
     <h1>Insurance fund</h1>
     <p class="dim">It pays what a bankrupt account still owes once its own money is gone, before anybody else does.</p>
@@ -35,7 +53,7 @@ export function InsurancePage() {
         <h2>By market</h2>
         <Markets fund={fund} at={at} />
         <h2>Draws</h2>
-        {fund.draws.length > 0 ? <ItemTable items={fund.draws} caption="Since the service started, the newest first" /> : <p class="dim">Nothing has been drawn since the service started.</p>}
+        <Draws fund={fund} />
       </>;
     }}</Await>
   </>;

@@ -167,9 +167,9 @@ def waterfall() -> Call[are.Waterfall]:
     return get(f"{API}/waterfall", are.Waterfall)
 
 
-def insurance() -> Call[are.Insurance]:
-    """Return the insurance fund and what was drawn of it."""
-    return get(f"{API}/insurance", are.Insurance)
+def insurance(*, limit: int = 100, cursor: str | None = None) -> Call[are.Insurance]:
+    """Return the insurance fund, what markets drew of it ever, and the newest draws."""
+    return get(f"{API}/insurance", are.Insurance, {"limit": limit, "cursor": cursor})
 
 
 def parameters() -> Call[are.ParameterVersions]:

@@ -326,7 +326,7 @@ class Waterfall(Record, frozen=True, kw_only=True):
 
 
 class Insurance(Record, frozen=True, kw_only=True):
-    """The insurance fund and what was drawn of it."""
+    """The insurance fund, what each market drew of it ever, the newest draws, and the cursor of those before."""
 
     time: Time
     asset: str
@@ -334,6 +334,7 @@ class Insurance(Record, frozen=True, kw_only=True):
     cap_per_market: Decimal | None
     drawn_by_market: dict[str, Decimal]
     draws: tuple[dict[str, Any], ...]
+    next: str | None = None
 
 
 class Standing(Record, frozen=True, kw_only=True):

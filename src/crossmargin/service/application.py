@@ -36,6 +36,7 @@ from crossmargin.service.house_routes import HOUSE_ROUTES
 from crossmargin.service.metrics import CountRequests, metrics, samples
 from crossmargin.service.operator_routes import OPERATOR_ROUTES
 from crossmargin.service.order_route import with_short_way
+from crossmargin.service.paid import Paid
 from crossmargin.service.stream import Hub, stream
 from crossmargin.service.sub_accounts import RestoreSlashes, keeping_slashes
 from crossmargin.service.tracing import TraceRequests
@@ -70,6 +71,7 @@ def application(
         "replay": replaying.Replay(writer.folder),
         "access": access,
         "clock": clock,
+        "paid": Paid(),
     }
     api = Router("/api/v1", route_handlers=[*HOUSE_ROUTES, *ACCOUNT_ROUTES, *COMMAND_ROUTES, *OPERATOR_ROUTES,
                                             replaying.replay, stream,

@@ -34,6 +34,7 @@ OWN_PARAMETERS: dict[tuple[str, str], dict[str, Any]] = {
     ("get", f"{API}/accounts"): {"cursor": "cash-only"},
     ("get", f"{API}/{{what}}"): {"cursor": 1_000},
     ("get", f"{API}/liquidations"): {"cursor": 1_000},
+    ("get", f"{API}/insurance"): {"cursor": 1_000},
     ("get", f"{API}/approvals"): {"cursor": 1_000, "state": "pending"},
     ("get", f"{API}/access-log"): {"cursor": 1_000, "who": "ann", "action": "/parameters"},
     ("get", "/api/v2/{method}"): {"method": "public/get_time"},

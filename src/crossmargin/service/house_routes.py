@@ -2,13 +2,16 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Annotated
 
 from litestar import get, post
 from litestar.datastructures import State
 from litestar.params import JSONBody, PathParameter
 
+from crossmargin.engine.events import Drawn
 from crossmargin.service import analysis, lists, projection, views
+from crossmargin.service.paid import Paid
 from crossmargin.service.processes.admission import stop_if_admitted
 from crossmargin.service.projection_tables import HAPPENED
 from crossmargin.service.reading import Cursor, Limit, NotHereError, projected, read
@@ -81,24 +84,45 @@ def liquidations(state: State, limit: Limit = 100, cursor: Cursor = None) -> Rec
 @get("/waterfall", sync_to_thread=True)
 def waterfall(state: State) -> Record:
     """Return the layers of the waterfall in their order, and what they have paid."""
-    told = _drawn(state)
-    return read(state, lambda engine, _: {"items": lists.waterfall_items(engine, told), "next": None})
+    sums = _paid(state)
+    return read(state, lambda engine, _: {"items": lists.waterfall_items(engine, sums), "next": None})
 
 
 @get("/insurance", sync_to_thread=True)
-def insurance(state: State) -> Record:
-    """Return the insurance fund, what markets drew of it, and the draws."""
-    told = _drawn(state)
-    return read(state, lambda engine, _: lists.insurance_record(engine, told))
+def insurance(state: State, limit: Limit = 100, cursor: Cursor = None) -> Record:
+    """Return the insurance fund, what markets drew of it ever, and the draws, the newest first."""
+    found = _drawn(state, limit + 1, cursor)[::-1]
+    following = str(found[limit - 1].sequence) if len(found) > limit else None
+    return read(state, lambda engine, _: lists.insurance_record(engine, found[:limit], following))
 
 
-def _drawn(state: State) -> Sequence[views.Told]:
-    """Return what the waterfall paid: from the tables, which have all of it, else the last events in memory."""
+def _drawn(state: State, limit: int, before: int | None) -> Sequence[views.Told]:
+    """Return what the fund paid, the oldest first: from the tables, which have all of it, else the last events in memory."""
     writer: Writer = state.writer
     if writer.projector is not None:
         with contextlib.suppress(projection.DatabaseDownError):
-            return projection.drawn(projected(state))
-    return _in_memory(writer)
+            return projection.drawn(projected(state), "insurance", limit, before)
+    draws = (each for each in _in_memory(writer) if isinstance(each.event, Drawn) and each.event.layer == "insurance")
+    return [each for each in draws if before is None or each.sequence < before][-limit:]
+
+
+def _paid(state: State) -> dict[str, Decimal]:
+    """Return what each layer paid ever: as the tables have it, while they are down as they had it last.
+
+    Without a database it is what the last events in memory tell.
+    """
+    writer: Writer = state.writer
+    paid: Paid = state.paid
+    if writer.projector is None:
+        return lists.by_layer(each.event for each in _in_memory(writer) if isinstance(each.event, Drawn))
+    try:
+        database = projected(state)
+        return paid.sums(database, level=writer.projector.wait_for(writer.record, 0))
+    except projection.DatabaseDownError:
+        known = paid.known()
+        if known is None:
+            raise
+        return known
 
 
 def _in_memory(writer: Writer) -> Sequence[views.Told]:

@@ -1,7 +1,7 @@
 """Lists that are more than events one by one: liquidations from start to end, layers with what they paid, versions."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -69,14 +69,19 @@ def _begun(each: Told, account: str) -> Record:
     }
 
 
-def waterfall_items(engine: Engine, told: Iterable[Told]) -> list[Record]:
-    """Return the layers in the order in which they pay, with what they paid in `told`; the fund says what it held."""
+def by_layer(draws: Iterable[Drawn]) -> dict[str, Decimal]:
+    """Return what each layer paid in `draws`."""
+    found: dict[str, Decimal] = {}
+    for each in draws:
+        found[each.layer] = found.get(each.layer, Decimal(0)) + each.amount
+    return found
+
+
+def waterfall_items(engine: Engine, sums: Mapping[str, Decimal]) -> list[Record]:
+    """Return the layers in the order in which they pay, with what they paid; the fund says what it held."""
     state = engine.state
     money = state.parameters.money
-    drawn = dict.fromkeys(state.parameters.layers, Decimal(0))
-    for each in told:
-        if isinstance(each.event, Drawn):
-            drawn[each.event.layer] = drawn.get(each.event.layer, Decimal(0)) + each.event.amount
+    drawn = dict.fromkeys(state.parameters.layers, Decimal(0)) | dict(sums)
     sizes: dict[str, str] = {}
     if "insurance" in drawn and money in state.assets:
         held = state.ledger.balance(INSURANCE, money) * state.assets[money].quantum
@@ -111,19 +116,22 @@ def _shipped(name: str) -> Record | None:
     return found
 
 
-def insurance_record(engine: Engine, told: Iterable[Told]) -> Record:
-    """Return what the fund holds, what each market has drawn of it ever, its cap, and the draws in `told`."""
+def insurance_record(engine: Engine, draws: Sequence[Told], following: str | None) -> Record:
+    """Return what the fund holds, what each market has drawn of it ever, its cap, and `draws`, the newest first.
+
+    `following` is the cursor of those before.
+    """
     state = engine.state
     money, cap = state.parameters.money, state.parameters.insurance_cap_per_market
     held = state.ledger.balance(INSURANCE, money) * state.assets[money].quantum if money in state.assets else Decimal(0)
-    draws = [each for each in told if isinstance(each.event, Drawn) and each.event.layer == "insurance"]
     return {
         "time": wire_time(state.time_ns),
         "asset": money,
         "fund": f"{held:f}",
         "cap_per_market": None if cap is None else f"{cap:f}",
         "drawn_by_market": {market: f"{paid:f}" for market, paid in sorted(state.insured_by_market.items())},
-        "draws": [event_record(each) for each in reversed(draws)],
+        "draws": [event_record(each) for each in draws],
+        "next": following,
     }
 
 

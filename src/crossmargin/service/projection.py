@@ -17,7 +17,7 @@ import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from crossmargin.engine.events import Event
+from crossmargin.engine.events import Drawn, Event
 from crossmargin.errors import CrossMarginError, InputError
 from crossmargin.service.projection_changes import MINUTE_NS, PLACES_A_RECORD, Change, Row
 from crossmargin.service.projection_tables import (
@@ -40,6 +40,8 @@ CONNECT_TIMEOUT_S = 5
 STARTED = "LiquidationStarted"
 RANGES_ASKED_TOGETHER = 100
 """Of places; SQLite takes no condition of 1,000 parts."""
+ROWS_AT_ONCE = 1_000
+"""Of a question whose answer has no bound."""
 
 
 _EVENTS: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
@@ -244,9 +246,24 @@ def _begun(limit: int, before: int, end: int) -> sql.Select[str, int, int]:
     )
 
 
-def drawn(database: sql.Engine) -> list[Happened]:
-    """Return all that the waterfall paid since the journal began, the oldest first."""
-    return _happened(_rows(database, sql.select(WATERFALL).where(WATERFALL.c.kind == "Drawn")))
+def drawn(database: sql.Engine, layer: str, limit: int, before: int | None) -> list[Happened]:
+    """Return the newest of what a layer of the waterfall paid, at most `limit` at places below `before`, the oldest first."""
+    # within a text of JSON a quotation mark has a backslash before it: no name of an account can read like this
+    of_layer = WATERFALL.c.body.contains(f'"layer":{msgspec.json.encode(layer).decode()}', autoescape=True)
+    question = sql.select(WATERFALL).where(WATERFALL.c.kind == "Drawn", of_layer)
+    question = question.order_by(WATERFALL.c.place.desc()).limit(limit)
+    return _happened(_rows(database, question if before is None else question.where(WATERFALL.c.place < before)))
+
+
+def drawn_after(database: sql.Engine, place: int) -> Iterator[tuple[int, Drawn]]:
+    """Yield what the waterfall paid at places above `place`, the oldest first."""
+    question = sql.select(WATERFALL.c.place, WATERFALL.c.body).order_by(WATERFALL.c.place)
+    question = question.where(WATERFALL.c.kind == "Drawn", WATERFALL.c.place > place)
+    with answering(), database.connect().execution_options(yield_per=ROWS_AT_ONCE) as connection:
+        for at, body in connection.execute(question):
+            event = _EVENTS.decode(body)
+            if isinstance(event, Drawn):
+                yield at, event
 
 
 def _happened(rows: Iterable[Row]) -> list[Happened]:

@@ -167,6 +167,14 @@ def test_a_poisoned_engine_waits_for_an_operator() -> None:
     assert engine.state.halt is None
 
 
+def test_what_is_not_halted_cannot_be_reopened() -> None:
+    engine = Engine()
+    before = engine.state_hash()
+    (event,) = engine.apply(Resume(id="1", reason="looked at"))
+    assert event == Refused(command="1", reason="NOT_HALTED")
+    assert engine.state_hash() == before, "a journal with one in it gives the same state whatever the reason is called"
+
+
 def test_waterfall_layers_cannot_be_moved() -> None:
     with pytest.raises(InputError, match="order"):
         EngineParameters(layers=("insurance", "house"))

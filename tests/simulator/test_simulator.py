@@ -46,7 +46,7 @@ OPENING = """
 REFUSED = frozenset(
     {
         "TIME_RUNS_FORWARD",
-        "NOT_EMPTY",
+        "NOT_HALTED",
         "INSUFFICIENT_MARGIN",
         "UNKNOWN_ACCOUNT",
         "SELF_TRADE",

@@ -117,6 +117,6 @@ def _refusal(kind: str, url: str, who: str, status: int, rule: str, finding: str
         return f"the service at {url} must let a key ask for {kind}, it refuses {who}: {rule}, {finding}"
     if status == REFUSED and (kind, rule) == ("Halt", "ALREADY_EXISTS"):
         return f"a service must be open to be halted, {url} is halted already: {finding}"
-    if status == REFUSED and (kind, rule) == ("Resume", "NOT_EMPTY"):
+    if status == REFUSED and kind == "Resume" and rule in {"NOT_HALTED", "NOT_EMPTY"}:  # an older one's
         return f"a service must be halted to be reopened, {url} is open"
     return f"the service at {url} must take {kind}, it refuses: {rule}, {finding}"

@@ -118,7 +118,7 @@ def halt(house: House, command: Halt) -> No | None:
 def resume(house: House, command: Resume) -> No | None:
     """Open the engine by hand; whoever fell below maintenance in the halt is examined now."""
     if house.state.halt is None:
-        return No(Refusal.NOT_EMPTY, "nothing is halted")
+        return No(Refusal.NOT_HALTED)
     house.state.halt = None
     house.emit(happened.Resumed(reason=command.reason))
     house.touch_all()

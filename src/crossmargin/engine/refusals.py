@@ -18,6 +18,7 @@ class Refusal(enum.Enum):
     UNKNOWN_LIQUIDATION = "no such liquidation is under way"
     ALREADY_EXISTS = "it exists already"
     NOT_EMPTY = "the account still holds something"
+    NOT_HALTED = "nothing is halted"
     ACCOUNT_STATE = "the state of the account forbids it"
     HALTED_RISK_REDUCTION_ONLY = "in a halt only risk reduction, deposits and cancels pass"
     INSTRUMENT_EXPIRED = "the instrument has expired"

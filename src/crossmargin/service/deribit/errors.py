@@ -90,6 +90,7 @@ CODES: dict[Refusal, tuple[int, str]] = {
     Refusal.UNKNOWN_LIQUIDATION: (11043, "bad_argument"),
     Refusal.ALREADY_EXISTS: (11030, "other_reject"),
     Refusal.NOT_EMPTY: (11030, "other_reject"),
+    Refusal.NOT_HALTED: (11030, "other_reject"),
     Refusal.ACCOUNT_STATE: (13002, "account_blocked"),
     Refusal.HALTED_RISK_REDUCTION_ONLY: (10019, "locked_by_admin"),
     Refusal.INSTRUMENT_EXPIRED: (10012, "book_closed"),

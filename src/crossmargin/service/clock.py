@@ -74,6 +74,16 @@ class Clock:
             return None
         return f"the system's clock stands {self._astray_ns / NS:+.0f} s from where it would without its jumps"
 
+    @property
+    def furthest_ns(self) -> int:
+        """The latest time to which somebody may ask the engine's to be moved, ns since 1970; no command moves it back.
+
+        It is `longest_jump_s` beyond now: the engine's time, or the system's without its jumps where that is later.
+        """
+        with self._writer.lock:
+            engine_ns = self._writer.engine.state.time_ns
+        return max(engine_ns, self._system() - self._astray_ns) + self._longest_ns
+
     def tick(self) -> None:
         """Look at the clocks, and move the engine's time by what passed."""
         system, monotonic = self._system(), self._monotonic()

@@ -5,6 +5,7 @@ account's money, changes the rules or moves time waits for a second owner; what 
 price) is done at once.
 """
 
+import asyncio
 from typing import Annotated, Any, TypeAlias, get_args
 
 import msgspec
@@ -17,8 +18,9 @@ from crossmargin.errors import InputError
 from crossmargin.service.access.api import waits
 from crossmargin.service.access.approvals import FourEyes
 from crossmargin.service.access.guard import caller
+from crossmargin.service.clock import NS, Clock
 from crossmargin.service.commands import answered, command_id
-from crossmargin.service.views import Record
+from crossmargin.service.views import Record, wire_time
 
 Key = Annotated[str, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=100)]
 AtOnce: TypeAlias = (
@@ -74,8 +76,19 @@ async def commands(
     command: AtOnce | Waiting = msgspec.convert({**data, "id": command_id(who, key)}, type=kind)
     if who is not None:  # the guard's entry tells the route, and of its body the digest
         await state.access.note(request, who, f"asked for {kind.__name__}")
+    if isinstance(command, ask.AdvanceTime):
+        await asyncio.to_thread(_require_near, state, command.time_ns)
     waiting = waits(state, who, command) if isinstance(command, FourEyes) else None
     return await answered(state.writer, command) if waiting is None else waiting
+
+
+def _require_near(state: State, time_ns: int) -> None:
+    """Refuse to move time far ahead of the service's clock: it stands there then, for no command moves it back."""
+    clock: Clock | None = state.clock
+    if clock is None or time_ns <= (furthest_ns := clock.furthest_ns):
+        return
+    told = f"{wire_time(time_ns)['iso']} is {(time_ns - furthest_ns) / NS:.0f} s later"
+    raise InputError(f"time may be moved to {wire_time(furthest_ns)['iso']} at most, {told}")
 
 
 @post("/bids", status_code=200)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tabs import Tabs
 
 # programs of tests alone: imported here, where doctests are looked for, they would change this process
 collect_ignore_glob = ["*/sitecustomize.py"]
@@ -110,6 +111,18 @@ def browser() -> Iterator[object]:
         # The sandbox needs rights that containers lack; the pages are our own.
         with started.chromium.launch(executable_path=executable, args=["--no-sandbox"]) as running:
             yield running
+
+
+@pytest.fixture(scope="module")
+def all_tabs(browser) -> Tabs:
+    return Tabs(browser)
+
+
+@pytest.fixture
+def tabs(all_tabs) -> Iterator[Tabs]:
+    """Give tabs that are taken back, and emptied, when the test is over."""
+    yield all_tabs
+    all_tabs.empty()
 
 
 @pytest.fixture

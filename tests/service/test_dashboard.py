@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 from dashboard_pages import pages, stand_in
-from serving import LONGEST_S
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -25,30 +24,18 @@ def large_site() -> Iterator[str]:
 
 
 @pytest.fixture
-def visit(browser, site, console):
+def visit(tabs, site, console):
     """Open a page; when the test is over, nothing may have been said on the console."""
-    contexts = []
 
     def visit(name_or_hash: str, width: str = "desktop", scheme: str = "light", at: str = site):
         address, sign = PAGES.get(name_or_hash, (name_or_hash, "h1"))
-        across, down = WIDTHS[width]
-        context = browser.new_context(
-            viewport={"width": across, "height": down}, color_scheme=scheme, reduced_motion="reduce"
-        )
-        context.set_default_timeout(1_000 * LONGEST_S)
-        contexts.append(context)
-        page = context.new_page()
-        page.on(
-            "console", lambda message: console.append(message.text) if message.type in {"error", "warning"} else None
-        )
-        page.on("pageerror", lambda error: console.append(str(error)))
+        page = tabs.open(console, WIDTHS[width], scheme)
         page.goto(at + address)
         page.wait_for_selector(sign)
         return page
 
     yield visit
-    for context in contexts:
-        context.close()
+    tabs.empty()
     assert console == []
 
 
@@ -209,4 +196,5 @@ def test_a_server_that_is_gone_is_said_to_be_gone(visit, console) -> None:
     page.wait_for_selector(".link.offline")
     assert "figures are the last received" in page.locator("header").inner_text()
     assert page.locator(".figure b").count() == 4
+    page.goto("about:blank")  # it asks no more
     console.clear()

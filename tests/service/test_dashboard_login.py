@@ -3,6 +3,7 @@
 import pytest
 from argon2 import PasswordHasher
 from serving import serving
+from tabs import settled
 
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.service.access.guard import Access
@@ -48,14 +49,11 @@ def site(tmp_path_factory, clock):
 
 
 @pytest.fixture
-def visit(browser, site, console):
+def visit(tabs, site, console):
     """Open the site as a stranger, or log in as somebody."""
-    contexts = []
 
     def visit(user=None, address=""):
-        contexts.append(browser.new_context(reduced_motion="reduce"))
-        page = contexts[-1].new_page()
-        page.on("console", lambda said: console.append(said.text) if said.type in {"error", "warning"} else None)
+        page = tabs.open(console)
         page.goto(site + address)
         page.wait_for_selector(".login")
         if user is not None:
@@ -63,9 +61,7 @@ def visit(browser, site, console):
             page.wait_for_selector(f"button[aria-label='Log out {user}']")
         return page
 
-    yield visit
-    for context in contexts:
-        context.close()
+    return visit
 
 
 def log_in(page, user, password=PASSWORD):
@@ -93,6 +89,20 @@ def test_a_stranger_is_asked_who_he_is_and_nothing_is_refused_meanwhile(visit, c
     assert page.title() == "Log in · crossmargin"
     assert page.locator("nav").count() == 0
     assert console == []
+
+
+def test_a_tab_that_is_used_again_knows_nothing_of_who_used_it_before(visit, tabs, site, console):
+    page = visit("ann")
+    page.get_by_role("button", name="Use dark colours").click()
+    page.route("**/*", lambda route: route.abort())
+    page.set_viewport_size({"width": 400, "height": 300})
+    kept = page.context.storage_state()
+    assert (len(kept["cookies"]) > 0, len(kept["origins"]), page.evaluate("innerWidth")) == (True, 1, 400)
+    tabs.empty()
+    again = visit()  # who is not known is asked to log in, and no route is in the way
+    assert again is page
+    assert (again.context.storage_state()["origins"], again.evaluate("innerWidth")) == ([], 1280)
+    assert again.evaluate("document.documentElement.dataset.theme") == "light"
 
 
 def test_a_wrong_password_is_said_to_be_wrong_and_the_right_one_opens(visit):
@@ -133,7 +143,7 @@ def test_a_trader_sees_his_accounts_and_no_others(visit, console):
     assert page.locator(".rail a").all_inner_texts() == ["Accounts", "Parameters"]
     page.click(f"text={OWN}")
     page.wait_for_selector("#what-if")
-    page.wait_for_load_state("networkidle")
+    settled(page)
     assert page.locator(".problem").count() == 0
     page.goto(page.url.partition("#")[0] + "#/liquidations")
     page.wait_for_selector("h1:text('Not for this login')")

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 from dashboard_pages import pages
-from serving import LONGEST_S, serving
+from serving import serving
+from tabs import settled
 
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.service.application import application
@@ -31,24 +32,16 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture
-def visit(browser, site, console):
-    contexts = []
-
+def visit(tabs, site, console):
     def visit(name, width="desktop", at=site, sign=None):
         address, usual = PAGES[name]
-        across, down = WIDTHS[width]
-        contexts.append(browser.new_context(viewport={"width": across, "height": down}, reduced_motion="reduce"))
-        contexts[-1].set_default_timeout(1_000 * LONGEST_S)
-        page = contexts[-1].new_page()
-        page.on("console", lambda said: console.append(said.text) if said.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: console.append(str(error)))
+        page = tabs.open(console, WIDTHS[width])
         page.goto(at + address)
         page.wait_for_selector(sign or usual)
         return page
 
     yield visit
-    for context in contexts:
-        context.close()
+    tabs.empty()
     assert console == []
 
 
@@ -56,13 +49,15 @@ def visit(browser, site, console):
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_has_its_figures_and_fits(visit, name, width) -> None:
     page = visit(name, width)
-    page.wait_for_load_state("networkidle") if name != "account" else page.wait_for_selector("canvas")
+    page.wait_for_selector(".link.live")
+    if name == "account":
+        page.wait_for_selector("canvas")
+    settled(page)
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     said = page.locator("main").inner_text()
     assert "NaN" not in said
     assert "undefined" not in said
     assert page.locator(".problem").count() == 0
-    page.wait_for_selector(".link.live")
 
 
 def test_the_stream_brings_the_rows_and_the_first_figures_come_within_a_second(visit, record_property) -> None:

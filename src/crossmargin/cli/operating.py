@@ -76,6 +76,7 @@ def _operate(kind: str, url: str, reason: str, shown: Credentials, *, json: bool
         import httpx
 
         from crossmargin.client import Client, ServiceError
+        from crossmargin.client.clients import UNSENT
     except ImportError as error:
         raise InputError(f"asking a service needs the extra crossmargin[service], {error.name} is missing") from error
     if not reason.strip():
@@ -88,9 +89,9 @@ def _operate(kind: str, url: str, reason: str, shown: Credentials, *, json: bool
         except ServiceError as error:
             raise InputError(_refusal(kind, url, who, error.status, error.rule, error.finding)) from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise InputError(
-                f"a service must answer at {url}, {str(error).rstrip('.')}; whether it took {kind} is not known"
-            ) from error
+            is_sent = not isinstance(error, (*UNSENT, httpx.InvalidURL))
+            outcome = f"whether it took {kind} is not known" if is_sent else f"{kind} was not sent"
+            raise InputError(f"a service must answer at {url}, {str(error).rstrip('.')}; {outcome}") from error
     waits = done.approval is not None
     found = Asked(
         service=url, asked=kind, state="waiting" if waits else "done", command=done.command, approval=done.approval

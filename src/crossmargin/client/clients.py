@@ -23,6 +23,8 @@ ATTEMPTS = 5
 LONGEST_PAUSE_S = 5.0
 CSRF_COOKIE, CSRF_HEADER = "csrftoken", "X-CSRFToken"
 _PASSING = (httpx.TransportError,)
+UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+"""Of these nothing was sent: no address, nobody there, or no TLS between the two."""
 
 
 class _Sending(Generic[Http]):
@@ -48,11 +50,14 @@ class _Sending(Generic[Http]):
             headers[CSRF_HEADER] = csrf
         return {"method": call.method, "url": f"{self.url}{call.target}", "content": call.body, "headers": headers}
 
-    def _pause_s(self, attempt: int, error: Exception) -> float:
-        """Return how long to wait before the next try; raise the error where there is none."""
+    def _pause_s(self, attempt: int, error: Exception, arrived: Exception | None) -> float:
+        """Return how long to wait before the next try; where there is none raise the error.
+
+        The last of a try that may have `arrived` is raised in place of one of which nothing was sent.
+        """
         is_passing = error.is_passing if isinstance(error, ServiceError) else True
         if attempt + 1 >= self.attempts or not is_passing:
-            raise error
+            raise error if arrived is None else arrived
         asked = error.retry_after_s if isinstance(error, ServiceError) else None
         return min(0.1 * 2**attempt if asked is None else asked, LONGEST_PAUSE_S)
 
@@ -100,14 +105,16 @@ class Client(_Sending[httpx.Client]):
         ServiceError
             If the service says no.
         httpx.TransportError
-            If it cannot be reached.
+            If it cannot be reached; one of `UNSENT` only if nothing of any attempt was sent.
         """
+        arrived: Exception | None = None
         for attempt in range(self.attempts):
             try:
                 answer = self._http.request(**self._request(call))
                 return call.result(answer.status_code, answer.content, answer.headers)
             except (ServiceError, *_PASSING) as error:
-                time.sleep(self._pause_s(attempt, error))
+                arrived = arrived if isinstance(error, UNSENT) else error
+                time.sleep(self._pause_s(attempt, error, arrived))
         raise AssertionError  # the last attempt raises
 
     def all_accounts(self, *, state: str | None = None, page: int = 500) -> Iterator[AccountRow]:
@@ -174,12 +181,14 @@ class AsyncClient(_Sending[httpx.AsyncClient]):
 
     async def ask(self, call: Call[T]) -> T:
         """Return the answer to a call; raises as `Client.ask` does."""
+        arrived: Exception | None = None
         for attempt in range(self.attempts):
             try:
                 answer = await self._http.request(**self._request(call))
                 return call.result(answer.status_code, answer.content, answer.headers)
             except (ServiceError, *_PASSING) as error:
-                await asyncio.sleep(self._pause_s(attempt, error))
+                arrived = arrived if isinstance(error, UNSENT) else error
+                await asyncio.sleep(self._pause_s(attempt, error, arrived))
         raise AssertionError  # the last attempt raises
 
     async def all_accounts(self, *, state: str | None = None, page: int = 500) -> AsyncIterator[AccountRow]:

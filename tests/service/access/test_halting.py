@@ -1,13 +1,17 @@
 """Halt and resume on the command line, against a service that runs: done, waiting for a second owner, or refused."""
 
+import contextlib
 import json
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 from serving import reserved_port, serving
 
 from crossmargin.cli import app
+from crossmargin.client import clients
 from crossmargin.errors import InputError
 from crossmargin.service import operator_routes
 from crossmargin.service.access.roles import Scope
@@ -130,6 +134,53 @@ def test_bad_input_is_one_line_and_exit_code_2(more):
     assert done.stderr.startswith("error: a ")
 
 
-def test_a_service_that_does_not_answer_is_told_so(capsys):
-    with reserved_port() as port, pytest.raises(InputError, match=r"a service must answer at .* is not known$"):
+@pytest.fixture
+def hasty(monkeypatch):
+    monkeypatch.setattr(clients, "LONGEST_PAUSE_S", 0.0)
+
+
+@contextlib.contextmanager
+def silent(asked, first=b""):
+    """Listen for so many connections, read of each, answer the first so, and hang up; then nobody is there."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def hear():
+            for number in range(asked):
+                connection, _ = listening.accept()
+                if number == asked - 1:
+                    listening.close()  # before the answer, upon which the next attempt comes
+                with connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(b"" if number else first)
+
+        hearing = threading.Thread(target=hear, daemon=True)
+        hearing.start()
+        yield listening.getsockname()[1]
+        hearing.join(timeout=60)
+        assert not hearing.is_alive()
+
+
+@pytest.mark.usefixtures("hasty")
+def test_where_nothing_was_sent_that_is_said(capsys):
+    with reserved_port() as port, pytest.raises(InputError, match=r"a service must answer at .*; Halt was not sent$"):
+        run(capsys, "halt", f"http://127.0.0.1:{port}")
+    with silent(clients.ATTEMPTS) as port, pytest.raises(InputError, match=r"; Resume was not sent$"):
+        run(capsys, "resume", f"https://127.0.0.1:{port}")  # who does not speak TLS hears no request
+    for url in ("ftp://127.0.0.1", "http://[::1"):
+        with pytest.raises(InputError, match=r"; Halt was not sent$"):
+            run(capsys, "halt", url)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("asked", [1, clients.ATTEMPTS])
+def test_where_one_attempt_may_have_arrived_nothing_is_promised(capsys, asked):
+    """Of five attempts the first was heard, and then nobody was there any more."""
+    with silent(asked) as port, pytest.raises(InputError, match=r"; whether it took Halt is not known$"):
+        run(capsys, "halt", f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_no_that_was_heard_before_the_service_went_is_told(capsys):
+    no = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+    with silent(1, no) as port, pytest.raises(InputError, match=r"must take Halt, it refuses: the service must answer"):
         run(capsys, "halt", f"http://127.0.0.1:{port}")

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import crossmargin as cm
+from crossmargin import client
 from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.portfolio import Portfolio
 
@@ -87,9 +89,10 @@ def test_a_change_that_cannot_be_is_refused(
         cm.what_if(book, market, "straddle-seller", **change)  # type: ignore[arg-type]
 
 
-def test_every_public_name_is_there_when_it_is_asked_for() -> None:
-    assert {name for names in cm._MODULES.values() for name in names} == {*cm.__all__} <= {*dir(cm)}
-    for name in cm.__all__:
-        assert getattr(cm, name).__module__.startswith("crossmargin.")
+@pytest.mark.parametrize("package", [cm, client], ids=["engine", "client"])
+def test_every_public_name_is_there_when_it_is_asked_for(package: ModuleType) -> None:
+    assert {name for names in package._MODULES.values() for name in names} == {*package.__all__} <= {*dir(package)}
+    for name in package.__all__:
+        assert getattr(package, name).__module__.startswith("crossmargin.")
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        _ = cm.nothing
+        _ = package.nothing

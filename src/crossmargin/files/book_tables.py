@@ -2,13 +2,15 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-import polars as pl
 
 from crossmargin.errors import InputError
 from crossmargin.units import LARGEST_NUMBER
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Number = Annotated[float, msgspec.Meta(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
 
@@ -70,7 +72,9 @@ TABLES: dict[str, Any] = {
     "orders": tuple[OrderRow, ...],
 }
 _KINDS = {name.removesuffix("s"): name for name in TABLES} | {name: name for name in TABLES}
-_READERS = {".csv": lambda path: pl.read_csv(path, infer_schema=False), ".parquet": pl.read_parquet}
+_FRAMES = ".csv", ".parquet"
+_READERS = "fastexcel", "polars"
+"""Libraries whose errors say what is wrong with a file; they are not named by class, as that would load them."""
 
 
 def read_tables(path: Path) -> BookTables:
@@ -85,10 +89,10 @@ def read_tables(path: Path) -> BookTables:
         raise InputError(f"a book must be a file or a folder, found none at {path}")
     try:
         raw = _raw_tables(path)
-    except (msgspec.DecodeError, UnicodeDecodeError, pl.exceptions.PolarsError, OSError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise InputError(f"{path.name} must hold a book: {_one_line(error)}") from error
     except Exception as error:
-        if type(error).__module__.lstrip("_").startswith("fastexcel"):
+        if type(error).__module__.lstrip("_").startswith(_READERS):
             raise InputError(f"{path.name} must hold a book: {_one_line(error)}") from error
         raise
     return _checked(raw, path, strict=path.suffix == ".json")
@@ -103,24 +107,32 @@ def _raw_tables(path: Path) -> dict[str, Any]:
             raise InputError(f"{path.name} must hold a book: expected an object with the key accounts")
         return raw
     if path.suffix == ".xlsx":
+        import polars as pl  # slow to load, and what is read from JSON needs none of it
+
         sheets = pl.read_excel(path, sheet_id=0, raise_if_empty=False)
         return {name.strip().lower(): _rows(sheet) for name, sheet in sheets.items()}
-    if path.suffix in _READERS:
-        return _by_kind(_READERS[path.suffix](path), path)
+    if path.suffix in _FRAMES:
+        return _by_kind(_frame(path), path)
     raise InputError(f"a book must be .json, .xlsx, .csv, .parquet or a folder, was {path.name}")
+
+
+def _frame(path: Path) -> "pl.DataFrame":
+    import polars as pl
+
+    return pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
 
 
 def _folder(path: Path) -> dict[str, Any]:
     tables: dict[str, Any] = {}
     for file in sorted(path.iterdir()):
-        if file.suffix in _READERS:
+        if file.suffix in _FRAMES:
             if file.stem in tables:
                 raise InputError(f"a table may stand once in a book, {file.stem!r} stands twice in {path.name}")
-            tables[file.stem] = _rows(_READERS[file.suffix](file))
+            tables[file.stem] = _rows(_frame(file))
     return tables
 
 
-def _by_kind(frame: pl.DataFrame, path: Path) -> dict[str, Any]:
+def _by_kind(frame: "pl.DataFrame", path: Path) -> dict[str, Any]:
     if "kind" not in frame.columns:
         raise InputError(f"a book in one table must have a column kind, {path.name} has {', '.join(frame.columns)}")
     tables: dict[str, Any] = {}
@@ -132,7 +144,9 @@ def _by_kind(frame: pl.DataFrame, path: Path) -> dict[str, Any]:
     return tables
 
 
-def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+def _rows(frame: "pl.DataFrame") -> list[dict[str, Any]]:
+    import polars as pl
+
     texts = {"account", "method", "parent", "kind", "currency", "venue", "chain", "instrument", "isolated_group"}
     # a sheet of account numbers arrives as floats: 1.0 is the account "1"
     whole = [name for name in texts & set(frame.columns) if frame[name].dtype.is_float()]

@@ -2,13 +2,16 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from crossmargin.errors import InputError
 from crossmargin.market.history import PriceHistory
-from crossmargin.units import Currency
+from crossmargin.units import Currency, IntArray
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _QUOTES = ("USDT", "USDC", "USD")
 
@@ -25,6 +28,8 @@ def read_history(path: str | Path, *, until: dt.datetime | None = None) -> Price
     InputError
         If the file is missing, or has no time or close column.
     """
+    import polars as pl  # slow to load; the embedded sample is read without
+
     source = Path(path)
     if not source.is_file():
         raise InputError(f"a price history must be a file, found none at {source}")
@@ -41,17 +46,34 @@ def read_history(path: str | Path, *, until: dt.datetime | None = None) -> Price
         raise InputError(f"{source.name} must have a column timestamp, date or time, has {', '.join(frame.columns)}")
     wide = _wide(frame, time, source.name)
     known = wide[time].cast(pl.Datetime("ns")).to_physical().to_numpy().astype(np.int64)
-    known = known + (int(np.median(np.diff(known))) if known.size > 1 else 0)
     names = [name for name in wide.columns if name != time]
     history = PriceHistory(
-        times_ns=known,
+        times_ns=_closed(known),
         currencies=tuple(_coin(name) for name in names),
         prices=np.ascontiguousarray(wide.select(pl.col(names).cast(pl.Float64)).to_numpy().T),
     )
     return history if until is None else history.until(int(until.timestamp()) * 1_000_000_000)
 
 
-def _wide(frame: pl.DataFrame, time: str, name: str) -> pl.DataFrame:
+def read_daily_closes(path: Path) -> PriceHistory:
+    """Return the history in a plain file of ours: a date, then a close of every coin, on each line.
+
+    It is what `read_history` returns of it, without the library of tables that any other form needs.
+    """
+    names, *rows = (line.split(",") for line in path.read_text().splitlines() if not line.startswith("#"))
+    days = np.array([row[0] for row in rows], dtype="datetime64[D]").astype("datetime64[ns]")
+    return PriceHistory(
+        times_ns=_closed(days.astype(np.int64)),
+        currencies=tuple(map(_coin, names[1:])),
+        prices=np.array([[float(close) for close in row[1:]] for row in rows]).T.copy(),
+    )
+
+
+def _closed(opened_ns: IntArray) -> IntArray:
+    return opened_ns + (int(np.median(np.diff(opened_ns))) if opened_ns.size > 1 else 0)
+
+
+def _wide(frame: "pl.DataFrame", time: str, name: str) -> "pl.DataFrame":
     symbol = next((column for column in ("symbol", "currency") if column in frame.columns), None)
     if symbol is None:
         return frame.sort(time)

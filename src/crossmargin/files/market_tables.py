@@ -2,16 +2,17 @@
 
 import datetime as dt
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import polars as pl
 
 from crossmargin.errors import InputError
-from crossmargin.files.option_chain import CHAIN_COLUMNS, chain_tables
 from crossmargin.files.snapshot_time import asked_time, choose
 from crossmargin.market.snapshot import Finding
 from crossmargin.units import NANOSECONDS_PER_SECOND
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class IndexRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,15 +69,19 @@ def tables_at(path: Path, at: str | dt.datetime | None) -> MarketTables:
     raise InputError(f"a market snapshot must be .json, .csv, .parquet or a folder, was {path.name}")
 
 
-def frame_tables(frame: pl.DataFrame, asked: dt.datetime | None, file: str) -> MarketTables:
+def frame_tables(frame: "pl.DataFrame", asked: dt.datetime | None, file: str) -> MarketTables:
     """Return the newest snapshot at or before `asked` in a table of quotes or in an option chain."""
+    from crossmargin.files.option_chain import chain_tables  # with polars, which a snapshot in JSON does not need
+
     if is_chain(frame):
         return msgspec.convert(chain_tables(frame, asked, file), MarketTables)
     return _from_rows(frame, asked, file)
 
 
-def is_chain(frame: pl.DataFrame) -> bool:
+def is_chain(frame: "pl.DataFrame") -> bool:
     """Whether a table is an option chain as venues publish it."""
+    from crossmargin.files.option_chain import CHAIN_COLUMNS
+
     return set(CHAIN_COLUMNS) <= set(frame.columns)
 
 
@@ -94,7 +99,7 @@ def nanoseconds(time: dt.datetime) -> int:
     return (since.days * 86_400 + since.seconds) * NANOSECONDS_PER_SECOND + since.microseconds * 1_000
 
 
-def read_frame(path: Path) -> pl.DataFrame:
+def read_frame(path: Path) -> "pl.DataFrame":
     """Return the table in a CSV or Parquet file.
 
     Raises
@@ -102,6 +107,8 @@ def read_frame(path: Path) -> pl.DataFrame:
     InputError
         If it cannot be read.
     """
+    import polars as pl  # slow to load, and what is read from JSON needs none of it
+
     try:
         if path.suffix.lower() == ".parquet":
             return pl.read_parquet(path)
@@ -121,8 +128,10 @@ def _from_json(path: Path, asked: dt.datetime | None) -> MarketTables:
     return tables
 
 
-def _folder(folder: Path) -> pl.DataFrame:
+def _folder(folder: Path) -> "pl.DataFrame":
     """Stack a folder's `index` and `quotes` tables into one with a column `kind`."""
+    import polars as pl
+
     parts = []
     for kind, name in (("index", "index"), ("quote", "quotes")):
         files = [folder / f"{name}{suffix}" for suffix in (".csv", ".parquet")]
@@ -137,7 +146,7 @@ def _folder(folder: Path) -> pl.DataFrame:
         raise InputError(f"index and quotes of {folder.name} must agree on their columns: {error}") from error
 
 
-def _from_rows(frame: pl.DataFrame, asked: dt.datetime | None, file: str) -> MarketTables:
+def _from_rows(frame: "pl.DataFrame", asked: dt.datetime | None, file: str) -> MarketTables:
     for column in ("kind", "time"):
         if column not in frame.columns:
             raise InputError(f"a table of quotes must have a column {column}, {file} has {', '.join(frame.columns)}")

@@ -4,7 +4,7 @@ from dataclasses import replace
 from importlib import resources
 
 from crossmargin.files.book import Book, read_book
-from crossmargin.files.history import read_history
+from crossmargin.files.history import read_daily_closes
 from crossmargin.files.market import read_market
 from crossmargin.market.snapshot import MarketSnapshot
 
@@ -47,4 +47,4 @@ def sample_market() -> MarketSnapshot:
     96652
     """
     with resources.as_file(resources.files("crossmargin") / "sample") as folder:
-        return replace(read_market(folder / "market.json"), history=read_history(folder / "history.csv"))
+        return replace(read_market(folder / "market.json"), history=read_daily_closes(folder / "history.csv"))

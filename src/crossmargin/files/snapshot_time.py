@@ -1,11 +1,13 @@
 """Which snapshot of many: the newest at or before the time asked for."""
 
 import datetime as dt
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from crossmargin.errors import InputError
 from crossmargin.market.snapshot import Finding
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _SAME_SNAPSHOT = dt.timedelta(minutes=10)
 """Rows of one snapshot may be stamped one by one; a longer silence begins the next."""
@@ -32,7 +34,7 @@ def asked_time(at: str | dt.datetime | None) -> dt.datetime | None:
     return at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)
 
 
-def numbered(frame: pl.DataFrame, column: str, file: str) -> pl.DataFrame:
+def numbered(frame: "pl.DataFrame", column: str, file: str) -> "pl.DataFrame":
     """Return the rows by time, with the number of the snapshot that each belongs to in a column `_snapshot`.
 
     Raises
@@ -40,6 +42,8 @@ def numbered(frame: pl.DataFrame, column: str, file: str) -> pl.DataFrame:
     InputError
         If a row has no time.
     """
+    import polars as pl  # slow to load, and a snapshot in JSON needs none of it
+
     if frame.is_empty() or not frame[column].dtype.is_temporal() or frame[column].null_count():
         raise InputError(f"a snapshot's {column} must be a time in every row, was {frame[column].dtype} in {file}")
     frame = frame.with_columns(pl.col(column).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")).sort(
@@ -49,8 +53,8 @@ def numbered(frame: pl.DataFrame, column: str, file: str) -> pl.DataFrame:
 
 
 def choose(
-    frame: pl.DataFrame, column: str, asked: dt.datetime | None, file: str
-) -> tuple[pl.DataFrame, dt.datetime, tuple[Finding, ...]]:
+    frame: "pl.DataFrame", column: str, asked: dt.datetime | None, file: str
+) -> "tuple[pl.DataFrame, dt.datetime, tuple[Finding, ...]]":
     """Return the rows of the newest snapshot at or before `asked`, its time, and a finding if that is long before.
 
     Raises
@@ -58,6 +62,8 @@ def choose(
     InputError
         If there is none; the message lists what there is.
     """
+    import polars as pl
+
     frame = numbered(frame, column, file)
     ends = frame.group_by("_snapshot", maintain_order=True).agg(pl.col(column).max())[column].to_list()
     places = [place for place, end in enumerate(ends) if asked is None or end <= asked]

@@ -19,7 +19,7 @@ from crossmargin.errors import CrossMarginError, InputError
 from crossmargin.feeds.live import Exchange, Follow, LiveFeed, LiveRules
 from crossmargin.feeds.pump import Pump, running
 from crossmargin.feeds.replay import Playhead, play
-from crossmargin.files.market_recording import read_recording
+from crossmargin.market.snapshot import MarketSnapshot
 from crossmargin.service.views import Record
 from crossmargin.service.writer import Writer
 from crossmargin.units import USD
@@ -71,10 +71,16 @@ def require_feeds(feeds: Sequence[Recorded | Venues]) -> None:
     """Refuse a recording that cannot be read, and a venue that nothing connects to."""
     for each in feeds:
         if isinstance(each, Recorded):
-            read_recording(each.path)
+            _recording(each)
         else:
             for name in each.names:
                 ccxt_exchange(name)
+
+
+def _recording(feed: Recorded) -> Iterator[MarketSnapshot]:
+    from crossmargin.files.market_recording import read_recording  # with polars, slow to load; only a replay needs it
+
+    return read_recording(feed.path)
 
 
 @dataclass(slots=True)
@@ -230,7 +236,7 @@ def follows_of(
 
 @contextlib.contextmanager
 def _playing(found: Feeding, recorded: Recorded) -> Iterator[None]:
-    snapshots, ended = read_recording(recorded.path), threading.Event()
+    snapshots, ended = _recording(recorded), threading.Event()
     playhead = Playhead(0)
     pump = Pump(found.writer.submit, found.is_listed, clock=playhead)
     found.pumps.append(pump)

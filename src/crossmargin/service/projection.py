@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sql
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from crossmargin.engine.events import Drawn, Event
@@ -109,7 +108,10 @@ def migrate(database: sql.Engine) -> None:
     UnknownFormError
         If a newer version has brought them to one of its own; they are left as they are.
     """
-    from alembic import command as alembic  # slow to load, and only who fills the tables needs them made
+    with database.connect() as connection:
+        if _is_newest(connection):
+            return
+    from alembic import command as alembic  # slow to load, and only tables of an older form need it
     from alembic.config import Config
 
     config = Config()
@@ -119,6 +121,14 @@ def migrate(database: sql.Engine) -> None:
         _require_known(connection, config)
         config.attributes["connection"] = connection
         alembic.upgrade(config, "head")
+
+
+def _is_newest(connection: sql.Connection) -> bool:
+    """Whether the tables have the form of the last migration; each migration's file begins with its revision."""
+    if not sql.inspect(connection).has_table("alembic_version"):
+        return False
+    newest = max(each.name.partition("_")[0] for each in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all() == [newest]
 
 
 def _require_known(connection: sql.Connection, config: "Config") -> None:
@@ -176,10 +186,21 @@ def write(connection: sql.Connection, changes: Iterable[Change]) -> None:
 def _upsert(connection: sql.Connection, table: sql.Table, rows: list[Row]) -> None:
     if not rows:
         return
-    insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+    insert: Any = _inserting(connection)(table)
     keys = [column.name for column in table.primary_key]
     new = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
     connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=new), rows)
+
+
+def _inserting(connection: sql.Connection) -> Any:  # noqa: ANN401
+    # the one in use was loaded when the database was opened; the other would be loaded for nothing
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert
 
 
 def _replace(connection: sql.Connection, table: sql.Table, held: dict[str, tuple[Row, ...]]) -> None:

@@ -101,28 +101,25 @@ def installed_browser(launcher) -> str | None:
     return str(bundled) if bundled.exists() else next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
+@pytest.fixture(scope="session")
+def all_tabs() -> Iterator[Tabs]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as started:
         executable = installed_browser(started.chromium)
         if executable is None:
             pytest.skip("no Chromium, and scripts/browser could install none")
         # The sandbox needs rights that containers lack; the pages are our own.
-        with started.chromium.launch(executable_path=executable, args=["--no-sandbox"]) as running:
-            yield running
-
-
-@pytest.fixture(scope="module")
-def all_tabs(browser) -> Tabs:
-    return Tabs(browser)
+        with started.chromium.launch(executable_path=executable, args=["--no-sandbox"]) as browser:
+            tabs = Tabs(browser)
+            with tabs.left_alone():
+                yield tabs
 
 
 @pytest.fixture
 def tabs(all_tabs) -> Iterator[Tabs]:
     """Give tabs that are taken back, and emptied, when the test is over."""
-    yield all_tabs
-    all_tabs.empty()
+    with all_tabs.lent():
+        yield all_tabs
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ machine a second, which is most of what a short test takes. A tab that was empti
 and nothing else: no cookie, nothing stored, no route, no size, no place of the mouse.
 """
 
+import asyncio
+import contextlib
 import time
 from urllib.parse import urlsplit
 
@@ -15,10 +17,34 @@ TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnima
 
 
 class Tabs:
-    """Tabs of one browser, each in a context of its own, so that nobody's cookies are another's."""
+    """Tabs of one browser, each in a context of its own, so that nobody's cookies are another's.
+
+    Playwright lets its loop stand as the one that runs in this thread. It may only do so while a test has tabs: others
+    run loops of their own.
+    """
 
     def __init__(self, browser):
         self.browser, self.idle, self.used = browser, [], []
+        self.loop = asyncio.get_running_loop()
+
+    @contextlib.contextmanager
+    def left_alone(self):
+        """Let other tests run loops."""
+        asyncio._set_running_loop(None)
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(self.loop)
+
+    @contextlib.contextmanager
+    def lent(self):
+        """Let a test open tabs; they are taken back after it."""
+        asyncio._set_running_loop(self.loop)
+        try:
+            yield
+            self.empty()
+        finally:
+            asyncio._set_running_loop(None)
 
     def open(self, console, size=SIZE, scheme="light"):
         """Return an empty tab; `page.console` gets its warnings and errors, `page.asked` what it asked for."""

@@ -7,7 +7,6 @@ is no discounting here; a rulebook that discounts does so itself.
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr
 
 from crossmargin.units import FloatArray
 
@@ -25,6 +24,8 @@ def black76(
     >>> round(float(black76(60000.0, 70000.0, 30 / 365, 0.6, True)), 6)
     1124.963284
     """
+    from scipy.special import ndtr  # slow to load, and most processes of the engine price no option by this form
+
     f, k, t, sigma = (np.asarray(x, dtype=np.float64) for x in (forward, strike, expiry_years, vol))
     sign = np.where(np.asarray(is_call), 1.0, -1.0)
     deviation = np.maximum(sigma, 0.0) * np.sqrt(np.maximum(t, 0.0))

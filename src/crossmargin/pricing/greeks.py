@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr
 
 from crossmargin.pricing.black76 import black76
 from crossmargin.units import DAYS_PER_YEAR, FloatArray
@@ -47,6 +46,8 @@ def usd_greeks(
     >>> round(float(usd_greeks(100.0, 100.0, 1.0, 0.2, True).delta), 6)
     0.539828
     """
+    from scipy.special import ndtr  # slow to load, and most processes of the engine state no greeks
+
     f, k, t, sigma = (np.asarray(x, dtype=np.float64) for x in (forward, strike, expiry_years, vol))
     sign = np.where(np.asarray(is_call), 1.0, -1.0)
     root = np.sqrt(np.maximum(t, 0.0))

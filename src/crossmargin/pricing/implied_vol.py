@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
-from scipy.special import erfinv
 
 from crossmargin.errors import MarketDataError
 from crossmargin.units import BoolArray, FloatArray
@@ -68,6 +67,8 @@ def implied_vol(
     deviation = _deviations(value.ravel(), x.ravel()).reshape(value.shape)
     money = x == 0.0
     if money.any():
+        from scipy.special import erfinv  # slow to load, and seldom needed
+
         deviation = np.where(money, math.sqrt(8.0) * erfinv(np.where(money, value, 0.0)), deviation)
     return ImpliedVol(vol=np.asarray(deviation / np.sqrt(t)), no_time_value=np.asarray(deviation == 0.0))
 

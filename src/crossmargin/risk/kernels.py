@@ -9,11 +9,11 @@ search's path cannot change, enters the sum.
 """
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 import numba
 import numpy as np
-from scipy.special import ndtri
 
 from crossmargin.compilation import inlined, kernel, parallel_kernel, screening_kernel
 from crossmargin.errors import InputError
@@ -46,7 +46,7 @@ def tail_shape(n_scenarios: int, confidence: float) -> tuple[float, int, float]:
     if not 0.0 < confidence < 1.0:
         raise InputError(f"confidence must be inside (0, 1), was {confidence}")
     tail = (1.0 - confidence) * n_scenarios
-    return tail, min(int(tail), n_scenarios - 1), -float(ndtri(1.0 - confidence))
+    return tail, min(int(tail), n_scenarios - 1), -NormalDist().inv_cdf(1.0 - confidence)
 
 
 @kernel

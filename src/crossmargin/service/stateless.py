@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import scipy.special  # noqa: F401  (vols of quotes need it, and whoever asks first does not wait for it)
 
 from crossmargin.errors import InputError
 from crossmargin.files.book import portfolios

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import scipy.special  # noqa: F401  (greeks need it, and whoever asks for the first ones does not wait for it)
 
 from crossmargin.engine.engine import Engine
 from crossmargin.errors import MarketDataError

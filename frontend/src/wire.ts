@@ -6,7 +6,7 @@ export interface Time { iso: string; epoch_ms: number }
 export interface Health {
   status: "starting" | "ok" | "failed";
   open?: boolean;
-  progress?: { done: number; of: number } | null;
+  progress?: { done: number; of: number; what?: string } | null;
   finding?: string;
 }
 

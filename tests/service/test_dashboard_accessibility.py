@@ -220,6 +220,7 @@ STARTING = {"status": "starting", "sequence": 0, "time": None, "open": True}
 OUTSIDE = {
     "opening": {**STARTING, "progress": {"done": 300, "of": 763}},
     "opening without progress": {**STARTING, "progress": None},
+    "compiling": {**STARTING, "progress": {"done": 20, "of": 169, "what": "kernels"}},
     "failed": {"status": "failed", "finding": "[Errno 5] Input/output error"},
     "log in": {"status": "ok", "sequence": 0, "time": None, "open": False},
 }

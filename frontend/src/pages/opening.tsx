@@ -16,11 +16,12 @@ export function OpeningPage() {
   </>;
   if (health?.status !== "starting") return <p class="dim loading" role="status">Asking how the service does …</p>;
   const { progress } = health;
+  const compiles = progress?.what === "kernels";
   return <>
     <h1>The service is opening</h1>
-    <p role="status">Its engine applies the journal; figures appear as soon as it has.</p>
-    {progress ? <p class="opening"><progress value={progress.done} max={progress.of} aria-label="Commands applied" />
-      <span class="num">{count.format(progress.done)} of {count.format(progress.of)} commands</span></p>
+    <p role="status">{compiles ? "It compiles what it computes with, which only a first start must; that takes a minute or two." : "Its engine applies the journal; figures appear as soon as it has."}</p>
+    {progress ? <p class="opening"><progress value={progress.done} max={progress.of} aria-label={compiles ? "Kernels compiled" : "Commands applied"} />
+      <span class="num">{count.format(progress.done)} of {compiles && "about "}{count.format(progress.of)} {compiles ? "kernels" : "commands"}</span></p>
       : <p class="opening"><progress aria-label="Opening" /> <span class="dim">Loading what it computes with; a first start takes longer.</span></p>}
   </>;
 }

@@ -21,10 +21,11 @@ class Time(Record, frozen=True, kw_only=True):
 
 
 class Progress(Record, frozen=True, kw_only=True):
-    """How many commands a service that opens has applied, of how many."""
+    """How many commands a service that opens has applied, of how many; or `kernels` compiled, of about how many."""
 
     done: int
     of: int
+    what: str = "commands"
 
 
 class Health(Record, frozen=True, kw_only=True):

@@ -132,10 +132,17 @@ def health(state: State) -> Response[Record]:
         return Response({"status": "failed", "finding": str(writer.failure)}, status_code=503)
     answer = {"status": "ok", "sequence": writer.sequence, "time": None, "open": state.access is None}
     if not writer.is_ready:
-        progress = writer.opening_progress
-        how_far = None if progress is None else {"done": progress[0], "of": progress[1]}
-        return Response(answer | {"status": "starting", "progress": how_far})
+        return Response(answer | {"status": "starting", "progress": _progress(writer)})
     return Response(answer | {"time": views.wire_time(writer.engine.state.time_ns), "finding": _finding(state)})
+
+
+def _progress(writer: Writer) -> Record | None:
+    """Say how far an engine that opens has come: in kernels while a first start compiles them, else in commands."""
+    if writer.opening_progress is not None:
+        return dict(zip(("done", "of"), writer.opening_progress, strict=True))
+    if writer.compiling_progress is not None:
+        return {**dict(zip(("done", "of"), writer.compiling_progress, strict=True)), "what": "kernels"}
+    return None
 
 
 def _finding(state: State) -> str | None:

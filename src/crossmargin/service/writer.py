@@ -23,6 +23,7 @@ from crossmargin.engine.engine import Engine
 from crossmargin.engine.events import Event, Refused, Repeated
 from crossmargin.errors import CrossMarginError
 from crossmargin.service.command_queue import Answer, Busy, CommandQueue, Waiting, tell
+from crossmargin.service.compiling import compiling
 from crossmargin.service.following import SNAPSHOT_EVERY
 from crossmargin.service.measures import Measures, TimedJournal
 from crossmargin.service.projector import Projector
@@ -98,6 +99,8 @@ class Writer:
         self._since_snapshot = 0
         self.opening_progress: tuple[int, int] | None = None
         """While the engine opens: how many commands are applied, of how many; None until that is known."""
+        self.compiling_progress: tuple[int, int] | None = None
+        """While kernels are compiled for what opens: how many are, of about how many."""
         self._queue = CommandQueue()
         self._thread = threading.Thread(target=self._work, args=(opening,), name="writer", daemon=True)
         self._thread.start()
@@ -226,7 +229,8 @@ class Writer:
         runner = Runner(self._journal, self.folder / "snapshots", progress=self._tell_progress)
         # numbers of a later run are above those of an earlier one: no record has so many events
         self.sequence = self._journal.head()[0] << 16
-        commands = () if opening is None else opening()
+        with compiling(self._tell_compiled):
+            commands = () if opening is None else opening()
         # ids tell a folder whose opening was cut short from one that was begun in another way
         if commands and (runner.engine.state.sequence == 0 or runner.engine.has_applied(commands[0].id)):
             rest = [each for each in commands if not runner.engine.has_applied(each.id)]
@@ -250,6 +254,9 @@ class Writer:
             self._opened.set()
         if self._since_snapshot:
             self._save_snapshot()
+
+    def _tell_compiled(self, done: int, of: int) -> None:
+        self.compiling_progress = done, of
 
     def _tell_progress(self, done: int, of: int) -> None:
         self.opening_progress = done, of

@@ -82,7 +82,9 @@
   };
 
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgba = (colour) => {
+  const known = new Map(); // a page has few colours and much text
+  const rgba = (colour) => known.get(colour) ?? known.set(colour, read(colour)).get(colour);
+  const read = (colour) => {
     canvas.clearRect(0, 0, 1, 1);
     canvas.fillStyle = colour;
     canvas.fillRect(0, 0, 1, 1);

@@ -59,7 +59,7 @@ class Tabs:
     def _new(self):
         page = self.browser.new_context().new_page()
         page.set_default_timeout(1_000 * LONGEST_S)
-        page.under_way = set()
+        page.under_way, page.at_own_pace = set(), False
         page.on("console", lambda said: page.console.append(said.text) if said.type in {"error", "warning"} else None)
         page.on("pageerror", lambda error: page.console.append(str(error)))
         page.on("request", lambda request: (page.asked.append(request.url), page.under_way.add(request)))
@@ -72,7 +72,8 @@ class Tabs:
         """Take every tab back from the test that is over."""
         while self.used:
             page = self.used.pop()
-            if page.is_closed():
+            if page.at_own_pace:
+                page.context.close()
                 continue
             page.unroute_all()
             page.mouse.move(-1, -1)
@@ -87,6 +88,12 @@ def _forget(page):
     for origin in {f"{each.scheme}://{each.netloc}" for each in map(urlsplit, page.asked)}:
         devtools.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
     devtools.detach()
+
+
+def own_pace(page):
+    """Let the page's timers go by a clock that a test can put forward, rather than wait; such a tab is not used again."""
+    page.at_own_pace = True
+    page.clock.install()
 
 
 def settled(page):

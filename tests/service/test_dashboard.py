@@ -107,8 +107,8 @@ def test_a_scrolled_table_reuses_its_rows_and_they_stand_in_order(visit, large_s
             changes.forEach(change => change.addedNodes.forEach(each => ever.add(each))));
         watch.observe(body, {childList: true});
         requestAnimationFrame(function frame() {
-            body.parentElement.scrollTop += frames < 240 ? 37 : -37;
-            if (++frames < 300) return requestAnimationFrame(frame);
+            body.parentElement.scrollTop += frames < 120 ? 74 : -74;
+            if (++frames < 150) return requestAnimationFrame(frame);
             watch.disconnect();
             done(ever.size);
         });

@@ -3,7 +3,7 @@
 import pytest
 from argon2 import PasswordHasher
 from serving import serving
-from tabs import settled
+from tabs import own_pace, settled
 
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.service.access.guard import Access
@@ -162,6 +162,7 @@ def test_a_change_needs_the_token_that_another_sites_page_cannot_read(visit):
 
 def test_four_eyes_decide_on_parameters_in_the_page(visit, site):
     ann, bob = visit("ann"), visit("bob")
+    own_pace(ann)
     asked = """async () => {
         const items = (await (await fetch("api/v1/parameters")).json()).items;
         return items.find(each => each.name === "engine").values;
@@ -182,6 +183,7 @@ def test_four_eyes_decide_on_parameters_in_the_page(visit, site):
     bob.get_by_role("button", name="Approve").click()
     bob.wait_for_selector("td:text('approved')")
     assert bob.evaluate(asked) == changed
+    ann.clock.fast_forward("00:05")
     ann.wait_for_selector("td:text('approved')")  # it asks again by itself
 
 

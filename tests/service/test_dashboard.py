@@ -198,3 +198,34 @@ def test_a_server_that_is_gone_is_said_to_be_gone(visit, console) -> None:
     assert page.locator(".figure b").count() == 4
     page.goto("about:blank")  # it asks no more
     console.clear()
+
+
+def test_older_draws_of_the_fund_come_as_they_are_asked_for(visit) -> None:
+    page = visit("overview")
+    fund = {
+        "time": {"iso": "2026-11-22T00:00:00.000Z", "epoch_ms": 1},
+        "asset": "USDC",
+        "fund": "9",
+        "cap_per_market": None,
+    }
+    newest = fund | {"drawn_by_market": {}, "draws": [{"amount": "3"}, {"amount": "2"}], "next": "2"}
+    older = newest | {"draws": [{"amount": "1"}], "next": None}
+    page.route("**/api/v1/insurance", lambda route: route.fulfill(json=newest))
+    page.route("**/api/v1/insurance?cursor=2", lambda route: route.fulfill(json=older))
+    page.evaluate("location.hash = '#/insurance'")
+    page.click("button:text('More')")
+    page.wait_for_selector("button:text('More')", state="detached")
+    assert page.locator("h2:text('Draws') ~ * td").all_inner_texts() == ["3", "2", "1"]
+
+
+@pytest.mark.parametrize(("name", "width"), [("parameters", "desktop"), ("stress", "phone"), ("replay", "phone")])
+def test_ages_and_states_stay_on_the_line_on_which_they_belong(visit, name, width) -> None:
+    page = visit(name, width)
+    page.wait_for_selector("main table tbody tr")
+    tall = "each => each.offsetHeight > 1.7 * parseFloat(getComputedStyle(each).fontSize)"
+    assert page.evaluate(f"[...document.querySelectorAll('main th .narrow, main .age')].filter({tall}).length") == 0
+    if name == "parameters":
+        ends = page.evaluate(
+            "['main .row .age', 'main .row'].map(each => document.querySelector(each).getBoundingClientRect().bottom)"
+        )
+        assert ends[0] < ends[1], "beside the buttons, not under the text"

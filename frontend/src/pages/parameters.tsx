@@ -96,13 +96,14 @@ export function ParametersPage() {
   const proposing = query.get("propose") === "1" && mayAsk;
   return <>
     <h1>Parameters</h1>
-    <p class="dim">What the rules are computed with. A change is a command: it takes force for everybody at one moment, and a second owner approves it first. {at > 0 && <Age at={at} stale={60_000} />}</p>
+    <p class="dim">What the rules are computed with. A change is a command: it takes force for everybody at one moment, and a second owner approves it first.</p>
     {error && <Problem error={error} what="parameters" />}
     {at > 0 && items.length === 0 && <p class="dim">No parameters have been set.</p>}
     {family && <>
       <div class="row">
         <span class="row" role="group" aria-label="Parameters of">{all.map(({ name }) => <button type="button" key={name} aria-pressed={name === family.name} onClick={() => remember({ of: name, ...(proposing ? { propose: "1" } : {}) })}>{name}</button>)}</span>
         {mayAsk && !proposing && <button type="button" class="main" onClick={() => change({ propose: "1", set: "" })}>Propose a change</button>}
+        <Age at={at} stale={60_000} />
       </div>
       {proposing ? <Propose key={`${family.name} ${family.versions.length}`} name={family.name} item={family.versions[family.versions.length - 1]!} done={() => change({ propose: "", set: "" })} />
         : <Compared family={family} query={query} change={change} />}

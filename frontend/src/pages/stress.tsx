@@ -46,7 +46,7 @@ function Result({ result, at, moves }: { result: Stress; at: number; moves: stri
     </div>
     <Scroll name="Accounts after the move"><table><caption>{accounts.length > SHOWN ? `The ${SHOWN} with the least equity left` : "Least equity left first"}; USD</caption>
       <thead><tr><th scope="col">account</th><th scope="col" class="n">profit or loss</th><th scope="col" class="n">equity after</th><th scope="col" class="optional">after</th></tr></thead>
-      <tbody>{accounts.slice(0, SHOWN).map((row) => <tr><th scope="row"><a href={to("account", row.account)}>{row.account}</a>{row.breach && <span class="narrow bad">▲ below maintenance</span>}</th><td class="n">{usd(row.pnl)}</td>
+      <tbody>{accounts.slice(0, SHOWN).map((row) => <tr><th scope="row"><a href={to("account", row.account)}>{row.account}</a>{row.breach && <span class="narrow bad">▲ liquidation</span>}</th><td class="n">{usd(row.pnl)}</td>
         <td class={float(row.equity_after) < 0 ? "n bad" : "n"}>{usd(row.equity_after)}</td><td class="optional">{row.breach ? <span class="bad">▲ below maintenance</span> : "stands"}</td></tr>)}</tbody></table></Scroll>
     <p><button type="button" onClick={() => save("stress", accounts as never)}>All {usd(accounts.length)} as CSV</button></p>
   </>;

@@ -6,6 +6,7 @@ import inspect
 import io
 import re
 import socket
+import ssl
 import threading
 from decimal import Decimal
 from pathlib import Path
@@ -124,7 +125,7 @@ TOLD = ["overview", "accounts", "account", "explain", "compare", "insurance", "w
 @pytest.mark.parametrize("name", TOLD)
 def test_a_record_drops_nothing_that_the_service_says(client, name):
     call = getattr(questions, name)(*ASKED[name])
-    raw = httpx.get(f"{client.url}{call.target}").json()
+    raw = client._http.get(f"{client.url}{call.target}").json()
 
     def check(said, kept):
         if isinstance(said, dict):
@@ -236,6 +237,27 @@ def test_a_passing_no_is_asked_again_under_the_same_key():
     service.thread.join()
     assert len(service.keys) == 3
     assert len(set(service.keys)) == 1
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_the_list_of_authorities_is_read_for_https_alone(kind, monkeypatch):
+    """It takes longer than a question and its answer."""
+    read = []
+    make = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", lambda *of, **more: read.append(of) or make(*of, **more))
+    for url in ("http://127.0.0.1:1", "HTTP://127.0.0.1:1/"):
+        kind(url)
+    assert read == []
+    kind("https://127.0.0.1:1")
+    assert len(read) == 1
+
+
+def test_over_plain_http_nobody_is_believed(url):
+    """Redirections are not followed; were they, no stranger's certificate would do."""
+    with Client(url) as client:
+        context = client._http._transport._pool._ssl_context
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.cert_store_stats()["x509"] == 0
 
 
 def test_a_no_that_stays_is_raised_at_last():

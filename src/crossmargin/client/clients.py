@@ -27,6 +27,11 @@ UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.Uns
 """Of these nothing was sent: no address, nobody there, or no TLS between the two."""
 
 
+def _believed(url: str) -> ssl.SSLContext | bool:
+    """Return whose certificates count: over plain HTTP nobody's, so that no list of authorities is read for it."""
+    return not url.lower().startswith("http:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 class _Sending(Generic[Http]):
     """What both clients have: where the service is, the key, how often it is asked, and their kind of connections."""
 
@@ -41,7 +46,7 @@ class _Sending(Generic[Http]):
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.url, self.key, self.attempts = url.rstrip("/"), key, attempts
-        self._http: Http = self._kind(timeout=30.0, trust_env=False, verify=tls or True)
+        self._http: Http = self._kind(timeout=30.0, trust_env=False, verify=tls or _believed(self.url))
 
     def _request(self, call: Call[T]) -> dict[str, Any]:
         headers = call.headers(self.key)

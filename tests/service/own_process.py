@@ -1,23 +1,29 @@
 """`crossmargin serve` as a process of its own, on a small book."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import httpx
 import msgspec
 from processes.several import free_port
 
+from crossmargin import cli
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.service.opening import opening_commands
 from crossmargin.service.writer import Writer
 
 LONGEST_WAIT_S = 900
 """Beyond all reason, on a machine with other work too."""
+FORKING = multiprocessing.get_context("forkserver")
+"""Services start as forks of a process that has loaded what they need, which takes a new one seconds."""
+FORKING.set_forkserver_preload(["loaded"])
+SPAWNING = multiprocessing.get_context("spawn")
 CALLED = "near-liquidation"
 """Below its initial margin: called, and liquidated when the deadline of its call has passed."""
 HELD = (CALLED, "cash-only")
@@ -48,37 +54,53 @@ class Served:
     def until(self, condition):
         deadline = time.monotonic() + LONGEST_WAIT_S
         while not condition():
-            assert self.process.poll() is None, self.log.read_text()
+            assert self.process.exitcode is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)
 
     def family(self):
         """Return the numbers of the service's processes."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [self.process.pid, *map(int, children)]
+        found = [self.process.pid]
+        for each in found:  # grows meanwhile
+            found += map(int, Path(f"/proc/{each}/task/{each}/children").read_text().split())
+        return found
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(LONGEST_WAIT_S)
+        self.process.terminate()
+        self.process.join(LONGEST_WAIT_S)
+        return self.process.exitcode
+
+
+def _serve(arguments, log, environment):
+    """Be the service."""
+    os.setsid()
+    told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for standard in (1, 2):
+        os.dup2(told, standard)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["crossmargin", "serve", *arguments]
+    cli.main()
 
 
 @contextlib.contextmanager
 def served(folder, *arguments, log=None, **environment):
     """Run the service until the end of the block, or until it has ended itself; yield it when it is open."""
     port, log = free_port(), log or folder.parent / f"{folder.name}.log"
-    command = [sys.executable, "-m", "crossmargin", "serve", "--folder", str(folder), "--port", str(port), *arguments]
-    with log.open("ab") as told:
-        process = subprocess.Popen(
-            command, stdout=told, stderr=told, env={**os.environ, **environment}, start_new_session=True
-        )
+    asked = ["--folder", str(folder), "--port", str(port), *arguments]
+    # what stands in for a module must be there before that is loaded
+    kind = SPAWNING if "PYTHONPATH" in environment else FORKING
+    process = kind.Process(target=_serve, args=(asked, log, {**os.environ, **environment}), daemon=True)
+    with mock.patch.dict(os.environ, environment):
+        process.start()
     service = Served(process, port, log)
     try:
         service.until(lambda: service.health()["status"] == "ok")
         yield service
-        if process.poll() is None:
+        if process.exitcode is None:
             assert service.stop() in (0, -signal.SIGTERM), log.read_text()
     finally:
         service.pages.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(LONGEST_WAIT_S)
+        process.join(LONGEST_WAIT_S)

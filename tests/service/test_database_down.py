@@ -13,6 +13,7 @@ from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.service import following
 from crossmargin.service.application import application
 from crossmargin.service.opening import opening_commands
+from crossmargin.service.processes.nursery import started_afresh
 from crossmargin.service.projection_tables import POSITION
 from crossmargin.service.projector import Projector
 from crossmargin.service.writer import Writer
@@ -43,7 +44,7 @@ def test_a_database_that_dies_under_load_loses_nothing(tmp_path, postgres, monke
     writer = Writer(
         tmp_path,
         opening=opening,
-        projector=Projector(postgres.create(f"load{time.monotonic_ns()}"), tmp_path, apart=True),
+        projector=Projector(postgres.create(f"load{time.monotonic_ns()}"), tmp_path, started_afresh),
     )
     assert writer.projector.wait_for(writer.record, LONGEST_WAIT_S)
     done, answers = threading.Event(), [[] for _ in range(CLIENTS)]

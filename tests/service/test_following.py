@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from tests.service.test_projection import contents, filled_anew, opening, story, told
 
 from crossmargin.service import following
+from crossmargin.service.processes.nursery import started_afresh
 from crossmargin.service.projector import Projector
 from crossmargin.service.writer import Writer
 from crossmargin.store.replica import Replica
@@ -26,9 +28,9 @@ def until(met):
         time.sleep(0.02)
 
 
-def test_a_process_that_is_killed_is_started_again_and_misses_nothing(tmp_path):
+def test_a_process_that_is_killed_is_started_again_and_misses_nothing(tmp_path, forked):
     folder, url = tmp_path / "j", f"sqlite:///{tmp_path}/p.sqlite"
-    writer = Writer(folder, opening=opening, projector=Projector(url, folder, apart=True))
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder, forked))
     assert writer.projector.wait_for(writer.record, LONGEST_S)
     steps = list(story())
     told(writer, steps[:6])
@@ -39,39 +41,42 @@ def test_a_process_that_is_killed_is_started_again_and_misses_nothing(tmp_path):
     assert writer.projector.wait_for(writer.record, LONGEST_S)
     assert writer.projector.process.pid != first.pid
     assert writer.projector.failure is None
-    running = contents(writer.projector.database)
+    running, record = contents(writer.projector.database), writer.record
     writer.close()
-    assert writer.projector.process.returncode == 0
+    writer.projector.process.wait(0)
+    assert newest_snapshot_record(folder / "snapshots") == record  # it ended in order
     assert running == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
 
 
-def test_a_process_that_is_on_its_way_up_is_not_waited_for_and_the_next_one_misses_nothing(tmp_path):
+def test_a_process_that_is_on_its_way_up_is_not_waited_for_and_the_next_one_misses_nothing(tmp_path, forked):
     folder, url = tmp_path / "j", f"sqlite:///{tmp_path}/p.sqlite"
-    writer = Writer(folder, opening=opening, projector=Projector(url, folder, apart=True))
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder, started_afresh))
     told(writer, list(story())[:3])
     record, ended = writer.record, writer.projector
     until(lambda: ended.process is not None)
     writer.close()
     assert ended.process.returncode == -signal.SIGKILL
     assert newest_snapshot_record(folder / "snapshots") == record  # the writer's
-    again = Writer(folder, projector=Projector(url, folder, apart=True))
+    again = Writer(folder, projector=Projector(url, folder, forked))
     assert again.projector.wait_for(record, LONGEST_S)
     running = contents(again.projector.database)
     again.close()
-    assert again.projector.process.returncode == 0
+    again.projector.process.wait(0)
     assert running == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
 
 
 SERVING = """
 import sys
 from pathlib import Path
+from crossmargin.service.processes.nursery import nursery
 from crossmargin.service.projector import Projector
 from crossmargin.service.writer import Writer
 folder = Path(sys.argv[1])
-writer = Writer(folder, projector=Projector(f"sqlite:///{folder}/p.sqlite", folder, apart=True))
-assert writer.projector.wait_for(writer.record, 300)
-print(writer.projector.process.pid, flush=True)
-sys.stdin.read()
+with nursery() as start:
+    writer = Writer(folder, projector=Projector(f"sqlite:///{folder}/p.sqlite", folder, start))
+    assert writer.projector.wait_for(writer.record, 300)
+    print(writer.projector.process.pid, flush=True)
+    sys.stdin.read()
 """
 
 
@@ -81,10 +86,12 @@ def test_it_ends_when_its_service_is_killed(tmp_path):
         [sys.executable, "-c", SERVING, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     follower = int(service.stdout.readline())
-    assert is_running(follower)
+    others = {follower, *map(int, Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split())}
+    assert len(others) == 2  # the nursery, of which it is a child
+    assert all(map(is_running, others))
     service.kill()
     service.communicate()
-    until(lambda: not is_running(follower))
+    until(lambda: not any(map(is_running, others)))
 
 
 def is_running(process):

@@ -150,7 +150,7 @@ def test_a_file_system_that_is_full_refuses_commands_until_there_is_room(tmp_pat
             if turn == 1:
                 acknowledged += depositor.acknowledged
                 os.kill(service.process.pid, signal.SIGKILL)
-                service.process.wait()
+                service.process.join()
                 continue
             (small_disk / "filler").unlink()
             depositor.ask_again()

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -34,59 +35,30 @@ PORTION = 50
 
 SERVE = """
 import os
-import socket
 import sys
 from pathlib import Path
-import uvicorn.loops.uvloop
-import uvicorn.protocols.http.httptools_impl
+import loaded
 from crossmargin.cli.serve import serve
 from crossmargin.files import sample
-from crossmargin.service import application, following, listening, projector, rehearsal
+from crossmargin.service import rehearsal
 folder, port = Path(sys.argv[1]), int(sys.argv[2])
-# imports and kernels take seconds, a kill must not: each life of the service is a fork of this process, and so is the
-# process that follows its journal
+# imports and kernels take seconds, a kill must not: each life of the service is a fork of this process
 rehearsal.rehearse()
 rehearsal.rehearse = lambda: []
 held = ("cash-only", "inverse-long-own-coin")
 book, market = [each for each in sample.sample_book() if each.account in held], sample.sample_market()
 # threads that read tables do not live on in a fork
 sample.solvent_sample_book, sample.sample_market = lambda: book, lambda: market
-
-
-class Forked:
-    # in the service: stands for the process that it would have started
-
-    def __init__(self, _, pass_fds, **__):
-        socket.send_fds(service_end, [b"link"], pass_fds)
-
-    def wait(self, timeout):
-        service_end.settimeout(timeout)
-        assert service_end.recv(1) == b""  # its end is closed: it has ended
-
-
 print("ready", flush=True)
 for line in sys.stdin:
-    service_end, follower_end = socket.socketpair()
-    follower = os.fork()
-    if follower == 0:
-        service_end.close()
-        _, links, _, _ = socket.recv_fds(follower_end, 4, 1)
-        sys.argv[1:] = map(str, links)
-        if links:
-            following.main()
-        os._exit(0)
-    follower_end.close()
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        projector.subprocess.Popen = Forked
         serve(port=port, folder=folder, open_=True, database=f"sqlite:///{folder}/p.sqlite")
         os._exit(0)
-    service_end.close()
     print(child, flush=True)
     os.waitpid(child, 0)
     print("gone", flush=True)
-    os.waitpid(follower, 0)  # it ends with its service
 """
 ORDERING = "c0"
 """The client that places orders; the others deposit."""
@@ -167,7 +139,7 @@ def killed_under_load(folder, kills):
         port = free.getsockname()[1]
     service = subprocess.Popen(
         [sys.executable, "-c", SERVE, str(folder), str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        start_new_session=True,
+        start_new_session=True, cwd=Path(__file__).parent,
     )  # fmt: skip
     try:
         return under_load(service, port, kills)

@@ -27,6 +27,7 @@ from crossmargin.service.command_queue import Busy
 from crossmargin.service.configuration import Settings, settings
 from crossmargin.service.feeding import parse_feed, require_feeds
 from crossmargin.service.opening import opening_commands
+from crossmargin.service.processes.nursery import started_afresh
 from crossmargin.service.silence import Server
 from crossmargin.service.writer import Starting, Writer
 from crossmargin.store.journal import open_journal
@@ -117,7 +118,9 @@ def test_a_service_that_cannot_open_ends_and_says_why(tmp_path):
     """It stayed and answered 503 for ever where it failed before the server was there to be told."""
     (tmp_path / "journal").write_text("not a folder")
     with pytest.raises(InputError, match="must be able to write its journal, a journal is a folder"):
-        serve._run(settings({"folder": str(tmp_path), "open": True, "port": 0}, {}), (), AlertRules(), "")
+        serve._run(
+            started_afresh, settings({"folder": str(tmp_path), "open": True, "port": 0}, {}), (), AlertRules(), ""
+        )
 
 
 def test_an_opening_that_was_cut_short_goes_on_with_the_rest(tmp_path):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from crossmargin.service.alert_rules import AlertRules
     from crossmargin.service.configuration import Settings
     from crossmargin.service.feeding import Recorded, Venues
+    from crossmargin.service.processes.nursery import Start
     from crossmargin.service.writer import Writer
 
 
@@ -100,6 +101,7 @@ def serve(
         from crossmargin.service.feeding import parse_feed, require_feeds
         from crossmargin.service.listening import require_tls
         from crossmargin.service.logs import channel_secrets, open_logs, secrets_in
+        from crossmargin.service.processes.nursery import nursery
     except ImportError as error:
         raise _missing(error) from error
     flags = {"host": host, "port": port, "folder": _text(folder), "database": database, "open": open_, "names": name,
@@ -119,7 +121,12 @@ def serve(
     address = f"{scheme}://{chosen.host}:{chosen.port}/"
     record = {"address": address, "folder": chosen.folder, "open": chosen.open, "process": os.getpid()}
     said = msgspec.json.encode(record).decode() if json else f"{address} serves {chosen.folder}{to_whom}"
-    _run(chosen, feeds, rules, said)
+    with contextlib.ExitStack() as stack:
+        try:
+            start = stack.enter_context(nursery())
+        except ImportError as error:
+            raise _missing(error) from error
+        _run(start, chosen, feeds, rules, said)
 
 
 def serve_sample(port: int) -> None:
@@ -128,6 +135,7 @@ def serve_sample(port: int) -> None:
         from crossmargin.service.alert_rules import AlertRules
         from crossmargin.service.configuration import settings
         from crossmargin.service.logs import open_logs
+        from crossmargin.service.processes.nursery import started_afresh
     except ImportError as error:
         raise _missing(error) from error
     with tempfile.TemporaryDirectory(prefix="crossmargin-") as folder:
@@ -137,11 +145,20 @@ def serve_sample(port: int) -> None:
         open_logs(sys.stderr, level=logging.WARNING)
         address = f"http://127.0.0.1:{port}/ is the dashboard on the sample book, for this machine alone"
         with contextlib.suppress(KeyboardInterrupt):
-            _run(settings(flags, {}, None), (), AlertRules(), f"{address}; Ctrl-C ends it, and nothing is kept")
+            # what ran before has threads, of which a fork would have none
+            _run(
+                started_afresh,
+                settings(flags, {}, None),
+                (),
+                AlertRules(),
+                f"{address}; Ctrl-C ends it, and nothing is kept",
+            )
 
 
-def _run(chosen: "Settings", feeds: "Sequence[Recorded | Venues]", rules: "AlertRules", said: str) -> None:
-    """Serve as chosen until a signal ends it; `said` is printed before the first request can come."""
+def _run(
+    start: "Start", chosen: "Settings", feeds: "Sequence[Recorded | Venues]", rules: "AlertRules", said: str
+) -> None:
+    """Serve as chosen until a signal ends it; `said` is printed before the first request, `start` starts children."""
     try:
         from crossmargin.service.access.guard import configured
         from crossmargin.service.application import application
@@ -154,7 +171,7 @@ def _run(chosen: "Settings", feeds: "Sequence[Recorded | Venues]", rules: "Alert
     access = None
     if not chosen.open:
         access = configured(Path(chosen.folder), withdrawal_limits=limits(chosen.withdrawal_limits))
-    writer = _writer(chosen)
+    writer = _writer(chosen, start)
     writer.when_open(_keep)
     clock = Clock(writer, tick_s=chosen.tick_s, longest_jump_s=chosen.longest_jump_s)
     with contextlib.suppress(OSError):  # who wrote it to a disk that is full has the service all the same
@@ -167,7 +184,7 @@ def _run(chosen: "Settings", feeds: "Sequence[Recorded | Venues]", rules: "Alert
                 writer, hosts=chosen.hosts, feeds=fed.status, tracer=tracer, alerts=rules, access=access, clock=clock
             )
             _serve_metrics(chosen, writer, answering.state.figures, stack)
-            server = _server(answering, chosen, writer, tracer)
+            server = _server(answering, chosen, writer, start, tracer)
 
             async def stop_on_failure() -> None:
                 # a supervisor starts the process again, and the journal says what is on disk
@@ -200,7 +217,7 @@ def _missing(error: ImportError) -> InputError:
 
 
 def _server(
-    answering: "Litestar", chosen: "Settings", writer: "Writer", tracer: "Tracer | None" = None
+    answering: "Litestar", chosen: "Settings", writer: "Writer", start: "Start", tracer: "Tracer | None" = None
 ) -> "uvicorn.Server":
     from crossmargin.service.listening import server_configuration
     from crossmargin.service.silence import Server
@@ -214,6 +231,7 @@ def _server(
         configuration,
         writer,
         lambda: answering.state.hub,
+        start=start,
         workers=chosen.workers,
         hosts=chosen.hosts,
         is_open=chosen.open,
@@ -242,7 +260,7 @@ def _opening(chosen: "Settings") -> "Callable[[], tuple[Command, ...]]":
     return opening
 
 
-def _writer(chosen: "Settings") -> "Writer":
+def _writer(chosen: "Settings", start: "Start") -> "Writer":
     from crossmargin.service.projector import Projector
     from crossmargin.service.writer import Writer
 
@@ -253,7 +271,7 @@ def _writer(chosen: "Settings") -> "Writer":
         folder,
         opening=opening,
         background=True,
-        projector=Projector(chosen.database_url, folder, apart=True),
+        projector=Projector(chosen.database_url, folder, start),
     )
 
 

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,6 +22,7 @@ import sqlalchemy as sql
 
 from crossmargin.service import projection
 from crossmargin.service.logs import open_logs, secrets_in
+from crossmargin.service.processes.nursery import given
 from crossmargin.service.projection_changes import Change, change
 from crossmargin.store.replica import Replica
 from crossmargin.store.snapshots import newest_snapshot_record
@@ -246,12 +247,12 @@ class Follower:
             yield
 
 
-def main() -> None:
-    """Follow in a process of its own, over the link of which the number is the only argument."""
+def main(_: str, descriptors: Sequence[int]) -> None:
+    """Follow in a process of its own, over the link that is the only descriptor."""
     for each in (signal.SIGINT, signal.SIGTERM):
         # meant for the service, which tells us when all that it took is on disk
         signal.signal(each, signal.SIG_IGN)
-    link: Connection[bytes, bytes] = Connection(int(sys.argv[1]))
+    link: Connection[bytes, bytes] = Connection(descriptors[0])
     begin = msgspec.msgpack.decode(link.recv_bytes(), type=Begin)
     open_logs(sys.stderr, known=secrets_in(begin.url), level=begin.log_level)
     os.nice(NICENESS)
@@ -260,4 +261,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*given())

@@ -2,10 +2,8 @@
 
 import contextlib
 import logging
-import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -16,6 +14,7 @@ import msgspec
 
 from crossmargin.service import projection
 from crossmargin.service.following import PAUSE_S, Begin, Follower, Stand, Stood
+from crossmargin.service.processes.nursery import Process, Start
 
 _LOG = logging.getLogger(__name__)
 LONGEST_END_S = 60.0
@@ -32,18 +31,18 @@ class Projector:
         Of the tables.
     folder
         Of the journal and its snapshots.
-    apart
-        Follow in a process of its own, started again where it dies, not in a thread.
+    start
+        Starts the follower in a process of its own, again where it dies; it is a thread without.
     """
 
-    def __init__(self, url: str, folder: Path, *, apart: bool = False) -> None:
+    def __init__(self, url: str, folder: Path, start: Start | None = None) -> None:
         self.database = projection.open_database(url)
         """For readers."""
         self.failure: str | None = None
         """Why the database cannot be written; None while it can."""
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         """Of the follower, where it has one of its own."""
-        self._url, self._folder, self._apart = url, folder, apart
+        self._url, self._folder, self._start = url, folder, start
         self._durable = self._said = self._written = self._awaited = 0
         self._is_asked = self._is_hurried = self._is_lost = False
         self._stopping = self._is_heard = False
@@ -139,7 +138,7 @@ class Projector:
     def _follower(self) -> Iterator[Link]:
         ours, theirs = socket.socketpair()
         with contextlib.closing(Connection(ours.detach())) as link:
-            if not self._apart:
+            if self._start is None:
                 following = Follower(self._url, self._folder, Connection(theirs.detach()))
                 thread = threading.Thread(target=following.run, name="follower", daemon=True)
                 thread.start()
@@ -147,10 +146,7 @@ class Projector:
                 thread.join()
                 return
             with theirs:
-                self.process = subprocess.Popen(  # noqa: S603  (ourselves)
-                    [sys.executable, "-m", Follower.__module__, str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=os.curdir,
-                )  # fmt: skip
+                self.process = self._start(Follower.__module__, "", [theirs.fileno()])
             link.send_bytes(
                 msgspec.msgpack.encode(Begin(self._url, str(self._folder), logging.getLogger().getEffectiveLevel()))
             )

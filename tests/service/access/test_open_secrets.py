@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from argon2 import PasswordHasher
 from litestar.testing import TestClient
 from planted import MASTER, PASSWORD, leaks
 
@@ -17,6 +16,7 @@ from crossmargin.service.access.guard import Access
 from crossmargin.service.access.keys import MASTER_VARIABLE, KeyStore, master_key
 from crossmargin.service.access.roles import Scope
 from crossmargin.service.application import application
+from crossmargin.service.processes import nursery
 from crossmargin.service.writer import Writer
 from crossmargin.store.backup import back_up
 
@@ -43,8 +43,7 @@ def backed_up(tmp_path, hasher=None):
     master = master_key(folder, create=True).hex()
     access = Access(folder)
     _, secret = access.keys.create(owner="desk", scopes=frozenset(Scope), accounts=None, created_ns=1)
-    # what a guess costs is not what this is about
-    access.users._hasher = hasher or PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    access.users._hasher = hasher or access.users._hasher
     token, _ = access.sessions.begin(access.users.set("ada", password=PASSWORD, role="admin", accounts=None), 0.0)
     back_up(folder, backup)
     access.close()
@@ -85,7 +84,7 @@ def test_without_the_derivation_a_backup_holds_the_keys_secret(tmp_path, monkeyp
 
 def command_lines(tmp_path):
     """Start what keeps the tables of a database with a password; return the command lines of all that was started."""
-    follower = projector.Projector(DATABASE, tmp_path, apart=True)
+    follower = projector.Projector(DATABASE, tmp_path, nursery.started_afresh)
     follower.start(0)
     try:
         while follower._link is None:  # it is heard after it was started
@@ -111,7 +110,7 @@ def test_without_the_pipe_a_command_line_holds_the_databases_password(tmp_path, 
     def with_url(arguments, **more):
         return subprocess.Popen([*arguments, DATABASE], **more)
 
-    monkeypatch.setattr(projector, "subprocess", types.SimpleNamespace(**vars(subprocess) | {"Popen": with_url}))
+    monkeypatch.setattr(nursery, "subprocess", types.SimpleNamespace(**vars(subprocess) | {"Popen": with_url}))
     assert leaks(command_lines(tmp_path / "data"), {"database": CANARY}) == [("command lines", "database")]
 
 

@@ -21,8 +21,8 @@ def writer(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def opened(writer):
-    found = Several(writer)
+def opened(writer, forked):
+    found = Several(writer, forked)
     yield found
     found.stop()
 
@@ -50,7 +50,7 @@ def spans():
 
 
 @pytest.fixture(scope="package")
-def locked(writer, spans):
+def locked(writer, forked, spans):
     """Return the service with keys, and the keys by name."""
     folder = writer.folder
     store = KeyStore(folder / "access.sqlite", master_key(folder, create=True))
@@ -77,7 +77,7 @@ def locked(writer, spans):
     store.close()
     # a clock that stands still fills no bucket again
     access = Access(folder, caller=Rate(per_second=1, burst=50), monotonic=lambda: 0.0)
-    found = Several(writer, access, tracer=None if spans is None else spans[0])
+    found = Several(writer, forked, access, tracer=None if spans is None else spans[0])
     yield found, {name: (key.id, secret) for name, (key, secret) in keys.items()}
     found.stop()
     access.close()

@@ -72,7 +72,7 @@ class Client:
 class Several:
     """A running service of several processes, and its clients."""
 
-    def __init__(self, writer, access=None, workers=2, tracer=None):
+    def __init__(self, writer, start, access=None, workers=2, tracer=None):
         self.writer, self.port, self.clients = writer, free_port(), []
         settings = Settings(port=self.port, open=access is None, workers=workers, folder=str(writer.folder))
         app = application(writer, hosts=settings.hosts, access=access, tracer=tracer)
@@ -80,6 +80,7 @@ class Several:
             server_configuration(app, settings),
             writer,
             lambda: app.state.hub,
+            start=start,
             workers=workers,
             hosts=settings.hosts,
             is_open=settings.open,

@@ -16,6 +16,7 @@ from crossmargin.cli.serve import _server as served_by
 from crossmargin.service.application import application
 from crossmargin.service.configuration import settings
 from crossmargin.service.processes.front import Front
+from crossmargin.service.processes.nursery import started_afresh
 from crossmargin.service.silence import Server
 
 MARGIN = "/api/v1/margin"
@@ -150,7 +151,7 @@ def test_requests_that_workers_answered_are_counted(service):
 
 def test_a_worker_that_is_killed_takes_nobody_elses_requests_with_it(service):
     """Clients ask all the while; only connections of the dead one break, and another process takes its place."""
-    stop, failures, answered = threading.Event(), [], [0] * 6
+    stop, failures, broke, answered = threading.Event(), [], set(), [0] * 6
     body, right = {"book": book_of("hedger")}, service.client().ask(MARGIN, {"book": book_of("hedger")})
 
     def keep_asking(place):
@@ -162,7 +163,8 @@ def test_a_worker_that_is_killed_takes_nobody_elses_requests_with_it(service):
                     failures.append("another answer")
                 answered[place] += 1
             except OSError:
-                failures.append("a connection broke")
+                # who comes again in the instant of its death may be handed to it once more
+                broke.add(place)
                 client = None
 
     threads = [threading.Thread(target=keep_asking, args=(place,)) for place in range(6)]
@@ -180,39 +182,46 @@ def test_a_worker_that_is_killed_takes_nobody_elses_requests_with_it(service):
     for each in threads:
         each.join()
     # round robin: half of the connections were its own
-    assert failures == ["a connection broke"] * len(failures)
-    assert len(failures) <= 3
+    assert failures == []
+    assert len(broke) <= 3
 
 
 def test_the_command_serves_from_several_processes_where_workers_are_asked_for(writer):
     app = application(writer)
-    assert isinstance(served_by(app, settings({"workers": 1, "open": True}, {}), writer), Front)
-    assert isinstance(served_by(app, settings({}, {"CROSSMARGIN_WORKERS": "1"}), writer), Front)
-    alone = served_by(app, settings({"open": True}, {}), writer)
+    assert isinstance(served_by(app, settings({"workers": 1, "open": True}, {}), writer, started_afresh), Front)
+    assert isinstance(served_by(app, settings({}, {"CROSSMARGIN_WORKERS": "1"}), writer, started_afresh), Front)
+    alone = served_by(app, settings({"open": True}, {}), writer, started_afresh)
     assert isinstance(alone, Server)  # which closes what is silent, as the others do
     assert not isinstance(alone, Front)
 
 
 PARENT = """
-import json, os, socket, subprocess, sys
-(ours, theirs), (way, their_way) = socket.socketpair(), socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-board = os.memfd_create("board")
-os.ftruncate(board, 1 << 16)
-ends = {"messages": theirs.fileno(), "connections": their_way.fileno()}
-settings = {"market": board, "standings": board, "hosts": [], "open": True, **ends}
-program = [sys.executable, "-m", "crossmargin.service.processes.worker", json.dumps(settings)]
-child = subprocess.Popen(program, pass_fds=(board, theirs.fileno(), their_way.fileno()))
-theirs.close()
-their_way.close()
-assert ours.recv(4)
-print(child.pid, flush=True)
-ours.recv(1 << 20)
-ours.recv(1 << 20)
+import json, os, socket, sys
+from crossmargin.service.processes import nursery
+def run(start):
+    # made after the nursery, which would hold its ends too
+    (ours, theirs), (way, their_way) = socket.socketpair(), socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    board = os.memfd_create("board")
+    os.ftruncate(board, 1 << 16)
+    program = "crossmargin.service.processes.worker"
+    handed = (board, board, theirs.fileno(), their_way.fileno())
+    child = start(program, json.dumps({"hosts": [], "open": True}), handed)
+    theirs.close()
+    their_way.close()
+    assert ours.recv(4)
+    print(child.pid, flush=True)
+    ours.recv(1 << 20)
+    ours.recv(1 << 20)
+if sys.argv[1] == "afresh":
+    run(nursery.started_afresh)
+with nursery.nursery() as start:
+    run(start)
 """
 
 
-def test_a_worker_ends_with_a_parent_that_is_killed():
-    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+@pytest.mark.parametrize("how", ["afresh", "forked"])
+def test_a_worker_ends_with_a_parent_that_is_killed(how):
+    with subprocess.Popen([sys.executable, "-c", PARENT, how], stdout=subprocess.PIPE, text=True) as parent:
         worker = Path(f"/proc/{int(parent.stdout.readline())}/stat")
         os.kill(parent.pid, signal.SIGKILL)
     deadline = time.monotonic() + LONGEST_WAIT_S

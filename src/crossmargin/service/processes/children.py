@@ -1,20 +1,17 @@
-"""Child processes of the engine's: started afresh, never forked; started again when they die; gone when it is gone."""
+"""Child processes of the engine's: started again when they die, gone when it is gone."""
 
 import asyncio
 import contextlib
 import errno
 import logging
-import os
 import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from crossmargin.service.processes.channel import Channel, Handed, Message, Ready, hand_over, taken_over
+from crossmargin.service.processes.nursery import Process, Start
 
 _LOG = logging.getLogger(__name__)
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 10.0
@@ -22,12 +19,6 @@ FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 10.0
 ENDING_SECONDS = 5.0
 MOST_WAITING = 4_096
 """Connections that may wait to be handed over."""
-ONE_THREAD = dict.fromkeys(
-    ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1"
-)
-"""Several processes share the cores; threads of each would only fight over them."""
-
-
 _NO_ROOM = {errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM}
 """The system keeps no more connections on their way for now."""
 
@@ -38,13 +29,15 @@ class Child:
     Parameters
     ----------
     kind
-        The module of this package that is run as a program, with its settings as the first argument.
+        The module of this package that is run as a program.
+    start
+        Starts it.
     started, ended
         Called after every start, and after every end.
     boards
         Descriptors of what it reads in shared memory.
     settings
-        Makes them of descriptors: those of the boards, of messages and of connections.
+        What it is told at its start, in JSON.
     said, given_back
         Called with what a child says, and with connections that it gives back.
     """
@@ -52,16 +45,17 @@ class Child:
     def __init__(
         self,
         kind: str,
+        start: Start,
         boards: tuple[int, ...],
-        settings: Callable[..., msgspec.Struct],
+        settings: str,
         said: Callable[["Child", Message], None],
         given_back: Callable[[Handed], None],
         started: Callable[[], None],
         ended: Callable[[], None] = lambda: None,
     ) -> None:
-        self.kind, self._boards, self._settings = kind, boards, settings
+        self.kind, self._start, self._boards, self._settings = kind, start, boards, settings
         self._said, self._given_back, self._started, self._ended = said, given_back, started, ended
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self.channel: Channel | None = None
         self.way: socket.socket | None = None
         self._waiting: deque[socket.socket] = deque()
@@ -117,14 +111,7 @@ class Child:
         way, their_way = socket.socketpair(socket.AF_UNIX, getattr(socket, "SOCK_SEQPACKET", socket.SOCK_DGRAM))
         with theirs, their_way:
             descriptors = (*self._boards, theirs.fileno(), their_way.fileno())
-            settings = msgspec.json.encode(self._settings(*descriptors)).decode()
-            self.process = subprocess.Popen(  # noqa: S603  (our own program)
-                [sys.executable, "-m", f"{__package__}.{self.kind}", settings],
-                pass_fds=descriptors,
-                env=os.environ | ONE_THREAD,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
+            self.process = self._start(f"{__package__}.{self.kind}", self._settings, descriptors)
         self._started()
         way.setblocking(False)
         self.way, self.channel = way, await Channel.over(ours)

@@ -12,7 +12,7 @@ import itertools
 import logging
 import socket
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from time import monotonic
 
 import msgspec
@@ -37,6 +37,7 @@ from crossmargin.service.processes.channel import (
     received,
     taken_over,
 )
+from crossmargin.service.processes.nursery import given
 from crossmargin.service.processes.plain_requests import NotPlain, PlainRequest, plain_upgrade
 from crossmargin.service.processes.programs import run_program
 from crossmargin.service.processes.responses import response
@@ -52,13 +53,6 @@ TOO_SLOW, GOING_AWAY, NO_SIGN = 1013, 1012, 1011
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _READ = 1 << 16
 _PING = Frame(Opcode.PING, b"").serialize(mask=False)
-
-
-class Settings(msgspec.Struct, frozen=True):
-    """What the fan-out is started with: descriptors of messages and of connections."""
-
-    messages: int
-    connections: int
 
 
 class FanOut:
@@ -311,10 +305,10 @@ def close_frame(code: int, reason: str) -> bytes:
     return Frame(Opcode.CLOSE, Close(code, reason[:100]).serialize()).serialize(mask=False)
 
 
-async def work(settings: Settings) -> None:
-    """Work until the engine's process ends."""
-    channel = await Channel.over(socket.socket(fileno=settings.messages))
-    way = socket.socket(fileno=settings.connections)
+async def work(messages: int, connections: int) -> None:
+    """Work until the engine's process ends, which sends both."""
+    channel = await Channel.over(socket.socket(fileno=messages))
+    way = socket.socket(fileno=connections)
     way.setblocking(False)
     fan_out = FanOut(channel, way)
     fan_out.loop.add_reader(way, fan_out.take)
@@ -328,5 +322,10 @@ async def work(settings: Settings) -> None:
         each.end(GOING_AWAY, "the service ends")
 
 
+def main(_: str, descriptors: Sequence[int]) -> None:
+    """Work in a process of its own."""
+    run_program(lambda: work(*descriptors))
+
+
 if __name__ == "__main__":
-    run_program(Settings, work)
+    main(*given())

@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, cast
 
+import msgspec
 import uvicorn
 from opentelemetry.trace import Tracer
 
 from crossmargin.service.measures import Measures
-from crossmargin.service.processes import fan_out, worker
 from crossmargin.service.processes.admission import admission
 from crossmargin.service.processes.channel import (
     Asked,
@@ -31,8 +31,10 @@ from crossmargin.service.processes.channel import (
     Wanted,
 )
 from crossmargin.service.processes.children import Child, running
+from crossmargin.service.processes.nursery import Start
 from crossmargin.service.processes.outlet import Outlet
 from crossmargin.service.processes.publishing import Publisher, StandingsPublisher
+from crossmargin.service.processes.worker import Settings
 from crossmargin.service.silence import SILENT_SECONDS, Server
 from crossmargin.service.stream import Hub
 from crossmargin.service.tracing import trace_answered
@@ -58,6 +60,8 @@ class Front(Server):
     ----------
     hub
         Gives the hub of the application's streams, once that has started.
+    start
+        Starts the others.
     is_open
         Whether requests are answered without asking who sends them.
     tracer
@@ -70,6 +74,7 @@ class Front(Server):
         writer: Writer,
         hub: Callable[[], Hub],
         *,
+        start: Start,
         workers: int,
         hosts: list[str],
         is_open: bool,
@@ -81,18 +86,16 @@ class Front(Server):
         self.publisher, self.standings = Publisher(writer), StandingsPublisher(writer)
         self._measures: Measures = writer.measures
         boards = self.publisher.board.descriptor, self.standings.board.descriptor
-
-        def settings(market: int, standings: int, messages: int, connections: int) -> worker.Settings:
-            return worker.Settings(market, standings, messages, connections, tuple(hosts), is_open, tracer is not None)
-
+        settings = msgspec.json.encode(Settings(tuple(hosts), is_open, tracer is not None)).decode()
+        count = self._measures.started.labels("worker").inc
         self.workers = [
-            Child("worker", boards, settings, self._said, self._given_back, self._measures.started.labels("worker").inc)
-            for _ in range(workers)
+            Child("worker", start, boards, settings, self._said, self._given_back, count) for _ in range(workers)
         ]
         self.fan_out = Child(
             "fan_out",
+            start,
             (),
-            fan_out.Settings,
+            "",
             self._said,
             self._given_back,
             self._measures.started.labels("fan_out").inc,

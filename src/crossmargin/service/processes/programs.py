@@ -6,17 +6,12 @@ import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-import msgspec
 
 from crossmargin.service.logs import open_logs
 
-S = TypeVar("S", bound=msgspec.Struct)
 
-
-def run_program(kind: type[S], work: Callable[[S], Awaitable[None]]) -> None:
-    """Work with the settings that the first argument holds."""
+def run_program(work: Callable[[], Awaitable[None]]) -> None:
+    """Work until that ends."""
     # the engine's process says when to end, by ending; a signal to all of them is for it alone
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
@@ -25,10 +20,9 @@ def run_program(kind: type[S], work: Callable[[S], Awaitable[None]]) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    settings = msgspec.json.decode(sys.argv[1], type=kind)
 
     async def worked() -> None:
-        await work(settings)
+        await work()
 
     with asyncio.Runner(loop_factory=event_loop()) as runner:
         runner.run(worked())

@@ -9,6 +9,7 @@ import gc
 import itertools
 import logging
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from time import monotonic, time_ns
@@ -30,6 +31,7 @@ from crossmargin.service.processes.channel import (
     received,
     taken_over,
 )
+from crossmargin.service.processes.nursery import given
 from crossmargin.service.processes.plain_requests import NotPlain, PlainRequest, plain_request
 from crossmargin.service.processes.programs import run_program
 from crossmargin.service.processes.questions import ROUTES, Answer, Behind, Seen
@@ -51,12 +53,8 @@ _JSON = [(b"content-type", b"application/json")]
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What a worker is started with: descriptors, whose requests are for us, whether everybody may ask, and is traced."""
+    """What a worker is started with: whose requests are for us, whether everybody may ask, and is traced."""
 
-    market: int
-    standings: int
-    messages: int
-    connections: int
     hosts: tuple[str, ...]
     open: bool
     traced: bool = False
@@ -338,11 +336,11 @@ def _date() -> tuple[bytes, bytes]:
     return b"date", formatdate(usegmt=True).encode()
 
 
-async def work(settings: Settings) -> None:
-    """Work until the engine's process ends."""
-    channel = await Channel.over(socket.socket(fileno=settings.messages))
-    way = socket.socket(fileno=settings.connections)
-    worker = Worker(settings, Seen(Board(settings.market), Board(settings.standings)), channel, way)
+async def work(settings: Settings, market: int, standings: int, messages: int, connections: int) -> None:
+    """Work until the engine's process ends; it puts up two boards, and sends messages and connections."""
+    channel = await Channel.over(socket.socket(fileno=messages))
+    way = socket.socket(fileno=connections)
+    worker = Worker(settings, Seen(Board(market), Board(standings)), channel, way)
     way.setblocking(False)
     worker.loop.add_reader(way, worker.take)
     telling = asyncio.create_task(worker.tell())
@@ -355,5 +353,11 @@ async def work(settings: Settings) -> None:
     telling.cancel()
 
 
+def main(argument: str, descriptors: Sequence[int]) -> None:
+    """Work in a process of its own."""
+    settings = msgspec.json.decode(argument, type=Settings)
+    run_program(lambda: work(settings, *descriptors))
+
+
 if __name__ == "__main__":
-    run_program(Settings, work)
+    main(*given())

@@ -9,7 +9,7 @@ from litestar.testing import TestClient
 
 from crossmargin.engine import commands as ask
 from crossmargin.files.sample import sample_book, sample_market
-from crossmargin.service import following, projection
+from crossmargin.service import following, projection, reading
 from crossmargin.service.application import application
 from crossmargin.service.opening import opening_commands
 from crossmargin.service.projection_tables import METADATA
@@ -145,11 +145,14 @@ def dropped(database):
         connection.exec_driver_sql("DROP TABLE alembic_version")
 
 
-def test_tables_of_an_unknown_form_are_left_alone_and_filled_anew_once_they_are_dropped(ahead):
+def test_tables_of_an_unknown_form_are_left_alone_and_filled_anew_once_they_are_dropped(ahead, monkeypatch):
     start, before = ahead
     writer = start()
     writer.submit(ask.OpenAccount(id="open-cy", account="cy")).result(timeout=600)
-    with TestClient(application(writer)) as client:
+    while writer.projector.failure is None:
+        assert not writer.projector.wait_for(writer.record, 0.05)
+    with TestClient(application(writer)) as client, monkeypatch.context() as then:
+        then.setattr(reading, "LONGEST_WAIT_S", 0.05)  # the tables come no sooner for being waited for
         refused = client.get("/api/v1/audit")
         assert refused.status_code == 503
         assert "a form that this version knows, they are of revision 9999" in refused.json()["error"]["finding"]

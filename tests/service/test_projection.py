@@ -13,7 +13,7 @@ from litestar.testing import TestClient
 from crossmargin.engine import commands as ask
 from crossmargin.engine import events as happened
 from crossmargin.files.sample import sample_book, sample_market
-from crossmargin.service import following, projection, projection_changes
+from crossmargin.service import following, projection, projection_changes, reading
 from crossmargin.service.application import application
 from crossmargin.service.lists import liquidation_items
 from crossmargin.service.opening import opening_commands
@@ -302,6 +302,7 @@ def test_no_transaction_waits_for_postgresql_to_write_to_disk(postgres):
 def test_commands_go_on_while_the_database_is_down(tmp_path, postgres, monkeypatch, most_waiting):
     monkeypatch.setattr(following, "PAUSE_S", 0.2)
     monkeypatch.setattr(following, "MOST_WAITING", most_waiting)
+    monkeypatch.setattr(reading, "LONGEST_WAIT_S", 0.05)  # the tables come no sooner for being waited for
     url, folder = postgres.create(f"down{most_waiting}"), tmp_path / "j"
     writer = Writer(folder, opening=opening, projector=Projector(url, folder))
     assert writer.projector.wait_for(writer.record, 60)

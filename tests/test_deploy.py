@@ -43,6 +43,13 @@ def of(instruction):
     return [rest for name, rest in dockerfile() if name == instruction]
 
 
+def test_the_image_holds_bytecode_as_its_user_can_write_none():
+    """A start compiled 1,500 modules, three quarters of its processor time; pip compiles what it installs, uv does not."""
+    installs = [step for run in of("RUN") for step in run.split("&&") if "uv pip install" in step]
+    assert len(installs) == 2
+    assert all("--compile-bytecode" in each for each in installs)
+
+
 @pytest.fixture(scope="module")
 def compose():
     yaml = pytest.importorskip("yaml")

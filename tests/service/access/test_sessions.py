@@ -3,6 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 
 from crossmargin.service.access import sessions as of_sessions
 from crossmargin.service.access.rate_limits import Rate, RateLimits
@@ -89,6 +91,13 @@ def test_passwords_are_kept_as_argon2id(tmp_path):
     assert kept != users.set("bob", password=PASSWORD, role="viewer", accounts=None).password_hash
     assert users.with_password("alice", PASSWORD).name == "alice"
     assert users.with_password("alice", PASSWORD[:-1]) is None
+    # what a name is checked against that nobody has: of the same cost, and of no password
+    nobody = users._nobody
+    assert nobody.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert list(map(len, nobody.split("$"))) == list(map(len, kept.split("$")))
+    with pytest.raises(VerifyMismatchError):  # what is not well-formed is refused at once, which would tell names
+        PasswordHasher().verify(nobody, PASSWORD)
+    assert UserStore(tmp_path / "access.sqlite")._nobody != users._nobody
     assert all(PASSWORD.encode() not in path.read_bytes() for path in tmp_path.iterdir())
 
 

@@ -1,6 +1,8 @@
 """Users of the dashboard: a password by Argon2id, a role, accounts."""
 
+import base64
 import re
+import secrets
 import sqlite3
 import threading
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import msgspec
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 from crossmargin.errors import InputError
 from crossmargin.service.access.roles import ROLES, Lane, Principal, Scope
@@ -40,12 +43,21 @@ def checked_name(name: str) -> str:
     return name
 
 
+def _hash_of_nothing(hasher: PasswordHasher) -> str:
+    """Return a hash that is of no password, and takes as long to check as any: whoever opens the file need not make one."""
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")
+        for length in (hasher.salt_len, hasher.hash_len)
+    )
+    return f"$argon2id$v={ARGON2_VERSION}$m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}${salt}${digest}"
+
+
 class UserStore:
     """Users in an SQLite database."""
 
     def __init__(self, path: Path, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()  # the library's defaults are those of RFC 9106, section 4
-        self._nobody = self._hasher.hash("nobody")
+        self._nobody = _hash_of_nothing(self._hasher)
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._database.execute("PRAGMA journal_mode = WAL")

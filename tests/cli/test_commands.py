@@ -78,18 +78,18 @@ def started(*arguments):
     return done.stdout, set(done.stderr.split())
 
 
-def test_commands_are_listed_without_importing_any():
+def test_commands_are_listed_without_importing_any(run):
     said, loaded = started("--help")
     assert all(f" {name} " in said for name in COMMANDS)
     assert loaded == set()
-    assert started()[0] == said
+    assert run()[1] == run("--help")[1] == said
 
 
-def test_a_command_tells_all_of_its_docstring_and_loads_no_other():
+def test_a_command_tells_all_of_its_docstring_and_loads_no_other(run):
     said, loaded = started("watch", "--help")
     assert "--certificate" in said
     assert loaded == set()
-    assert "Requests carry keys or sessions" in started("serve", "--help")[0]
+    assert "Requests carry keys or sessions" in run("serve", "--help")[1]
 
 
 def test_the_frequent_commands_load_no_statistics():

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from serving import LONGEST_S, reserved_port
+from serving import LONGEST_S, reserved_port, serving
+from stand_in import House, application
 
 ROUTER = Path(__file__).parents[2] / "frontend" / "src" / "pages.tsx"
 ROUTED = re.findall(r'^  \{ name: "(\w+)"', ROUTER.read_text(encoding="utf-8"), re.MULTILINE)
@@ -48,6 +49,13 @@ def stand_in(accounts: int, *options: str) -> Iterator[str]:
                 yield address
             finally:
                 server.terminate()
+
+
+@contextmanager
+def small_stand_in(accounts: int, *, still: bool = False) -> Iterator[str]:
+    """Serve a house too small to need a process of its own; gives its address."""
+    with serving(application(House(accounts, still=still))) as url:
+        yield f"{url}/"
 
 
 def _wait_until_open(server: subprocess.Popen[bytes], port: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from dashboard_pages import pages, stand_in
+from dashboard_pages import pages, small_stand_in, stand_in
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -13,7 +13,7 @@ WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    with stand_in(60) as address:
+    with small_stand_in(60) as address:
         yield address
 
 

@@ -6,7 +6,7 @@ Each check is tried once on a page that was spoilt on purpose, so that a check t
 from pathlib import Path
 
 import pytest
-from dashboard_pages import ROUTED, pages, stand_in
+from dashboard_pages import ROUTED, pages, small_stand_in
 from tabs import settled
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -20,7 +20,7 @@ NAMED = {"button", "link", "textbox", "searchbox", "combobox", "slider", "checkb
 
 @pytest.fixture(scope="module")
 def still_site():
-    with stand_in(24, "--still") as address:
+    with small_stand_in(24, still=True) as address:
         yield address
 
 

@@ -8,11 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from litestar.datastructures import State
 from tests.service.test_projection import contents, filled_anew, opening, story, told
 
 from crossmargin.service import following
 from crossmargin.service.processes.nursery import started_afresh
+from crossmargin.service.projection import DatabaseDownError, open_database
 from crossmargin.service.projector import Projector
+from crossmargin.service.reading import projected
 from crossmargin.service.writer import Writer
 from crossmargin.store.replica import Replica
 from crossmargin.store.snapshots import newest_snapshot, newest_snapshot_record
@@ -142,6 +145,26 @@ def test_snapshots_are_written_while_the_database_never_answers(tmp_path, monkey
     until(lambda: newest_snapshot_record(folder / "snapshots") > writer.record - 10)
     until(lambda: writer.projector.failure is not None)
     writer.close()
+
+
+def test_a_database_that_has_come_back_since_it_was_tried_last_gets_all_at_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(following, "PAUSE_S", 3600.0)
+    folder, tables = tmp_path / "j", tmp_path / "tables"
+    url = f"sqlite:///{tables}/p.sqlite"
+    writer = Writer(folder, opening=opening, projector=Projector(url, folder))
+    until(lambda: writer.projector.failure is not None)
+    told(writer, story())
+    waits = []
+    monkeypatch.setattr(writer.projector, "wait_for", lambda _, wait_s: waits.append(wait_s))
+    with pytest.raises(DatabaseDownError):
+        projected(State({"writer": writer}))
+    assert waits == [0], "nobody waits for tables that are known to be down"
+    tables.mkdir()
+    writer.close()
+    database = open_database(url)
+    running = contents(database)
+    database.dispose()
+    assert running == filled_anew(folder, f"sqlite:///{tmp_path}/other.sqlite")
 
 
 def test_a_fault_of_ours_stops_the_tables_and_nothing_else(tmp_path, monkeypatch):

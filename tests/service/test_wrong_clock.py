@@ -84,7 +84,7 @@ def test_clocks_that_jump_to_and_fro_liquidate_nobody(folder, key, tmp_path):
 
 def jump_to_and_fro(folder, key, tmp_path, jumps):
     with (
-        served(folder, WRONG_CLOCK=str(tmp_path), **WRONG_CLOCK) as service,
+        served(folder, WRONG_CLOCK=str(tmp_path), CROSSMARGIN_TICK_S="0.2", **WRONG_CLOCK) as service,
         Client(f"http://127.0.0.1:{service.port}", key=key, attempts=1) as client,
     ):
         page, begun = service.pages, time.monotonic()

@@ -121,7 +121,7 @@ class Follower:
 
     def _step(self) -> None:
         try:
-            if not self._is_connected and time.monotonic() >= self._next_try:
+            if not self._is_connected and (time.monotonic() >= self._next_try or self._last.is_last):
                 self._connect()
             try:
                 self._advance()

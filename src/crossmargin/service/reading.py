@@ -51,7 +51,9 @@ def projected(state: State) -> Database:
     projector = state.writer.projector
     if projector is None:
         raise NotHereError("a service must have a database to tell of the past, this one runs without")
-    if not projector.wait_for(state.writer.record, LONGEST_WAIT_S) and projector.failure is not None:
+    # nobody waits for tables that are known to be down: they are tried again whether somebody asks or not
+    wait_s = LONGEST_WAIT_S if projector.failure is None else 0.0
+    if not projector.wait_for(state.writer.record, wait_s) and projector.failure is not None:
         raise projection.DatabaseDownError(f"the database must answer, {projector.failure}")
     database: Database = projector.database
     return database

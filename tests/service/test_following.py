@@ -97,6 +97,37 @@ def test_it_ends_when_its_service_is_killed(tmp_path):
     until(lambda: not any(map(is_running, others)))
 
 
+ALONE = """
+import os, signal, sys
+from decimal import Decimal
+from pathlib import Path
+from crossmargin.engine.commands import Deposit
+from crossmargin.service.processes.nursery import nursery
+from crossmargin.service.projector import Projector
+from crossmargin.service.writer import Writer
+folder = Path(sys.argv[1])
+with nursery() as start:
+    writer = Writer(folder, projector=Projector(f"sqlite:///{folder}/p.sqlite", folder, start))
+    assert writer.projector.wait_for(writer.record, 300)
+    (parent,) = map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+    os.kill(parent, signal.SIGKILL)
+    os.waitid(os.P_PID, parent, os.WEXITED | os.WNOWAIT)
+    writer.submit(Deposit(id="later", account="cash-only", asset="USDC", amount=Decimal(1))).result(300)
+    assert writer.projector.wait_for(writer.record, 300)
+    assert writer.projector.failure is None
+    writer.close()
+"""
+
+
+def test_it_goes_on_when_what_forked_it_is_killed(tmp_path):
+    """Its parent is nobody to it: it would have told that the tables are lost."""
+    Writer(tmp_path, opening=opening).close()
+    ran = subprocess.run(
+        [sys.executable, "-c", ALONE, str(tmp_path)], capture_output=True, text=True, timeout=LONGEST_S
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
 def is_running(process):
     try:
         with open(f"/proc/{process}/stat") as file:

@@ -9,6 +9,7 @@ import fcntl
 import gc
 import logging
 import os
+import select
 import signal
 import sys
 import time
@@ -81,7 +82,9 @@ class Follower:
 
     def __init__(self, url: str, folder: Path, link: "Connection[bytes, bytes]") -> None:
         self._database = projection.open_database(url)
-        self._folder, self._link, self._parent = folder, link, os.getppid()
+        self._folder, self._link = folder, link
+        self._hung_up = select.poll()
+        self._hung_up.register(link.fileno(), 0)  # for nothing but the end of the other end
         self._last = Stand(0)
         self._replica: Replica | None = None
         self._snapshot = newest_snapshot_record(folder / "snapshots")
@@ -128,6 +131,8 @@ class Follower:
             except OtherJournalError:
                 self._begin_anew()
                 self._advance()
+        except EOFError:
+            raise
         except Exception as error:
             # a fault of ours must not end the engine; the tables stop, and say so
             _LOG.exception("the projection stopped")
@@ -212,7 +217,7 @@ class Follower:
                 break
             self._written = batch[-1].record
             del self._waiting[:LONGEST_TRANSACTION]
-            self._require_parent()
+            self._require_service()
         if len(self._waiting) > MOST_WAITING:
             self._waiting, self._is_gathering = [], False
 
@@ -229,8 +234,9 @@ class Follower:
                 # the journal has everything; only the next start takes longer
                 _LOG.warning("a snapshot could not be written: %s", error)
 
-    def _require_parent(self) -> None:
-        if os.getppid() != self._parent:
+    def _require_service(self) -> None:
+        """Raise EOFError where nobody is at the other end any more, whatever may still wait to be heard."""
+        if self._hung_up.poll(0):
             raise EOFError
 
     @contextmanager
@@ -242,7 +248,7 @@ class Follower:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    self._require_parent()
+                    self._require_service()
                     time.sleep(GATHERING_S)
             yield
 

@@ -23,6 +23,7 @@ with nursery.nursery() as start:
     first = start(*nursery.PROGRAMS, "first", [theirs.fileno()])
     parent = int(open(f"/proc/{first.pid}/stat").read().rpartition(")")[2].split()[1])
     assert parent != os.getpid()
+    assert open(f"/proc/{parent}/comm").read() == "nursery\\n"
     os.kill(parent, signal.SIGKILL)
     os.waitid(os.P_PID, parent, os.WEXITED | os.WNOWAIT)
     theirs.close()

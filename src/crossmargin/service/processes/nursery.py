@@ -143,6 +143,7 @@ def nursery() -> Iterator[Start]:
 
 def tend(asked: socket.socket) -> None:
     """Fork a child whenever it is asked for, until nobody is there to ask; the process does nothing else."""
+    _show("nursery")
     # signals are meant for the engine's process, with which everything ends; who asked for a child waits by its handle
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(each, signal.SIG_IGN)
@@ -169,9 +170,14 @@ def tend(asked: socket.socket) -> None:
             os.close(handed)
 
 
+def _show(name: str) -> None:
+    """Be called so in `top` and `ps -o comm`."""
+    with contextlib.suppress(OSError):  # there may be no /proc
+        Path("/proc/self/comm").write_text(name[:_NAME])
+
+
 def _live(born: _Born, descriptors: Sequence[int]) -> None:
-    with contextlib.suppress(OSError):  # what `ps` and `top` show; there may be no /proc
-        Path("/proc/self/comm").write_text(born.program.rpartition(".")[2][:_NAME])
+    _show(born.program.rpartition(".")[2])
     try:
         importlib.import_module(born.program).main(born.argument, descriptors)
     except Exception:

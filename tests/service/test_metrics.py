@@ -1,6 +1,7 @@
 """The metrics: they parse, count what happened, and have every name that dashboard and rules ask for."""
 
 import json
+import math
 import re
 import threading
 from decimal import Decimal
@@ -12,8 +13,11 @@ from litestar.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from crossmargin.engine.commands import Deposit, UpdateMarket, Withdraw
+from crossmargin.feeds.pump import Pump
+from crossmargin.feeds.ticks import Said
 from crossmargin.files.sample import sample_book, sample_market
 from crossmargin.service.application import application
+from crossmargin.service.feeding import Feeding
 from crossmargin.service.metrics import metrics_server
 from crossmargin.service.opening import opening_commands
 from crossmargin.service.projector import Projector
@@ -66,6 +70,19 @@ def test_commands_count_as_applied_refused_or_repeated(client, writer):
     assert rise("crossmargin_tick_seconds_count") == 1
     assert 3 <= rise("crossmargin_journal_sync_seconds_count") <= 5
     assert rise("crossmargin_journal_record") == 5
+
+
+def test_prices_of_a_source_are_counted_as_taken_and_turned_away(writer):
+    """With a single source all figures were an error: what was turned away is counted by reason."""
+    fed, now = Feeding(writer), writer.engine.state.time_ns
+    fed.pumps.append(Pump(writer.submit, fed.is_listed, clock=lambda: now))
+    for number, price in enumerate((90_000.0, math.nan, -1.0)):
+        said = Said(source="kraken", kind="index", subject="BTC", values={"price": price}, time_ns=now + number)
+        fed.pumps[0].offer(said)
+    with TestClient(application(writer, feeds=fed.status)) as client:
+        seen = read(client)
+    assert seen["crossmargin_feed_accepted_total", "kraken"] == 1
+    assert seen["crossmargin_feed_rejected_total", "kraken"] == 2
 
 
 def test_figures_are_those_of_the_overview(client):

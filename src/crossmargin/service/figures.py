@@ -125,9 +125,10 @@ def _fed(status: Record) -> Iterable[Metric]:
     sources = {each["source"]: each for each in status["sources"]}
     ages = {name: each["age_ms"] / 1e3 for name, each in sources.items() if each["age_ms"] is not None}
     yield _by(GaugeMetricFamily, "feed_age_seconds", "Age of a source's last price.", "source", ages)
-    for what in ("accepted", "rejected"):
-        counts = {name: each[what] for name, each in sources.items()}
-        yield _by(CounterMetricFamily, f"feed_{what}", f"Prices {what}, by source.", "source", counts)
+    accepted = {name: each["accepted"] for name, each in sources.items()}
+    rejected = {name: sum(each["rejected"].values()) for name, each in sources.items()}
+    yield _by(CounterMetricFamily, "feed_accepted", "Prices accepted, by source.", "source", accepted)
+    yield _by(CounterMetricFamily, "feed_rejected", "Prices rejected, by source.", "source", rejected)
     connections = {each["source"]: each for each in status["connections"]}
     for what, said in (("sessions", "Sessions begun"), ("gaps", "Gaps found"), ("messages", "Messages read")):
         counts = {name: each[what] for name, each in connections.items()}

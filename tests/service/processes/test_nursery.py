@@ -98,6 +98,14 @@ def test_without_the_process_that_forks_children_are_started_afresh():
 
 
 def test_where_the_system_has_no_handles_children_are_started_afresh(monkeypatch):
+    monkeypatch.delitem(sys.modules, "polars", raising=False)
     monkeypatch.delattr(os, "pidfd_open")
+    with nursery.nursery() as start:
+        assert start is nursery.started_afresh
+
+
+def test_where_threads_have_begun_children_are_started_afresh(monkeypatch):
+    """A recording is looked at before anything is started, by a library whose threads no fork would have."""
+    monkeypatch.setitem(sys.modules, "polars", sys)
     with nursery.nursery() as start:
         assert start is nursery.started_afresh

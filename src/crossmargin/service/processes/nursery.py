@@ -117,9 +117,8 @@ class Nursery:
 @contextlib.contextmanager
 def nursery() -> Iterator[Start]:
     """Yield what starts children; to be entered when all is loaded, and before the first thread begins."""
-    try:
-        os.close(os.pidfd_open(os.getpid()))
-    except (AttributeError, OSError):
+    if "polars" in sys.modules or not _has_handles():
+        # threads of that library begin when it is loaded, as by a recording that is played
         yield started_afresh
         return
     for program in PROGRAMS:
@@ -139,6 +138,15 @@ def nursery() -> Iterator[Start]:
     finally:
         link.close()  # with which it ends; its children are told to by whom they work for
         os.waitpid(process, 0)
+
+
+def _has_handles() -> bool:
+    """Whether the system has handles of processes."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 def tend(asked: socket.socket) -> None:
